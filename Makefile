@@ -1,0 +1,49 @@
+# Rekey on a desk. Needs Rust and Python 3.11 or later; everything else is installed into target/tools.
+.DEFAULT_GOAL := help
+.PHONY: help dev test demo watch check build clean
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+export PARAMETERS
+
+DESK := target/tools/desk/installed
+SAM := target/tools/sam/installed
+desk := target/tools/desk/bin/python infra/desk/desk.py
+
+help: ## this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+dev: $(DESK) $(SAM) ## Rekey on a local AWS, with a page and a mailbox; PARAMETERS="Name=value" sets the template's
+	@$(desk) dev
+
+test: $(DESK) $(SAM) ## every test there is, end to end ones against a stack of their own
+	@sh infra/desk/browser.sh
+	@cargo test --workspace --locked --no-run
+	@$(desk) test cargo test --workspace --locked
+
+demo: $(DESK) ## walks the flow once, on a running `make dev`
+	@target/tools/desk/bin/python infra/desk/demo.py
+
+watch: $(DESK) ## both public halves with hot reload on port 9000, against a running `make dev`
+	@$(desk) watch
+
+check: $(SAM) ## format, lints, documentation, template
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 target/tools/sam/bin/sam validate --lint
+
+build: $(DESK) $(SAM) ## sam build, as dev and test do it
+	@$(desk) build
+
+clean: ## what was built, the tools included
+	rm -rf target .aws-sam
+
+# Two environments, since aws-sam-cli and ministack want different versions of boto3.
+target/tools/%/installed: infra/desk/requirements-%.txt
+	@echo "Installing the pinned tools of requirements-$*.txt into target/tools/$*; this happens once."
+	@python3 -c 'import sys; (3, 11) <= sys.version_info < (3, 15) or sys.exit("The pinned tools need Python 3.11 to 3.14.")'
+	@rm -rf target/tools/$* && mkdir -p target/tools
+	@python3 -m venv target/tools/$*
+	@target/tools/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement $<
+	@touch $@

@@ -1,0 +1,145 @@
+//! The private half: the link goes out, if the address is somebody's.
+
+use askama::Template;
+use jiff::{SignedDuration, Timestamp};
+use rekey::fault::Fault;
+use rekey::lambda::Failure;
+use rekey::locale::Locale;
+use rekey::mail::{Mail, Posting};
+use rekey::table::{Issued, Requested};
+use rekey::telemetry::Metric;
+use rekey::token::Token;
+use rekey::users::Owner;
+
+use crate::Forgot;
+use crate::reset_url::Link;
+
+impl Forgot {
+    /// Delivers a link for a request.
+    ///
+    /// At least once: where Lambda ends between SES's answer and the stream's checkpoint, the record comes again and a
+    /// second mail brings a second link. Both work until one is used, and that ends the other.
+    ///
+    /// # Errors
+    /// A fault that passes, for the stream to bring the record again; or the reason why it never can work.
+    pub async fn deliver(&self, requested: Requested, now: Timestamp) -> Result<(), Failure> {
+        let count = |metric, detail: &str| {
+            self.telemetry
+                .count(metric, detail, &requested.request_id, now);
+        };
+        // A row is an edge too: what could write one shall not choose where a token goes, or revive an old request.
+        let Ok(reset_url) = self.settings.allow_list.admit(&requested.reset_url) else {
+            return Err(Failure::Discard("the reset URL is not in the allow list"));
+        };
+        if now.duration_since(requested.requested_at) > self.settings.lifetime {
+            return Err(Failure::Discard("the request is too old"));
+        }
+        let nobodys = |detail| {
+            count(Metric::UnknownAddresses, detail);
+            Ok(())
+        };
+        let user = match self.users.owner_of(&requested.email).await? {
+            Owner::One(user) => user,
+            Owner::Nobody => return nobodys("no user has the address"),
+            Owner::Several => return nobodys("several users have the address"),
+        };
+        let token = Token::generate()?;
+        let issued = Issued {
+            user: user.key,
+            email: user.email,
+            issued_at: now,
+            expires_at: now + self.settings.lifetime,
+            locale: requested.locale,
+        };
+        self.table.issue(&token.hash(), &issued).await?;
+        let mail = self.letter(&reset_url.link(&issued.email, &token), requested.locale)?;
+        match self.mailer.send(&issued.email, &mail).await? {
+            Posting::Sent => count(Metric::LinksSent, "the link is with SES"),
+            Posting::Refused(fault) => count(Metric::MailsRefused, fault.code()),
+        }
+        Ok(())
+    }
+
+    fn letter(&self, link: &Link, locale: Locale) -> Result<Mail, Fault> {
+        let product = self.settings.product.as_str();
+        let lifetime = spoken(self.settings.lifetime, locale);
+        let subject = match locale {
+            Locale::En => format!("Set a new password for {product}"),
+            Locale::De => format!("Neues Passwort für {product}"),
+        };
+        let text = Text {
+            locale,
+            product,
+            link: link.expose(),
+            lifetime: &lifetime,
+        }
+        .render();
+        let html = Html {
+            locale,
+            product,
+            link: link.expose(),
+            lifetime: &lifetime,
+            subject: &subject,
+        }
+        .render();
+        let unrendered = |_| Fault::of_our_own("forgot.letter", "NotRendered");
+        Ok(Mail {
+            text: text.map_err(unrendered)?.into(),
+            html: html.map_err(unrendered)?.into(),
+            subject,
+        })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "link.txt")]
+struct Text<'a> {
+    locale: Locale,
+    product: &'a str,
+    link: &'a str,
+    lifetime: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "link.html")]
+struct Html<'a> {
+    locale: Locale,
+    product: &'a str,
+    link: &'a str,
+    lifetime: &'a str,
+    subject: &'a str,
+}
+
+/// A duration as people say it: in hours where it is whole hours.
+fn spoken(duration: SignedDuration, locale: Locale) -> String {
+    let minutes = duration.as_mins();
+    let (number, is_hours) = if minutes % 60 == 0 {
+        (minutes / 60, true)
+    } else {
+        (minutes, false)
+    };
+    let unit = match (locale, is_hours, number) {
+        (Locale::En, true, 1) => "hour",
+        (Locale::En, true, _) => "hours",
+        (Locale::En, false, 1) => "minute",
+        (Locale::En, false, _) => "minutes",
+        (Locale::De, true, 1) => "Stunde",
+        (Locale::De, true, _) => "Stunden",
+        (Locale::De, false, 1) => "Minute",
+        (Locale::De, false, _) => "Minuten",
+    };
+    format!("{number} {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_hours_are_spoken_as_hours() {
+        let spoken = |minutes, locale| spoken(SignedDuration::from_mins(minutes), locale);
+        assert_eq!(spoken(60, Locale::En), "1 hour");
+        assert_eq!(spoken(90, Locale::En), "90 minutes");
+        assert_eq!(spoken(1440, Locale::De), "24 Stunden");
+    }
+}

@@ -1,0 +1,11 @@
+//! The binary behind both halves of `forgot`.
+
+use forgot::Forgot;
+use lambda_http::Error;
+use rekey::{aws, lambda, telemetry};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    telemetry::init();
+    lambda::run(Forgot::from_env(&aws::sdk_config().await)?).await
+}

@@ -1,0 +1,74 @@
+//! The public half: somebody asks. It writes a row, and knows nothing of users.
+
+use jiff::Timestamp;
+use rekey::email::Email;
+use rekey::http::{Field, Request, RequestId, Response};
+use rekey::locale::Locale;
+use rekey::problem::Problem;
+use rekey::table::{Admission, Requested};
+use rekey::telemetry::Metric;
+use serde::Deserialize;
+
+use crate::Forgot;
+use crate::reset_url::AllowList;
+
+impl Forgot {
+    /// Answers a request for a link: the same for every address.
+    ///
+    /// # Errors
+    /// What the HTTP table in the README lists.
+    pub async fn request(&self, request: &Request, now: Timestamp) -> Result<Response, Problem> {
+        let form: Form = request.json()?;
+        let requested = form.parse(&self.settings.allow_list, &request.id, now)?;
+        let count = |metric, detail| self.telemetry.count(metric, detail, &request.id, now);
+        match self.table.admit(&requested, &request.source, now).await? {
+            Admission::Admitted => count(Metric::RequestsAccepted, "written down"),
+            // The very answer of a request that was written down: another would tell a stranger that somebody has
+            // just asked for this address.
+            Admission::Cooling => count(Metric::RequestsThrottled, "the address is cooling"),
+            Admission::Flooded { retry_after } => {
+                count(Metric::RequestsThrottled, "the source asks too often");
+                return Err(Problem::TooMany { retry_after });
+            }
+        }
+        Ok(Response::accepted())
+    }
+}
+
+/// The body, before it is parsed.
+#[derive(Deserialize)]
+struct Form {
+    #[serde(default)]
+    email: Field,
+    #[serde(default, alias = "reseturl")]
+    reset_url: Field,
+    #[serde(default)]
+    locale: Field,
+}
+
+impl Form {
+    fn parse(
+        &self,
+        allow_list: &AllowList,
+        id: &RequestId,
+        now: Timestamp,
+    ) -> Result<Requested, Problem> {
+        let email = self.email.required(Email::parse);
+        let reset_url = self.reset_url.required(|typed| allow_list.admit(typed));
+        let locale = self.locale.optional(Locale::parse);
+        match (email, reset_url, locale) {
+            (Ok(email), Ok(reset_url), Ok(locale)) => Ok(Requested {
+                email,
+                reset_url: reset_url.as_str().to_owned(),
+                locale: locale.unwrap_or_default(),
+                request_id: id.clone(),
+                requested_at: now,
+            }),
+            (email, reset_url, locale) => Err(Problem::invalid([
+                ("email", email.err()),
+                ("reset_url", reset_url.err()),
+                ("locale", locale.err()),
+            ])),
+        }
+    }
+}

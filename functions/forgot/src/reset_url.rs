@@ -1,0 +1,287 @@
+//! Where links may lead, and how they are made.
+
+use rekey::email::Email;
+use rekey::problem::Complaint;
+use rekey::token::Token;
+use secrecy::{ExposeSecret as _, SecretString};
+use url::{Host, Url, form_urlencoded};
+
+/// Where in the link the address and the token stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Placement {
+    /// In the query.
+    #[default]
+    Query,
+    /// In the fragment, which browsers send to no server.
+    Fragment,
+}
+
+impl Placement {
+    /// Reads the setting.
+    ///
+    /// # Errors
+    /// What is wanted instead.
+    pub fn parse(setting: &str) -> Result<Self, String> {
+        match setting {
+            "query" => Ok(Self::Query),
+            "fragment" => Ok(Self::Fragment),
+            _ => Err("query or fragment".to_owned()),
+        }
+    }
+}
+
+/// The reset URLs of the deployment. A link leads to one of these, whatever a request says (OWASP Forgot Password
+/// Cheat Sheet, "URL Tokens").
+#[derive(Clone, Debug)]
+pub struct AllowList {
+    urls: Vec<Url>,
+    placement: Placement,
+}
+
+impl AllowList {
+    /// Reads the setting: URLs separated by commas.
+    ///
+    /// # Errors
+    /// What is wanted instead.
+    pub fn parse(setting: &str, placement: Placement) -> Result<Self, String> {
+        let urls: Option<Vec<Url>> = setting.split(',').map(parse).collect();
+        urls.map(|urls| Self { urls, placement }).ok_or_else(|| {
+            "absolute https URLs (http for localhost), separated by commas, without user info, fragment, \
+             or a query that has email or token already"
+                .to_owned()
+        })
+    }
+
+    /// Admits a URL that is in the list: compared whole, after parsing both as browsers do (WHATWG URL).
+    ///
+    /// # Errors
+    /// A complaint where it is not.
+    pub fn admit(&self, typed: &str) -> Result<ResetUrl, Complaint> {
+        let admitted = parse(typed).filter(|url| self.urls.contains(url));
+        let url = admitted.ok_or(Complaint::fixed("must be one of the allowed reset URLs"))?;
+        Ok(ResetUrl {
+            url,
+            placement: self.placement,
+        })
+    }
+
+    /// Checks that a setting names the origins of the list, each of them and no other.
+    ///
+    /// # Errors
+    /// What is wanted instead.
+    pub fn check_origins(&self, setting: &str) -> Result<(), String> {
+        let sorted = |mut origins: Vec<String>| {
+            origins.sort();
+            origins.dedup();
+            origins
+        };
+        let wanted = sorted(
+            self.urls
+                .iter()
+                .map(|url| url.origin().ascii_serialization())
+                .collect(),
+        );
+        if sorted(setting.split(',').map(str::to_owned).collect()) == wanted {
+            Ok(())
+        } else {
+            Err(format!("the origins of RESET_URLS: {}", wanted.join(",")))
+        }
+    }
+}
+
+/// Parses what may be a reset URL at all. Browsers drop some characters from URLs; here they are refused.
+fn parse(typed: &str) -> Option<Url> {
+    let is_clean = !typed.contains(|character: char| character.is_control() || character == ' ');
+    let url = Url::parse(typed).ok().filter(|_| is_clean)?;
+    let is_safe = url.scheme() == "https"
+        || (url.scheme() == "http" && url.host() == Some(Host::Domain("localhost")));
+    let is_plain = url.has_host()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.fragment().is_none();
+    let is_free = !url
+        .query_pairs()
+        .any(|(name, _)| name == "email" || name == "token");
+    (is_safe && is_plain && is_free).then_some(url)
+}
+
+/// A reset URL that is in the allow list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResetUrl {
+    url: Url,
+    placement: Placement,
+}
+
+impl ResetUrl {
+    /// The URL.
+    pub fn as_str(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// The link: this URL with the address and the token.
+    pub fn link(&self, email: &Email, token: &Token) -> Link {
+        let mut url = self.url.clone();
+        let token = token.hex();
+        let pairs = [("email", email.as_str()), ("token", token.expose_secret())];
+        match self.placement {
+            Placement::Query => {
+                url.query_pairs_mut().extend_pairs(pairs);
+            }
+            Placement::Fragment => {
+                url.set_fragment(Some(
+                    &form_urlencoded::Serializer::new(String::new())
+                        .extend_pairs(pairs)
+                        .finish(),
+                ));
+            }
+        }
+        Link(String::from(url).into())
+    }
+}
+
+/// A link that sets a password: as secret as the token in it.
+#[derive(Debug)]
+pub struct Link(SecretString);
+
+impl Link {
+    /// The link, for the mail.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PAGE: &str = "https://app.example.com/password/reset";
+
+    fn allow_list(setting: &str) -> AllowList {
+        AllowList::parse(setting, Placement::Query).unwrap()
+    }
+
+    #[test]
+    fn a_url_is_admitted_when_it_is_equal_after_parsing() {
+        for same in [
+            PAGE,
+            "HTTPS://APP.EXAMPLE.COM/password/reset",
+            "https://app.example.com:443/password/reset",
+        ] {
+            assert_eq!(
+                allow_list(PAGE).admit(same).unwrap().as_str(),
+                PAGE,
+                "{same}"
+            );
+        }
+    }
+
+    #[test]
+    fn any_other_url_is_refused() {
+        let others = [
+            "",
+            "/password/reset",
+            "//app.example.com/password/reset",
+            "http://app.example.com/password/reset",
+            "https://app.example.com/password/reset/",
+            "https://app.example.com/password/reset?x=1",
+            "https://app.example.com/password/reset#x",
+            "https://app.example.com/password/reset#",
+            "https://app.example.com.evil.test/password/reset",
+            "https://app.example.com@evil.test/password/reset",
+            "https://ada:pw@app.example.com/password/reset",
+            "https://app.example.com:444/password/reset",
+            "https://app.example.com/password/reset\0",
+            " https://app.example.com/password/reset",
+            "https://app.example.com/password/re\tset",
+            "https://app.example.com/password/reset\r\nX: y",
+            "https://evil.test\\@app.example.com/password/reset",
+            "javascript:alert(1)//https://app.example.com",
+            "https://app.example.com./password/reset",
+            "https://аpp.example.com/password/reset",
+            "data:text/html,x",
+        ];
+        for other in others {
+            assert!(allow_list(PAGE).admit(other).is_err(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_setting_with_a_url_that_is_not_safe_is_refused() {
+        let bad = [
+            "",
+            "http://app.example.com/",
+            "http://127.0.0.1/",
+            "https://ada@app.example.com/",
+            "https://a.example/#x",
+            "https://a.example/?token=x",
+            "https://a.example/?%65mail=x",
+            "https://a.example/,",
+            "mailto:a@b.co",
+            "https://a.example/, https://b.example/",
+        ];
+        for bad in bad {
+            assert!(AllowList::parse(bad, Placement::Query).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn localhost_may_be_http() {
+        assert!(
+            allow_list("http://localhost:4601/")
+                .admit("http://localhost:4601/")
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn the_origins_must_be_those_of_the_urls() {
+        let list =
+            allow_list("https://a.example/x,https://a.example/y?view=reset,http://localhost:4601/");
+        assert!(
+            list.check_origins("http://localhost:4601,https://a.example")
+                .is_ok()
+        );
+        assert_eq!(
+            list.check_origins("https://a.example,https://b.example")
+                .unwrap_err(),
+            "the origins of RESET_URLS: http://localhost:4601,https://a.example"
+        );
+    }
+
+    fn emails() -> impl Strategy<Value = Email> {
+        "[a-zA-Z0-9!#$%&'*+/=?^_`{|}~-]{1,20}(\\.[a-z0-9&=+%]{1,8}){0,2}@([a-z0-9]{1,10}\\.){1,3}[a-z]{2,6}"
+            .prop_map(|typed| Email::parse(&typed).unwrap())
+    }
+
+    fn urls() -> impl Strategy<Value = String> {
+        "https://[a-z]{1,8}\\.example(:[1-9][0-9]{1,3})?(/[a-zA-Z0-9.%é;:@&=+$ü-]{0,8}){0,3}(\\?([a-z]{1,3}[0-9]=[a-z%&=+é]{0,8}){0,3})?"
+            .prop_filter("an allowed URL", |url| parse(url).is_some())
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_a_link_gives_the_address_and_the_token_back(email in emails(), page in urls(), in_query: bool) {
+            let placement = if in_query { Placement::Query } else { Placement::Fragment };
+            let reset_url = AllowList::parse(&page, placement).unwrap().admit(&page).unwrap();
+            let token = Token::generate().unwrap();
+            let link = Url::parse(reset_url.link(&email, &token).expose()).unwrap();
+
+            let carrier = if in_query { link.query() } else { link.fragment() };
+            let pairs: Vec<_> = form_urlencoded::parse(carrier.unwrap().as_bytes()).into_owned().collect();
+            let value = |wanted: &str| {
+                let mut values = pairs.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+                (values.next(), values.next())
+            };
+            prop_assert_eq!(value("email"), (Some(email.as_str()), None));
+            let digits = token.hex();
+            prop_assert_eq!(value("token"), (Some(digits.expose_secret()), None));
+
+            let bare = Url::parse(&page).unwrap();
+            prop_assert_eq!(link.origin(), bare.origin());
+            prop_assert_eq!(link.path(), bare.path());
+            prop_assert!(link.query().unwrap_or_default().starts_with(bare.query().unwrap_or_default()));
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The public half: the password is replaced. It may write a password, and can read no user.
+
+use jiff::Timestamp;
+use rekey::email::Email;
+use rekey::http::{Field, Request, Response};
+use rekey::problem::{Complaint, Problem};
+use rekey::table::{Admission, Changed, Redemption};
+use rekey::telemetry::Metric;
+use rekey::token::Token;
+use serde::Deserialize;
+use tokio::join;
+
+use crate::Reset;
+use crate::password::{NewPassword, Policy};
+
+impl Reset {
+    /// Answers a request to set a new password with the token of a link.
+    ///
+    /// The policy is checked before the token is looked at: a refused password burns no link. Hashing comes after:
+    /// only a good token is worth it, and whether the *address* has an account is not looked at before.
+    ///
+    /// # Errors
+    /// What the HTTP table in the README lists.
+    pub async fn change(&self, request: &Request, now: Timestamp) -> Result<Response, Problem> {
+        let form: Form = request.json()?;
+        let Submission {
+            email,
+            token,
+            password,
+        } = form.parse(&self.policy)?;
+        let count = |metric, detail| self.telemetry.count(metric, detail, &request.id, now);
+        let refused = |detail| {
+            count(Metric::TokensRefused, detail);
+            Err(Problem::bad_token())
+        };
+
+        // At the same time, for speed: nothing of the token is told, or done, before the count is known.
+        let (admission, issued) = join!(
+            self.table.count_attempt(&request.source, now),
+            self.table.issued(&token, &email, now)
+        );
+        if let Admission::Flooded { retry_after } = admission? {
+            count(Metric::RequestsThrottled, "the source asks too often");
+            return Err(Problem::TooMany { retry_after });
+        }
+        let Some(issued) = issued? else {
+            return refused("unknown, used, expired, or somebody else's");
+        };
+
+        let hash = self.hasher.hash(password)?;
+        let replacement = self.users.replacement(&issued, &hash, now)?;
+        let changed = Changed {
+            user: issued.user,
+            email: issued.email,
+            locale: issued.locale,
+            request_id: request.id.clone(),
+            changed_at: now,
+        };
+        match self.table.redeem(&token, replacement, &changed).await? {
+            Redemption::Done => count(Metric::PasswordsChanged, "the password is replaced"),
+            Redemption::Refused => return refused("used or overtaken meanwhile"),
+        }
+        Ok(Response::no_content())
+    }
+}
+
+/// The body, before it is parsed.
+#[derive(Deserialize)]
+struct Form {
+    #[serde(default)]
+    email: Field,
+    #[serde(default)]
+    token: Field,
+    #[serde(default)]
+    password: Field,
+    #[serde(default)]
+    password_confirmation: Field,
+}
+
+struct Submission {
+    email: Email,
+    token: Token,
+    password: NewPassword,
+}
+
+impl Form {
+    fn parse(&self, policy: &Policy) -> Result<Submission, Problem> {
+        let email = self.email.required(Email::parse);
+        let token = self.token.required(Token::parse);
+        let password = self
+            .password
+            .required(|typed| NewPassword::parse(typed, policy));
+        let confirmation = self
+            .password_confirmation
+            .optional(|typed| match &password {
+                Ok(password) if !password.is(typed) => {
+                    Err(Complaint::fixed("must be the same as the password"))
+                }
+                _ => Ok(()),
+            });
+        match (email, token, password, confirmation) {
+            (Ok(email), Ok(token), Ok(password), Ok(_)) => Ok(Submission {
+                email,
+                token,
+                password,
+            }),
+            (email, token, password, confirmation) => Err(Problem::invalid([
+                ("email", email.err()),
+                ("token", token.err()),
+                ("password", password.err()),
+                ("password_confirmation", confirmation.err()),
+            ])),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The private half: the owner is told (OWASP ASVS 5.0, 6.3.7).
+
+use askama::Template;
+use jiff::Timestamp;
+use rekey::fault::Fault;
+use rekey::lambda::Failure;
+use rekey::locale::Locale;
+use rekey::mail::{Mail, Posting};
+use rekey::table::Changed;
+use rekey::telemetry::Metric;
+
+use crate::Reset;
+
+impl Reset {
+    /// Tells the owner that the password was changed. At least once: a second notice is harmless.
+    ///
+    /// # Errors
+    /// A fault that passes, for the stream to bring the record again.
+    pub async fn notify(&self, changed: Changed, now: Timestamp) -> Result<(), Failure> {
+        let mail = self.letter(&changed)?;
+        let count = |metric, detail: &str| {
+            self.telemetry
+                .count(metric, detail, &changed.request_id, now);
+        };
+        match self.mailer.send(&changed.email, &mail).await? {
+            Posting::Sent => count(Metric::NoticesSent, "the notice is with SES"),
+            Posting::Refused(fault) => count(Metric::MailsRefused, fault.code()),
+        }
+        Ok(())
+    }
+
+    fn letter(&self, changed: &Changed) -> Result<Mail, Fault> {
+        let (locale, product) = (changed.locale, self.product.as_str());
+        let (subject, format) = match locale {
+            Locale::En => (
+                format!("Your {product} password was changed"),
+                "%-d %B %Y at %H:%M UTC",
+            ),
+            Locale::De => (
+                format!("Ihr Passwort für {product} wurde geändert"),
+                "%d.%m.%Y um %H:%M Uhr UTC",
+            ),
+        };
+        let time = changed.changed_at.strftime(format).to_string();
+        let text = Text {
+            locale,
+            product,
+            time: &time,
+        }
+        .render();
+        let html = Html {
+            locale,
+            product,
+            time: &time,
+            subject: &subject,
+        }
+        .render();
+        let unrendered = |_| Fault::of_our_own("reset.letter", "NotRendered");
+        Ok(Mail {
+            text: text.map_err(unrendered)?.into(),
+            html: html.map_err(unrendered)?.into(),
+            subject,
+        })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "notice.txt")]
+struct Text<'a> {
+    locale: Locale,
+    product: &'a str,
+    time: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "notice.html")]
+struct Html<'a> {
+    locale: Locale,
+    product: &'a str,
+    time: &'a str,
+    subject: &'a str,
+}

@@ -1,0 +1,445 @@
+"""The desk: Rekey's template on a local AWS, with one user, a page and a mailbox.
+
+    desk.py build            sam build, unless nothing that goes into it has changed
+    desk.py dev              a desk that stays until Ctrl-C; its addresses are in target/dev.env
+    desk.py test COMMAND...  a desk on free ports around a command, which finds the addresses in its environment
+    desk.py watch            cargo lambda watch, against the tables and the mail of the running desk
+
+The Makefile starts it with the Python of target/tools/desk. What the local AWS holds lives as long as the desk.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import http.server
+import json
+import os
+import platform
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import argon2
+import boto3
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGET, PAGE = ROOT / "target", ROOT / "infra/page"
+BUILT = TARGET / "sam"
+TOOLS, SAM = TARGET / "tools/desk/bin", TARGET / "tools/sam/bin/sam"
+REGION, STACK = "us-east-1", "rekey"
+EMAIL, PASSWORD = "ada@example.com", "the first password of Ada"
+
+
+class Stop(Exception):
+    """The desk cannot go on. The message is for the person who sits at it."""
+
+
+def main(command="", *arguments):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    TARGET.mkdir(exist_ok=True)
+    if command == "build":
+        return build()
+    if command == "dev":
+        return dev()
+    if command == "test" and arguments:
+        return test(arguments)
+    if command == "watch":
+        return watch()
+    raise Stop(__doc__.strip())
+
+
+def dev():
+    started = time.monotonic()
+    ports = {name: int(os.environ.get(name) or usual)
+             for name, usual in (("DESK_PORT", 4600), ("DESK_PAGE_PORT", 4601), ("DESK_API_PORT", 4602))}
+    with desk(ports, TARGET / "dev.env") as (address, still_there):
+        say(f"""
+Rekey is on your desk, after {time.monotonic() - started:.0f} seconds.
+  page      {address["PAGE_URL"]}
+  API       {address["API_URL"]}/password/forgot and {address["API_URL"]}/password/reset
+  mailbox   {address["MAILBOX_URL"]}
+  user      {EMAIL}, whose password is "{PASSWORD}"
+  log       {Path(address["DESK_LOG"]).relative_to(ROOT)}
+Scripts find it all in target/dev.env. `make demo` walks the flow once. Ctrl-C stops everything.""")
+        while True:
+            still_there()
+            time.sleep(0.3)
+
+
+def test(command):
+    with desk(free_ports(), TARGET / "test.env") as (address, still_there):
+        child = subprocess.Popen(command, cwd=ROOT, env={**environment(), **address}, start_new_session=True)
+        with ending(child):
+            while child.poll() is None:
+                still_there()
+                time.sleep(0.1)
+        if child.returncode:
+            shutil.copy(address["DESK_LOG"], TARGET / "test.log")
+            say("The log of this run's local AWS is in target/test.log.")
+        return child.returncode if child.returncode >= 0 else 128 - child.returncode
+
+
+@contextlib.contextmanager
+def desk(ports, env_file):
+    """Starts all that runs, and stops it again, whatever happens in between."""
+    for variable, port in ports.items():
+        require_free(port, variable)
+    build()
+    with contextlib.ExitStack() as running:
+        state = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="desk-", dir=TARGET)))
+        endpoint, still_there = start_aws(ports["DESK_PORT"], ports["DESK_API_PORT"], state, running)
+        page_url = f"http://localhost:{ports['DESK_PAGE_PORT']}/"
+        parameters = parameters_for(page_url)
+        prepare_account(endpoint, parameters)
+        deploy(endpoint, parameters, state, still_there)
+        stack = client(endpoint, "cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
+        output = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
+        seed(endpoint, output["ForgotRequestFunction"])
+        address = {
+            "API_URL": f"http://127.0.0.1:{ports['DESK_API_PORT']}",
+            "PAGE_URL": page_url,
+            "MAILBOX_URL": f"{endpoint}/_ministack/ses/messages",
+            **operator(endpoint),
+            "REKEY_TABLE": output["RekeyTableName"],
+            "USERS_TABLE": output["UsersTableName"],
+            "STACK_NAME": STACK,
+            "FAILURE_QUEUE_URL": endpoint + urllib.parse.urlsplit(output["FailureQueueUrl"]).path,
+            "DESK_LOG": str(state / "log"),
+            "DESK_PID": str(os.getpid()),
+        }
+        serve_page(ports["DESK_PAGE_PORT"], address, running)
+        write_whole(env_file, "".join(f"{key}={value}\n" for key, value in address.items()))
+        running.callback(env_file.unlink, missing_ok=True)
+        yield address, still_there
+
+
+# ---- Building ------------------------------------------------------------------------------------
+
+def build():
+    """`sam build` of the template. `make dev` and `make test` share it; the second of two waits for the first."""
+    with open(TARGET / "sam.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Another build is running: waiting for it.")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        built_from, wanted = BUILT / "built-from", digest_of_sources()
+        if built_from.is_file() and built_from.read_text() == wanted:
+            return
+        with tempfile.TemporaryDirectory(prefix="desk-", dir=TARGET) as home:
+            run("sam build (the first one compiles for minutes)", [
+                SAM, "build", "--template-file", ROOT / "template.yaml", "--build-dir", BUILT,
+                "--config-file", no_config(home), "--parameter-overrides", f"Architecture={architecture()}"],
+                environment(home))
+        built_from.write_text(wanted)
+
+
+def digest_of_sources():
+    """Of the content and not of the times: a checkout touches files that it does not change."""
+    digest = hashlib.sha256(architecture().encode())
+    for name in ("Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "template.yaml", ".cargo", "shared", "functions",
+                 "infra/desk/requirements-desk.txt", "infra/desk/requirements-sam.txt"):
+        path = ROOT / name
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                digest.update(f"{file.relative_to(ROOT)}\0{file.stat().st_size}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def architecture():
+    return "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
+
+
+# ---- The local AWS -------------------------------------------------------------------------------
+
+def start_aws(port, api_port, state, running):
+    """Starts the launcher with nothing of this machine's environment, which its functions would inherit."""
+    endpoint = f"http://127.0.0.1:{port}"
+    log = state / "log"
+    launcher = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("launcher.py")], cwd=state,
+        stdin=subprocess.PIPE, stdout=log.open("wb"), stderr=subprocess.STDOUT, start_new_session=True,
+        env={
+            "PATH": os.environ["PATH"], "HOME": str(state), "TMPDIR": str(state),
+            "AWS_ENDPOINT_URL": endpoint, "GATEWAY_PORT": str(port), "DESK_API_PORT": str(api_port),
+            "MINISTACK_REGION": REGION, "AUTH": "true",
+            # No listeners but ours, and no look at the Docker of this machine.
+            "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0", "DOCKER_HOST": "unix:///nonexistent",
+        })
+    running.enter_context(ending(launcher))
+
+    def still_there():
+        if launcher.poll() is not None:
+            last = log.read_text(errors="replace")[-3000:]
+            raise Stop(f"{last}\nThe local AWS has ended by itself (status {launcher.returncode}); above is its last word.")
+
+    def answers():
+        socket.create_connection(("127.0.0.1", api_port), 1).close()
+        return fetch(f"{endpoint}/_ministack/health")
+
+    wait_until("the local AWS answers", 30, still_there, answers)
+    return endpoint, still_there
+
+
+def operator(endpoint):
+    """The credentials of the account's root; the functions run under their own four roles."""
+    return {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": REGION, "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test"}
+
+
+def client(endpoint, service):
+    return boto3.client(service, endpoint_url=endpoint, region_name=REGION, aws_access_key_id="test",
+                        aws_secret_access_key="test")
+
+
+def parameters_for(page_url):
+    """The template's parameters: the desk's own, then those of PARAMETERS, which win."""
+    parameters = {
+        "ResetUrls": f"{page_url},https://app.example.com/password/reset,https://app.example.com/account?view=reset",
+        "ProductName": "Rekey on your desk",
+        "MailFromAddress": "no-reply@example.com",
+        "MailFromName": "Rekey",
+        "DeletionProtection": "false",
+        "Architecture": architecture(),
+    }
+    given = shlex.split(os.environ.get("PARAMETERS", ""))
+    if not all("=" in each for each in given):
+        raise Stop('PARAMETERS wants "Name=value Name=value", with quotes inside where a value has spaces.')
+    parameters.update(each.split("=", 1) for each in given)
+    urls = map(urllib.parse.urlsplit, parameters["ResetUrls"].split(","))
+    origins = dict.fromkeys(f"{url.scheme}://{url.netloc}" for url in urls)
+    return {"ResetUrlOrigins": ",".join(origins), **parameters}
+
+
+def prepare_account(endpoint, parameters):
+    """What a team has before it deploys: a verified sender and, if it names one, a users table."""
+    client(endpoint, "sesv2").create_email_identity(
+        EmailIdentity=parameters.get("MailIdentity") or parameters["MailFromAddress"])
+    if parameters.get("UsersTableName"):
+        key, email = parameters.get("UsersKeyAttribute", "id"), parameters.get("UsersEmailAttribute", "email")
+        index = {"GlobalSecondaryIndexes": [{
+            "IndexName": parameters.get("UsersEmailIndex", "email-index"), "Projection": {"ProjectionType": "ALL"},
+            "KeySchema": [{"AttributeName": email, "KeyType": "HASH"}]}]} if email != key else {}
+        client(endpoint, "dynamodb").create_table(
+            TableName=parameters["UsersTableName"], BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in sorted({key, email})], **index)
+
+
+def deploy(endpoint, parameters, state, still_there):
+    quoted = ['{}="{}"'.format(name, value.replace("\\", "\\\\").replace('"', '\\"'))
+              for name, value in parameters.items()]
+    run("sam deploy", [
+        SAM, "deploy", "--template-file", BUILT / "template.yaml", "--stack-name", STACK, "--resolve-s3",
+        "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-progressbar",
+        "--config-file", no_config(state), "--parameter-overrides", *quoted],
+        {**environment(state), **operator(endpoint)}, still_there)
+
+
+def seed(endpoint, function):
+    """One user, under the names that the deployed functions were told."""
+    told = client(endpoint, "lambda").get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+    password_hash = argon2.PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1).hash(PASSWORD)
+    user = {told["USERS_KEY_ATTRIBUTE"]: "ada", told["USERS_EMAIL_ATTRIBUTE"]: EMAIL,
+            told["USERS_PASSWORD_ATTRIBUTE"]: password_hash}
+    client(endpoint, "dynamodb").put_item(
+        TableName=told["USERS_TABLE"], Item={name: {"S": value} for name, value in user.items()})
+
+
+# ---- The page ------------------------------------------------------------------------------------
+
+TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+         ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".json": "application/json"}
+
+
+def serve_page(port, address, running):
+    """The files of infra/page, and the two things that a page cannot know: where the API is, and the mail."""
+    policy = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'none'; "
+              f"base-uri 'none'; frame-ancestors 'none'; connect-src 'self' {address['API_URL']}")
+    config = json.dumps({"api": address["API_URL"], "mailbox": "/mailbox", "resetUrl": address["PAGE_URL"]})
+
+    def content_of(path):
+        if path == "/config.json":
+            return TYPES[".json"], config.encode()
+        if path == "/mailbox":
+            return TYPES[".json"], fetch(address["MAILBOX_URL"])
+        for file in PAGE.iterdir() if PAGE.is_dir() else []:
+            if path == f"/{file.name}" or (path == "/" and file.name == "index.html"):
+                return TYPES[file.suffix], file.read_bytes()
+        return None
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            found = content_of(urllib.parse.urlsplit(self.path).path)
+            kind, content = found or ("text/plain; charset=utf-8", b"There is no such page.\n")
+            self.send_response(200 if found else 404)
+            for name, value in (
+                    ("Content-Type", kind), ("Content-Length", str(len(content))), ("Cache-Control", "no-store"),
+                    ("Content-Security-Policy", policy), ("Referrer-Policy", "no-referrer"),
+                    ("X-Content-Type-Options", "nosniff")):
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(content)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_):
+            pass  # a request line holds a token
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    running.callback(server.server_close)
+    running.callback(server.shutdown)
+
+
+# ---- Hot reload ----------------------------------------------------------------------------------
+
+def watch():
+    """The two public halves by `cargo lambda watch`; what they write reaches the deployed private halves."""
+    desk_env = TARGET / "dev.env"
+    if not desk_env.is_file():
+        raise Stop("There is no desk to watch against: start `make dev` in another terminal.")
+    address = dict(line.split("=", 1) for line in desk_env.read_text().splitlines())
+    told = client(address["AWS_ENDPOINT_URL"], "lambda").get_function_configuration(
+        FunctionName=f"{address['STACK_NAME']}-forgot-request")["Environment"]["Variables"]
+    told.update(operator(address["AWS_ENDPOINT_URL"]))
+    watch_env = TARGET / "watch.env"
+    write_whole(watch_env, "".join(f"{name}={value}\n" for name, value in told.items()))
+    port = os.environ.get("WATCH_PORT") or "9000"
+    say(f"http://127.0.0.1:{port}/password/forgot and /password/reset, anew whenever a source changes. Ctrl-C stops.")
+    child = subprocess.Popen(
+        [TOOLS / "cargo-lambda", "lambda", "watch", "--invoke-address", "127.0.0.1", "--invoke-port", port,
+         "--env-file", watch_env], cwd=ROOT, env=environment(), start_new_session=True)
+    try:
+        with ending(child):
+            return child.wait()
+    finally:
+        watch_env.unlink(missing_ok=True)
+
+
+# ---- Small things --------------------------------------------------------------------------------
+
+def run(title, command, env, still_there=lambda: None):
+    """Runs a long step: its time ticks while it works, and what it said is shown if it fails."""
+    started, told, tty = time.monotonic(), 0, sys.stdout.isatty()
+    with tempfile.TemporaryFile() as output:
+        child = subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=output,
+                                 stderr=subprocess.STDOUT, start_new_session=True)
+        with ending(child):
+            while child.poll() is None:
+                still_there()
+                seconds = int(time.monotonic() - started)
+                if tty:
+                    print(f"\r{title} … {seconds} s", end="", flush=True)
+                elif seconds >= told:
+                    say(f"{title} … {seconds} s")
+                    told = seconds + 15
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(0.2)
+        say(f"{chr(13) if tty else ''}{title}: {time.monotonic() - started:.0f} s")
+        if child.returncode:
+            output.seek(0)
+            raise Stop(f"{output.read().decode(errors='replace')}\n{title} failed (status {child.returncode}).")
+
+
+def environment(home=None):
+    """This machine's environment with the tools in front and without its own AWS account."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_"))}
+    kept.update(PATH=f"{TOOLS}{os.pathsep}{os.environ['PATH']}", AWS_CONFIG_FILE=os.devnull,
+                AWS_SHARED_CREDENTIALS_FILE=os.devnull, AWS_DEFAULT_REGION=REGION, AWS_EC2_METADATA_DISABLED="true",
+                SAM_CLI_TELEMETRY="0", NO_PROXY="127.0.0.1,localhost", no_proxy="127.0.0.1,localhost")
+    if home:
+        kept["__SAM_CLI_APP_DIR"] = str(home)  # where sam would keep notes in the person's home
+    return kept
+
+
+def no_config(folder):
+    """An empty configuration for sam: samconfig.toml is for the real AWS."""
+    config = Path(folder) / "samconfig.toml"
+    config.write_text("version = 0.1\n")
+    return config
+
+
+@contextlib.contextmanager
+def ending(process):
+    """Ends a process and all that it started, which is its process group."""
+    try:
+        yield process
+    finally:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(3)
+
+
+def wait_until(what, seconds, still_there, condition):
+    deadline = time.monotonic() + seconds
+    while True:
+        still_there()
+        with contextlib.suppress(OSError):
+            if condition():
+                return
+        if time.monotonic() > deadline:
+            raise Stop(f"Waited {seconds} s until {what}; it did not come.")
+        time.sleep(0.05)
+
+
+def fetch(url):
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(url, timeout=10) as answer:
+        return answer.read()
+
+
+def require_free(port, variable):
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise Stop(f"Port {port} is taken: stop what uses it, or set {variable} to another.") from None
+
+
+def free_ports():
+    with contextlib.ExitStack() as held:
+        probes = {name: held.enter_context(socket.socket()) for name in ("DESK_PORT", "DESK_PAGE_PORT", "DESK_API_PORT")}
+        for probe in probes.values():
+            probe.bind(("127.0.0.1", 0))
+        return {name: probe.getsockname()[1] for name, probe in probes.items()}
+
+
+def write_whole(path, text):
+    """Whoever finds the file finds all of it."""
+    draft = path.with_name(path.name + ".new")
+    draft.write_text(text)
+    draft.replace(path)
+
+
+def interrupt(number, _frame):
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)  # once is enough: what follows is cleaning up
+    raise SystemExit(128 + number)
+
+
+def say(text):
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except Stop as stop:
+        sys.exit(str(stop))

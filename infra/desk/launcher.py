@@ -1,0 +1,363 @@
+"""The local AWS: ministack, with the gaps closed that Rekey's template would fall into.
+
+The template is written for AWS and does not bend for an emulator, so the emulator is bent here. Each part
+says which behaviour of AWS it stands in for. It wraps ministack from the inside, hence one exact version.
+
+Started by desk.py with everything in the environment: GATEWAY_PORT (the AWS services), DESK_API_PORT (the
+HTTP API, at the root of a port of its own) and ministack's own settings. It lives until its stdin closes.
+"""
+
+import asyncio
+import base64
+import contextvars
+import importlib.metadata
+import json
+import os
+import re
+import signal
+import sys
+import threading
+import time
+import urllib.parse
+from email import message_from_bytes
+from email.utils import parseaddr
+
+WRITTEN_FOR = "1.5.33"
+found = importlib.metadata.version("ministack")
+if found != WRITTEN_FOR:
+    sys.exit(f"launcher.py wraps the insides of ministack {WRITTEN_FOR} and found {found}: "
+             "read it again before changing the pin in requirements-desk.txt.")
+
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from ministack import app as ministack
+from ministack.core import iam_actions, iam_evaluator, responses
+from ministack.core.sigv4 import decode_header_value
+from ministack.services import apigateway, cloudwatch_logs, dynamodb, lambda_svc, ses
+from ministack.services.cloudformation import changesets, engine, handlers, provisioners
+from samtranslator.translator import transform as sam
+
+
+# ---- CloudFormation ------------------------------------------------------------------------------
+
+def after_create(resource_type, finish):
+    """Runs `finish` on what ministack has just created of a type."""
+    handlers = provisioners._RESOURCE_HANDLERS[resource_type]
+    create = handlers["create"]
+
+    def create_and_finish(logical_id, props, stack_name):
+        physical_id, attributes = create(logical_id, props, stack_name)
+        finish(physical_id, props)
+        return physical_id, attributes
+
+    handlers["create"] = create_and_finish
+
+
+def import_openapi_body(api_id, props):
+    """AWS makes the routes, integrations and CORS of an HTTP API from its OpenAPI `Body`; ministack ignores it."""
+    body = props.get("Body") or {}
+    if "x-amazon-apigateway-cors" in body:
+        apigateway._apis[api_id]["corsConfiguration"] = body["x-amazon-apigateway-cors"]
+    for path, methods in body.get("paths", {}).items():
+        for method, operation in methods.items():
+            told = operation.get("x-amazon-apigateway-integration")
+            if told:
+                integration = json.loads(apigateway._create_integration(api_id, {
+                    "integrationType": told["type"].upper(), "integrationUri": told["uri"],
+                    "payloadFormatVersion": told.get("payloadFormatVersion", "2.0")})[2])
+                key = "$default" if path == "/$default" else f"{method.upper()} {path}"
+                apigateway._create_route(api_id, {
+                    "routeKey": key, "target": "integrations/" + integration["integrationId"]})
+
+
+def set_time_to_live_and_backups(table, props):
+    """AWS applies these two parts of a table's template; ministack takes them through its API alone."""
+    for part, update in (("TimeToLiveSpecification", dynamodb._update_ttl),
+                         ("PointInTimeRecoverySpecification", dynamodb._update_continuous_backups)):
+        if part in props:
+            update({"TableName": table, part: props[part]})
+
+
+def transform_with_values(template, _no_values, policies):
+    """CloudFormation tells the SAM transform the parameters' values, lists as lists; ministack tells it none.
+
+    Without them a list of origins that is a parameter becomes the whole of the API's CORS configuration.
+    """
+    return base_sam_transform(template, parameter_values.get(), policies)
+
+
+def apply_transforms(template, provided=None, previous=None):
+    values = engine._transform_parameters(template, provided, previous)
+    for name, declared in template.get("Parameters", {}).items():
+        if declared["Type"] == "CommaDelimitedList" and name in values:
+            values[name] = values[name].split(",")
+    parameter_values.set(values)
+    return engine._apply_transforms(template, provided, previous)
+
+
+parameter_values = contextvars.ContextVar("parameter_values")
+base_sam_transform, sam.transform = sam.transform, transform_with_values
+changesets._apply_transforms = handlers._apply_transforms = apply_transforms
+after_create("AWS::ApiGatewayV2::Api", import_openapi_body)
+after_create("AWS::DynamoDB::Table", set_time_to_live_and_backups)
+
+
+# ---- IAM -----------------------------------------------------------------------------------------
+
+WORDS_OF_EXPRESSIONS = {
+    "set", "remove", "add", "delete", "and", "or", "not", "between", "in", "size", "contains", "begins_with",
+    "attribute_exists", "attribute_not_exists", "attribute_type", "if_not_exists", "list_append"}
+
+
+def condition_keys(request):
+    """The dynamodb:* condition keys that AWS derives from a request, or from one member of a transaction.
+
+    ministack knows Select and the projection; AWS also fills in LeadingKeys, every top-level attribute that
+    the request names, and ReturnValues. Batches and queries get no LeadingKeys here, so a policy that
+    asks for one denies them.
+    """
+    keys = base_context(json.dumps(request).encode())
+    names = request.get("ExpressionAttributeNames") or {}
+    attributes = set(request.get("Key") or {}) | set(request.get("Item") or {})
+    for part in ("UpdateExpression", "ConditionExpression", "ProjectionExpression", "KeyConditionExpression",
+                 "FilterExpression"):
+        for word in re.findall(r"(?<![\w.:#])#?[A-Za-z_]\w*", request.get(part) or ""):
+            if word.lower() not in WORDS_OF_EXPRESSIONS:
+                attributes.add(names.get(word, word))
+    if attributes:
+        keys["dynamodb:Attributes"] = sorted(attributes)
+    table = dynamodb._tables.get(str(request.get("TableName", "")).rpartition("/")[2])
+    leading = (request.get("Key") or request.get("Item") or {}).get(table["pk_name"]) if table else None
+    if leading:
+        keys["dynamodb:LeadingKeys"] = [str(value) for value in leading.values()]
+    if "ReturnValues" in request:
+        keys["dynamodb:ReturnValues"] = request["ReturnValues"]
+    return keys
+
+
+class TableOf(str):
+    """The ARN of the table that a member of a transaction names, and that member's own condition keys."""
+
+
+def transaction_members(action, body, region, account_id):
+    """AWS checks each member of a transaction as a request of its own; ministack gives them all one context."""
+    checks = base_checks(action, body, region, account_id)
+    members = [(name, part) for item in (json.loads(body)["TransactItems"] if checks else [])
+               for name, part in item.items() if name in iam_actions._DYNAMODB_TRANSACT_ITEM_ACTIONS]
+    if len(members) != len(checks):  # not every member names a table, which DynamoDB refuses
+        return checks
+    described = []
+    for name, part in members:
+        table = TableOf(iam_actions._dynamodb_table_arn(part["TableName"], region, account_id))
+        table.keys = condition_keys(part)
+        described.append((iam_actions._DYNAMODB_TRANSACT_ITEM_ACTIONS[name], table))
+    return described
+
+
+def enforce(*args, resource_arn="*", service_context=None, **kwargs):
+    context = {**(service_context or {}), **getattr(resource_arn, "keys", {})}
+    return base_enforce(*args, resource_arn=resource_arn, service_context=context, **kwargs)
+
+
+def enforce_send_email(method, path, headers, body, query_params, request_id):
+    """AWS checks SendEmail on the identity *and* on the configuration set, with the sender as a condition key.
+
+    ministack checks it on `*`, which denies what a well-scoped policy allows. The sender's identity is the
+    address where that is verified, else its domain, as in SES.
+    """
+    if not (ministack.AUTH and method == "POST" and path.rstrip("/") == "/v2/email/outbound-emails"):
+        return base_enforce_ses(method, path, headers, body, query_params, request_id)
+    try:
+        request = json.loads(body)
+        sender = request.get("FromEmailAddress")
+        if not sender:
+            raw = request["Content"]["Raw"]["Data"]
+            sender = str(message_from_bytes(base64.b64decode(raw))["From"])
+    except (ValueError, KeyError, TypeError):
+        return base_enforce_ses(method, path, headers, body, query_params, request_id)
+    address = parseaddr(sender)[1]
+    identity = (ses._notification_identity(address) or (address,))[0]
+    scope = f"arn:aws:ses:{ministack.extract_region(headers, query_params)}:{responses.get_account_id()}:"
+    resources = [request.get("FromEmailAddressIdentityArn") or f"{scope}identity/{identity}"]
+    if request.get("ConfigurationSetName"):
+        resources.append(f"{scope}configuration-set/{request['ConfigurationSetName']}")
+    for resource in resources:
+        denied = ministack._enforce_data_plane(
+            "sesv2", "ses:SendEmail", headers, query_params, request_id, resource_arn=resource,
+            service_context={"ses:FromAddress": address}, named_resource=resource)
+        if denied:
+            return denied
+    return None
+
+
+base_context, iam_actions.dynamodb_service_context = (
+    iam_actions.dynamodb_service_context, lambda body: condition_keys(json_object(body)))
+base_checks, iam_actions.dynamodb_transaction_checks = iam_actions.dynamodb_transaction_checks, transaction_members
+base_enforce, iam_evaluator.enforce = iam_evaluator.enforce, enforce
+base_enforce_ses, ministack._enforce_ses_v2 = ministack._enforce_ses_v2, enforce_send_email
+
+
+def json_object(body):
+    try:
+        parsed = json.loads(body or b"{}")
+    except ValueError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+# ---- The stream ----------------------------------------------------------------------------------
+
+handled = set()  # (function, sequence number): what a function reported as done in a batch that comes again
+
+
+def run_function(function, event):
+    """To a stream of AWS, the first of `batchItemFailures` is a checkpoint; ministack ignores the list.
+
+    A batch with failures is reported to ministack as failed, so that it comes again until it is too old; the
+    records before the checkpoint are taken out of it, so that the function sees those that AWS would send.
+    """
+    records = event.get("Records") or [{}]
+    if records[0].get("eventSource") != "aws:dynamodb":
+        return base_run_function(function, event)
+    name = (function.get("config") or function)["FunctionName"]
+    sequence = {record["dynamodb"]["SequenceNumber"]: record for record in records}
+    due = [record for number, record in sequence.items() if (name, number) not in handled]
+    if not due:
+        return {"body": {}}
+    result = base_run_function(function, {"Records": due})
+    answer = result.get("body")
+    answer = json_object(answer) if isinstance(answer, (str, bytes)) else answer
+    failures = answer.get("batchItemFailures") if isinstance(answer, dict) and not result.get("error") else None
+    if failures:
+        failed = {failure.get("itemIdentifier") for failure in failures}
+        for record in due:
+            if record["dynamodb"]["SequenceNumber"] in failed:
+                break
+            handled.add((name, record["dynamodb"]["SequenceNumber"]))
+        return {**result, "error": True, "body": {"errorType": "BatchItemFailures", "errorMessage": str(len(failures))}}
+    if not result.get("error"):
+        handled.difference_update((name, number) for number in sequence)
+    return result
+
+
+base_run_function, lambda_svc._execute_function = lambda_svc._execute_function, run_function
+
+
+# ---- The HTTP API --------------------------------------------------------------------------------
+
+body_is_utf8 = contextvars.ContextVar("body_is_utf8", default=True)
+api_request_id = contextvars.ContextVar("api_request_id", default="")
+
+
+async def public_door(scope, receive, send):
+    """The stage `$default` of the HTTP API that was deployed last, at the root of its own port.
+
+    ministack serves an API among its AWS services, where the path, the host or a header of a stranger can
+    pick another service. On AWS an API has a host of its own; so nothing but the API is here.
+    """
+    started, request_id = time.monotonic(), base64.b64encode(os.urandom(11)).decode()
+    api_request_id.set(request_id)
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    headers = {}
+    for name, value in scope["headers"]:
+        name, value = name.decode("latin-1").lower(), decode_header_value(value)
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    # API Gateway adds the peer to what the client claims; only requestContext can be believed.
+    peer = scope["client"][0]
+    headers["x-forwarded-for"] = ", ".join(filter(None, [headers.get("x-forwarded-for"), peer]))
+    responses.set_request_client_ip(peer)
+    responses.set_request_region(os.environ["MINISTACK_REGION"])
+    try:
+        body.decode("utf-8")
+        body_is_utf8.set(True)
+    except UnicodeDecodeError:
+        body_is_utf8.set(False)
+
+    query = scope["query_string"].decode("latin-1")
+    path = apigateway.decode_http_api_path(scope["raw_path"].decode("latin-1"))
+    apis = [api_id for (_, _, api_id), _ in apigateway._apis.all_items()]
+    if not apis:
+        status, answer, content = apigateway._http_api_not_found()
+    elif len(body) > 10 * 1024 * 1024:
+        status, answer, content = 413, {"Content-Type": "application/json"}, b'{"message":"Request Entity Too Large"}'
+    else:
+        status, answer, content = await apigateway.handle_execute(
+            apis[-1], "$default", path, scope["method"], headers, bytes(body),
+            urllib.parse.parse_qs(query, keep_blank_values=True), raw_query_string=query)
+    answer["apigw-requestid"] = request_id
+    await ministack._send_response(send, status, answer, content, head=scope["method"] == "HEAD")
+    if apis:
+        write_access_log(apis[-1], scope["method"], path, peer, status, content, request_id, started)
+
+
+def write_access_log(api_id, method, path, peer, status, content, request_id, started):
+    """AWS writes the stage's access log in the format that the template gives; ministack writes none."""
+    settings = apigateway.stages_for_api(api_id).get("$default", {}).get("accessLogSettings") or {}
+    if not settings:
+        return
+    route = apigateway._match_route(api_id, method, path) or {}
+    took = str(int((time.monotonic() - started) * 1000))
+    known = {
+        "requestId": request_id, "identity.sourceIp": peer, "routeKey": route.get("routeKey", "-"),
+        "requestTime": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime()), "status": str(status),
+        "responseLatency": took, "integrationLatency": took if route else "-", "responseLength": str(len(content))}
+    line = re.sub(r"\$context\.([\w.]+)", lambda found: known.get(found[1], "-"), settings["format"])
+    group, stream = settings["destinationArn"].split(":log-group:")[-1].removesuffix(":*"), "desk"
+    cloudwatch_logs._create_log_stream({"logGroupName": group, "logStreamName": stream})
+    cloudwatch_logs._put_log_events({"logGroupName": group, "logStreamName": stream, "logEvents": [
+        {"timestamp": int(time.time() * 1000), "message": line}]})
+
+
+async def invoke(execute, record, event, **kwargs):
+    """AWS tells the function its client's address and the id in the access log; ministack tells it others."""
+    event["requestContext"]["http"]["sourceIp"] = responses.get_request_client_ip()
+    event["requestContext"]["requestId"] = api_request_id.get()
+    return await base_invoke(execute, record, event, **kwargs)
+
+
+def gateway_answer(result):
+    """AWS hides what a broken or throttled function said; ministack passes it on."""
+    if result.get("throttle"):
+        return {"statusCode": 503, "body": '{"message":"Service Unavailable"}'}, None
+    answer = base_gateway_answer(result)
+    if result.get("error"):
+        return {"statusCode": 500, "body": '{"message":"Internal Server Error"}'}, None
+    return answer
+
+
+base_is_text = apigateway._v2_request_body_is_text
+# AWS sends a body that is no text in base64, whatever its content type claims; ministack replaces the bytes.
+apigateway._v2_request_body_is_text = lambda content_type: body_is_utf8.get() and base_is_text(content_type)
+base_invoke, apigateway.run_reentrant = apigateway.run_reentrant, invoke
+base_gateway_answer, lambda_svc.lambda_execute_result_to_api_proxy_response = (
+    lambda_svc.lambda_execute_result_to_api_proxy_response, gateway_answer)
+
+
+# ---- Serving -------------------------------------------------------------------------------------
+
+API_PORT = int(os.environ["DESK_API_PORT"])
+
+
+async def either_door(scope, receive, send):
+    at_api = scope["type"] == "http" and scope["server"][1] == API_PORT
+    await (public_door if at_api else ministack.app)(scope, receive, send)
+
+
+def die_with_parent():
+    """desk.py holds the other end of stdin: whatever ends it, kill -9 included, ends this group."""
+    sys.stdin.read()
+    os.killpg(0, signal.SIGKILL)
+
+
+threading.Thread(target=die_with_parent, daemon=True).start()
+config = Config()
+config.bind = [f"127.0.0.1:{os.environ['GATEWAY_PORT']}", f"127.0.0.1:{API_PORT}"]
+config.keep_alive_timeout = 75
+asyncio.run(serve(either_door, config))

@@ -1,0 +1,90 @@
+//! The AWS SDK, set up: time-outs, and what is tried again.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
+use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
+
+/// Region, credentials and endpoint from the environment, as Lambda sets it.
+///
+/// The time-outs add up to less than the functions', and those to less than API Gateway's 30 seconds: a caller always
+/// gets an answer of ours.
+pub async fn sdk_config() -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
+        .retry_config(RetryConfig::standard().with_max_attempts(3))
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(Duration::from_secs(1))
+                .operation_attempt_timeout(Duration::from_secs(2))
+                .operation_timeout(Duration::from_secs(4))
+                .build(),
+        )
+        .load()
+        .await
+}
+
+/// Tries a transaction again that met another one on its rows, or was throttled. The SDK does not do so by itself.
+///
+/// Where a condition failed besides, the answer is known, and stays.
+#[derive(Debug)]
+pub(crate) struct RetryCancelled;
+
+impl ClassifyRetry for RetryCancelled {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let error = context
+            .output_or_error()
+            .and_then(Result::err)
+            .and_then(|error| error.as_operation_error());
+        match error.and_then(|error| error.downcast_ref::<TransactWriteItemsError>()) {
+            Some(error) if is_passing_cancellation(error) => RetryAction::transient_error(),
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "cancelled transactions"
+    }
+}
+
+/// Which of a transaction's parts had a condition that failed, in their order. None, where the transaction failed for
+/// another reason.
+pub(crate) fn failed_conditions<R>(
+    error: &SdkError<TransactWriteItemsError, R>,
+) -> Option<Vec<bool>> {
+    let codes = error.as_service_error().map(reasons)?;
+    let failed: Vec<bool> = codes
+        .iter()
+        .map(|code| code == "ConditionalCheckFailed")
+        .collect();
+    failed.contains(&true).then_some(failed)
+}
+
+/// Whether a transaction was cancelled for nothing but what passes: another one in its way, or throttling.
+pub(crate) fn is_passing_cancellation(error: &TransactWriteItemsError) -> bool {
+    let codes = reasons(error);
+    let passes = |code: &String| PASSING_REASONS.contains(&code.as_str());
+    codes.iter().any(passes) && codes.iter().all(|code| code == "None" || passes(code))
+}
+
+/// `DynamoDB` API Reference, `TransactWriteItems`, "Cancellation reason codes".
+const PASSING_REASONS: [&str; 3] = [
+    "TransactionConflict",
+    "ThrottlingError",
+    "ProvisionedThroughputExceeded",
+];
+
+fn reasons(error: &TransactWriteItemsError) -> Vec<String> {
+    let TransactWriteItemsError::TransactionCanceledException(canceled) = error else {
+        return Vec::new();
+    };
+    canceled
+        .cancellation_reasons()
+        .iter()
+        .map(|reason| reason.code().unwrap_or("None").to_owned())
+        .collect()
+}

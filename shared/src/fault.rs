@@ -1,0 +1,110 @@
+//! A call to AWS that did not work.
+
+use std::fmt;
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::RequestId;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+
+/// What the log is told of a call that did not work.
+///
+/// It is *extracted* from the SDK's error, which is not kept: the exceptions of `DynamoDB` carry rows, and their `Debug`
+/// output prints them, addresses and password hashes included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    act: &'static str,
+    code: String,
+    aws_request_id: Option<String>,
+    is_passing: bool,
+}
+
+impl Fault {
+    /// Takes from the SDK's error what may be logged. `act` says what was tried, like `table.admit`.
+    pub fn of_call<E>(act: &'static str, error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata,
+    {
+        let status = error
+            .raw_response()
+            .map(|response| response.status().as_u16());
+        let code = if matches!(error, SdkError::TimeoutError(_)) {
+            "Timeout"
+        } else if matches!(error, SdkError::DispatchFailure(_)) {
+            "DispatchFailure"
+        } else {
+            error.code().unwrap_or("Unknown")
+        };
+        let is_passing = matches!(
+            error,
+            SdkError::TimeoutError(_) | SdkError::DispatchFailure(_)
+        ) || status.is_some_and(|status| status >= 500 || status == 429)
+            || PASSING.contains(&code);
+        Self {
+            act,
+            code: code.to_owned(),
+            aws_request_id: error.request_id().map(str::to_owned),
+            is_passing,
+        }
+    }
+
+    /// A fault without a call to AWS.
+    pub fn of_our_own(act: &'static str, code: &str) -> Self {
+        Self {
+            act,
+            code: code.to_owned(),
+            aws_request_id: None,
+            is_passing: false,
+        }
+    }
+
+    /// The same fault where trying again is known to help.
+    #[must_use]
+    pub fn passing(self) -> Self {
+        Self {
+            is_passing: true,
+            ..self
+        }
+    }
+
+    /// Whether the same call may work a little later: throttling, a time-out, an outage.
+    pub fn is_passing(&self) -> bool {
+        self.is_passing
+    }
+
+    /// What was tried.
+    pub fn act(&self) -> &'static str {
+        self.act
+    }
+
+    /// AWS's code for what went wrong, or ours.
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// AWS's request id, to ask AWS about.
+    pub fn aws_request_id(&self) -> Option<&str> {
+        self.aws_request_id.as_deref()
+    }
+}
+
+/// Codes of client errors (4xx) that pass.
+const PASSING: [&str; 10] = [
+    "LimitExceededException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestTimeout",
+    "SendingPausedException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "TransactionConflictException",
+    "TransactionInProgressException",
+];
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} failed: {}", self.act, self.code)
+    }
+}
+
+impl std::error::Error for Fault {}

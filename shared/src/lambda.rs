@@ -1,0 +1,289 @@
+//! Events in, answers out: which half of a function an event is for.
+
+use std::collections::HashMap;
+use std::future::Future;
+
+use jiff::Timestamp;
+use lambda_http::lambda_runtime::{self, LambdaEvent};
+use lambda_http::{Error, service_fn};
+use secrecy::SecretString;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_dynamo::{AttributeValue, Item};
+
+use crate::fault::Fault;
+use crate::http::{self, Request, RequestId, Response};
+use crate::problem::Problem;
+use crate::source::Source;
+use crate::telemetry::Telemetry;
+
+/// A function has two halves, deployed apart, each with a role of its own.
+pub trait Function: Sync {
+    /// The path that the public half answers.
+    const PATH: &'static str;
+    /// How the keys of the private half's rows begin.
+    const ROWS: &'static str;
+    /// The row that the table's stream brings to the private half.
+    type Row: DeserializeOwned + Send;
+
+    /// The public half: answers the internet, and ends in one write.
+    fn answer(
+        &self,
+        request: &Request,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Response, Problem>> + Send;
+    /// The private half: acts on a row that a public half wrote.
+    fn act(
+        &self,
+        row: Self::Row,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Where both write down what they did.
+    fn telemetry(&self) -> &Telemetry;
+}
+
+/// Why the private half did not act.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It may work later: the record comes again.
+    Retry(Fault),
+    /// It can never work: the record is dropped, since a poisoned row would block its shard.
+    Discard(&'static str),
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::Retry(fault)
+    }
+}
+
+/// Serves events until Lambda ends the process. The only place that reads the clock.
+///
+/// # Errors
+/// Where Lambda's Runtime API cannot be reached.
+pub async fn run(function: impl Function) -> Result<(), Error> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the place that reads the clock"
+    )]
+    let clock = Timestamp::now;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Event>| {
+        handle(&function, event.payload, event.context.request_id, clock)
+    }))
+    .await
+}
+
+/// One event in, one answer out. `invocation` is Lambda's id for it.
+///
+/// # Errors
+/// Where the event is neither a gateway's nor a stream's.
+pub async fn handle<F: Function>(
+    function: &F,
+    event: Event,
+    invocation: String,
+    clock: impl Fn() -> Timestamp + Send,
+) -> Result<Answer, Error> {
+    if let Some(records) = event.records {
+        return Ok(Answer::Stream(drain(function, records, clock).await));
+    }
+    let request = event
+        .into_request(&invocation)
+        .ok_or("neither a gateway's event nor a stream's")?;
+    let now = clock();
+    let answer = match route::<F>(&request) {
+        // Boxed: the SDK's futures are large, and deeply nested.
+        Ok(()) => Box::pin(function.answer(&request, now)).await,
+        Err(problem) => Err(problem),
+    };
+    let response = answer.unwrap_or_else(|problem| {
+        if let Problem::Fault(fault) = &problem {
+            function.telemetry().fault(fault, &request.id, now);
+        }
+        problem.response()
+    });
+    Ok(Answer::Http(
+        response.with_header("X-Request-Id", request.id.as_str()),
+    ))
+}
+
+/// A gateway routes before us. `cargo lambda watch`, a function URL or a `$default` route do not.
+fn route<F: Function>(request: &Request) -> Result<(), Problem> {
+    // A stage or a base path may stand before it.
+    if !request.path.ends_with(F::PATH) {
+        Err(Problem::NotFound)
+    } else if request.method != "POST" {
+        Err(Problem::MethodNotAllowed)
+    } else {
+        Ok(())
+    }
+}
+
+/// Acts on the records in order, and stops at the first that must come again.
+///
+/// To a stream, a reported failure is a checkpoint and not a member of a set: all records from it on are delivered
+/// again (AWS Lambda Developer Guide, "Configuring partial batch response with DynamoDB and Lambda"). Going on past it
+/// would send the mails behind it twice.
+async fn drain<F: Function>(
+    function: &F,
+    records: Vec<Record>,
+    clock: impl Fn() -> Timestamp,
+) -> Checkpoint {
+    for record in records {
+        let change = record.change;
+        let Some(image) = change.new_image.filter(|image| is_row(image, F::ROWS)) else {
+            continue;
+        };
+        let now = clock();
+        let id = text(&image, "request_id").and_then(|id| RequestId::parse(id).ok());
+        let id = id.unwrap_or_else(RequestId::unknown);
+        let outcome = match serde_dynamo::from_item(image) {
+            Ok(row) => Box::pin(function.act(row, now)).await,
+            Err(_) => Err(Failure::Discard("the row is malformed")),
+        };
+        match outcome {
+            Ok(()) => {}
+            Err(Failure::Discard(reason)) => function.telemetry().discarded(reason, &id, now),
+            Err(Failure::Retry(fault)) => {
+                function.telemetry().fault(&fault, &id, now);
+                return Checkpoint::at(change.sequence_number);
+            }
+        }
+    }
+    Checkpoint::default()
+}
+
+fn is_row(image: &Item, prefix: &str) -> bool {
+    text(image, "pk").is_some_and(|pk| pk.starts_with(prefix))
+}
+
+fn text<'a>(image: &'a Item, attribute: &str) -> Option<&'a str> {
+    match image.get(attribute) {
+        Some(AttributeValue::S(text)) => Some(text),
+        _ => None,
+    }
+}
+
+/// An event as Lambda hands it over: an API Gateway's, of payload 1.0 or 2.0, or a `DynamoDB` stream's.
+///
+/// Of a gateway's event, only what the functions look at is read. `lambda_http` builds a whole `http::Request` of it,
+/// and panics over a query string that is no URI (`?<`), which any client can send.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    #[serde(rename = "Records")]
+    records: Option<Vec<Record>>,
+    request_context: Option<GatewayContext>,
+    raw_path: Option<String>,
+    path: Option<String>,
+    http_method: Option<String>,
+    headers: Option<HashMap<String, Option<String>>>,
+    body: Option<SecretString>,
+    #[serde(default)]
+    is_base64_encoded: bool,
+}
+
+impl Event {
+    fn into_request(self, invocation: &str) -> Option<Request> {
+        let context = self.request_context?;
+        let (method, source) = match context.http {
+            Some(http) => (http.method, http.source_ip),
+            None => (
+                self.http_method?,
+                context.identity.and_then(|identity| identity.source_ip),
+            ),
+        };
+        let content_type =
+            self.headers
+                .unwrap_or_default()
+                .into_iter()
+                .find_map(|(name, value)| {
+                    if name.eq_ignore_ascii_case("content-type") {
+                        value
+                    } else {
+                        None
+                    }
+                });
+        let gateways = context.request_id.and_then(|id| RequestId::parse(&id).ok());
+        Some(Request {
+            method,
+            path: self.raw_path.or(self.path)?,
+            content_type,
+            body: http::body(self.body.as_ref(), self.is_base64_encoded),
+            source: Source::parse(source.as_deref()),
+            id: gateways
+                .or_else(|| RequestId::parse(invocation).ok())
+                .unwrap_or_else(RequestId::unknown),
+        })
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GatewayContext {
+    request_id: Option<String>,
+    http: Option<HttpContext>,
+    identity: Option<Identity>,
+}
+
+/// Payload 2.0.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HttpContext {
+    method: String,
+    source_ip: Option<String>,
+}
+
+/// Payload 1.0.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Identity {
+    source_ip: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Record {
+    #[serde(rename = "dynamodb")]
+    change: Change,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Change {
+    sequence_number: String,
+    /// Absent when a row was deleted.
+    new_image: Option<Item>,
+}
+
+/// What Lambda is answered.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// To a gateway.
+    Http(Response),
+    /// To a stream.
+    Stream(Checkpoint),
+}
+
+/// Up to where a stream's records are done with.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Checkpoint {
+    batch_item_failures: Vec<BatchItemFailure>,
+}
+
+impl Checkpoint {
+    /// The record at this sequence number, and those behind it, shall come again.
+    pub fn at(sequence_number: String) -> Self {
+        Self {
+            batch_item_failures: vec![BatchItemFailure {
+                item_identifier: sequence_number,
+            }],
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BatchItemFailure {
+    item_identifier: String,
+}

@@ -1,0 +1,52 @@
+//! What Rekey's two functions share.
+//!
+//! # The one idea
+//!
+//! The table is the outbox. The halves that the internet can reach only ever write a row; a `DynamoDB` stream
+//! carries the row to halves that nobody can reach, and those read users and send mail.
+//!
+//! ```text
+//!          POST /password/forgot                   POST /password/reset
+//!                   │                                       │
+//! public   ┌────────▼────────┐                     ┌────────▼────────┐
+//!          │ forgot: request │                     │  reset: change  │
+//!          └────────┬────────┘                     └────────┬────────┘
+//!                   │ put Requested                         │ one transaction: delete Issued,
+//!                   │ (conditional: throttle)               │ update the user, put Changed
+//!          ═════════▼════════════ the Rekey table ══════════▼═════════
+//!                   │ stream: Requested                     │ stream: Changed
+//! private  ┌────────▼────────┐                     ┌────────▼────────┐
+//!          │ forgot: deliver │                     │  reset: notify  │
+//!          └────────┬────────┘                     └────────┬────────┘
+//!            read the user,                          mail: "your password was changed"
+//!            put Issued,
+//!            mail: the link
+//! ```
+//!
+//! # The words
+//!
+//! *request* (somebody asked), *deliver* (send the link), *token* (the secret in the link), *change* (the password
+//! was replaced), *notify* (tell the owner); *public half*, *private half*.
+//!
+//! # Where things are
+//!
+//! - [`lambda`] takes an event in and hands it to a half; [`http`] and [`problem`] are what callers see.
+//! - [`email`], [`locale`], [`source`], [`token`] are values, parsed once.
+//! - [`table`], [`users`] and [`mail`] are the effects; [`fault`] is what can go wrong with them.
+//! - [`config`] reads the environment, [`aws`] sets the SDK up, [`telemetry`] writes the log.
+
+pub mod aws;
+pub mod config;
+mod digest;
+pub mod email;
+pub mod fault;
+pub mod http;
+pub mod lambda;
+pub mod locale;
+pub mod mail;
+pub mod problem;
+pub mod source;
+pub mod table;
+pub mod telemetry;
+pub mod token;
+pub mod users;

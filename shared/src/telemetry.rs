@@ -1,0 +1,136 @@
+//! The log: one JSON line for each thing that happened, with its counter beside it.
+//!
+//! No line holds an address, a token, a password or the hash of one. The request id is enough to follow one request
+//! from the gateway's log through the public half to the private half, and says nothing of anybody.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::Mutex;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::config;
+use crate::fault::Fault;
+use crate::http::RequestId;
+
+/// What is counted, in `CloudWatch`, in the namespace `Rekey`, by stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metric {
+    /// Somebody asked for a link, and that was written down.
+    RequestsAccepted,
+    /// A request was one too many: for its address (answered 202) or from its source (429).
+    RequestsThrottled,
+    /// SES took a mail with a link.
+    LinksSent,
+    /// A request was for an address that no user has, or that several have.
+    UnknownAddresses,
+    /// SES refused a mail for good.
+    MailsRefused,
+    /// A password was replaced.
+    PasswordsChanged,
+    /// A token was malformed, unknown, used, expired or somebody else's.
+    TokensRefused,
+    /// SES took a notice.
+    NoticesSent,
+    /// A row could never be acted upon.
+    RowsDiscarded,
+}
+
+/// Where the log goes.
+pub struct Telemetry {
+    stack: String,
+    out: Mutex<Box<dyn Write + Send>>,
+}
+
+impl Telemetry {
+    /// Writes to standard output, which is what Lambda keeps.
+    pub fn new(stack: String) -> Self {
+        Self::to(stack, Box::new(io::stdout()))
+    }
+
+    /// Writes elsewhere.
+    pub fn to(stack: String, out: Box<dyn Write + Send>) -> Self {
+        Self {
+            stack,
+            out: Mutex::new(out),
+        }
+    }
+
+    /// Says that something happened, and counts it (`CloudWatch`'s embedded metric format).
+    pub fn count(&self, metric: Metric, detail: &str, id: &RequestId, now: Timestamp) {
+        let name = format!("{metric:?}");
+        let mut line = json!({
+            "timestamp": now.to_string(),
+            "level": "INFO",
+            "event": name,
+            "detail": detail,
+            "request_id": id.as_str(),
+            "Stack": self.stack,
+            "_aws": {
+                "Timestamp": now.as_millisecond(),
+                "CloudWatchMetrics": [{
+                    "Namespace": "Rekey",
+                    "Dimensions": [["Stack"]],
+                    "Metrics": [{ "Name": name, "Unit": "Count" }],
+                }],
+            },
+        });
+        line[&name] = json!(1);
+        self.write(&line);
+    }
+
+    /// Says that a call to AWS did not work.
+    pub fn fault(&self, fault: &Fault, id: &RequestId, now: Timestamp) {
+        self.write(&json!({
+            "timestamp": now.to_string(),
+            "level": if fault.is_passing() { "WARN" } else { "ERROR" },
+            "event": "Fault",
+            "detail": fault.act(),
+            "code": fault.code(),
+            "aws_request_id": fault.aws_request_id(),
+            "request_id": id.as_str(),
+        }));
+    }
+
+    /// Says that a row was dropped, and why.
+    pub fn discarded(&self, reason: &'static str, id: &RequestId, now: Timestamp) {
+        self.count(Metric::RowsDiscarded, reason, id, now);
+    }
+
+    fn write(&self, line: &Value) {
+        // One write a line, so that lines do not mix. Where the log cannot be written there is nowhere to say so.
+        if let Ok(mut out) = self.out.lock() {
+            let _ = out.write_all(format!("{line}\n").as_bytes());
+        }
+    }
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telemetry")
+            .field("stack", &self.stack)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Lets the libraries beneath us log too, as JSON, from `LOG_LEVEL` up.
+///
+/// A build without optimisation is held to INFO as well: below it, the libraries print what they are handed.
+pub fn init() {
+    let level = match config::process("LOG_LEVEL").as_deref() {
+        Some("ERROR") => LevelFilter::ERROR,
+        Some("WARN") => LevelFilter::WARN,
+        _ => LevelFilter::INFO,
+    };
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_max_level(level)
+        .init();
+    // A panic's message could hold what the code had in hand; the place where it happened cannot.
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!(place = panic.location().map(ToString::to_string), "panic");
+    }));
+}

@@ -1,0 +1,226 @@
+//! The team's users: one read, and one update clause.
+
+use std::collections::HashMap;
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{AttributeValue, Update};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::config::Env;
+use crate::email::Email;
+use crate::fault::Fault;
+use crate::table::{Issued, unix_seconds};
+
+/// The attribute that says when a user's password was last replaced, in seconds since 1970, as a number.
+///
+/// An application that compares it with the start of a session can end older sessions (OWASP ASVS 5.0, 7.4.3).
+pub const CHANGED_AT: &str = "password_changed_at";
+
+/// What Rekey knows of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The key in the users table.
+    pub key: UserKey,
+    /// The address that is stored with the user: mail goes there, never to the one that was typed.
+    pub email: Email,
+}
+
+/// The value of a users table's key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum UserKey {
+    /// A key of type S.
+    Text(String),
+    /// A key of type N, a whole number.
+    Number(i64),
+}
+
+impl UserKey {
+    fn parse(value: &AttributeValue) -> Option<Self> {
+        match (value.as_s(), value.as_n()) {
+            (Ok(text), _) => Some(Self::Text(text.clone())),
+            (_, Ok(number)) => number.parse().ok().map(Self::Number),
+            _ => None,
+        }
+    }
+
+    fn to_attribute(&self) -> AttributeValue {
+        match self {
+            Self::Text(text) => AttributeValue::S(text.clone()),
+            Self::Number(number) => AttributeValue::N(number.to_string()),
+        }
+    }
+}
+
+/// Who has an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// No user has.
+    Nobody,
+    /// One user has.
+    One(User),
+    /// More than one have. Who asked cannot be told, so nobody gets a link.
+    Several,
+}
+
+/// An argon2id PHC string.
+#[derive(Clone)]
+pub struct PasswordHash(String);
+
+impl PasswordHash {
+    /// Takes the hasher's output.
+    pub fn new(phc: String) -> Self {
+        Self(phc)
+    }
+
+    /// The PHC string.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Says nothing: a hash is for the users table alone.
+impl std::fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PasswordHash(..)")
+    }
+}
+
+/// How the users table is laid out.
+#[derive(Clone, Debug)]
+pub struct Schema {
+    table: String,
+    key: String,
+    email: String,
+    email_index: String,
+    password: String,
+}
+
+impl Schema {
+    /// Reads the `USERS_…` variables.
+    pub fn read(env: &mut Env<'_>) -> Option<Self> {
+        let table = env.text("USERS_TABLE");
+        let key = env.text("USERS_KEY_ATTRIBUTE");
+        let email = env.text("USERS_EMAIL_ATTRIBUTE");
+        let email_index = env.text("USERS_EMAIL_INDEX");
+        let password = env.text("USERS_PASSWORD_ATTRIBUTE");
+        Some(Self {
+            table: table?,
+            key: key?,
+            email: email?,
+            email_index: email_index?,
+            password: password?,
+        })
+    }
+}
+
+/// The users table.
+#[derive(Clone, Debug)]
+pub struct Users {
+    client: Client,
+    schema: Schema,
+}
+
+impl Users {
+    /// Makes a client.
+    pub fn new(sdk: &SdkConfig, schema: Schema) -> Self {
+        Self {
+            client: Client::new(sdk),
+            schema,
+        }
+    }
+
+    /// Finds who has an address. Only the key and the address are read.
+    ///
+    /// # Errors
+    /// A fault where `DynamoDB` does not answer.
+    pub async fn owner_of(&self, email: &Email) -> Result<Owner, Fault> {
+        let found = if self.schema.key == self.schema.email {
+            self.get(email).await?
+        } else {
+            self.query(email).await?
+        };
+        let mut owners = found
+            .iter()
+            .filter_map(|item| self.user(item))
+            .filter(|user| user.email == *email);
+        Ok(match (owners.next(), found.len()) {
+            (_, 2..) => Owner::Several,
+            (Some(user), _) => Owner::One(user),
+            (None, _) => Owner::Nobody,
+        })
+    }
+
+    /// The part of a transaction that replaces a password: where the user is still there, still has the address that
+    /// the token was sent to, and has not had the password replaced since the token was issued.
+    ///
+    /// # Errors
+    /// A fault that cannot be: all parts are given.
+    pub fn replacement(
+        &self,
+        issued: &Issued,
+        hash: &PasswordHash,
+        now: Timestamp,
+    ) -> Result<Update, Fault> {
+        Update::builder()
+            .table_name(&self.schema.table)
+            .key(&self.schema.key, issued.user.to_attribute())
+            .update_expression("SET #password = :hash, #changed_at = :now")
+            .condition_expression("#email = :email AND (attribute_not_exists(#changed_at) OR #changed_at < :issued_at)")
+            .expression_attribute_names("#password", &self.schema.password)
+            .expression_attribute_names("#changed_at", CHANGED_AT)
+            .expression_attribute_names("#email", &self.schema.email)
+            .expression_attribute_values(":hash", AttributeValue::S(hash.as_str().to_owned()))
+            .expression_attribute_values(":now", unix_seconds::attribute(now))
+            .expression_attribute_values(":email", AttributeValue::S(issued.email.as_str().to_owned()))
+            .expression_attribute_values(":issued_at", unix_seconds::attribute(issued.issued_at))
+            .build()
+            .map_err(|_| Fault::of_our_own("users.replacement", "BuildError"))
+    }
+
+    async fn get(&self, email: &Email) -> Result<Vec<HashMap<String, AttributeValue>>, Fault> {
+        let output = self
+            .client
+            .get_item()
+            .table_name(&self.schema.table)
+            .key(
+                &self.schema.key,
+                AttributeValue::S(email.as_str().to_owned()),
+            )
+            .projection_expression("#email")
+            .expression_attribute_names("#email", &self.schema.email)
+            .send()
+            .await
+            .map_err(|error| Fault::of_call("users.owner_of", &error))?;
+        Ok(output.item.into_iter().collect())
+    }
+
+    /// Asks for two, to see whether there is more than one.
+    async fn query(&self, email: &Email) -> Result<Vec<HashMap<String, AttributeValue>>, Fault> {
+        let output = self
+            .client
+            .query()
+            .table_name(&self.schema.table)
+            .index_name(&self.schema.email_index)
+            .key_condition_expression("#email = :email")
+            .projection_expression("#key, #email")
+            .expression_attribute_names("#key", &self.schema.key)
+            .expression_attribute_names("#email", &self.schema.email)
+            .expression_attribute_values(":email", AttributeValue::S(email.as_str().to_owned()))
+            .limit(2)
+            .send()
+            .await
+            .map_err(|error| Fault::of_call("users.owner_of", &error))?;
+        Ok(output.items.unwrap_or_default())
+    }
+
+    fn user(&self, item: &HashMap<String, AttributeValue>) -> Option<User> {
+        let email = item.get(&self.schema.email)?.as_s().ok()?;
+        Some(User {
+            key: UserKey::parse(item.get(&self.schema.key)?)?,
+            email: Email::parse(email).ok()?,
+        })
+    }
+}
