@@ -43,6 +43,10 @@ class Stop(Exception):
     """The desk cannot go on. The message is for the person who sits at it."""
 
 
+class Interrupted(SystemExit):
+    """Somebody has had enough."""
+
+
 def main(command="", *arguments):
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
@@ -71,9 +75,11 @@ Rekey is on your desk, after {time.monotonic() - started:.0f} seconds.
   user      {EMAIL}, whose password is "{PASSWORD}"
   log       {Path(address["DESK_LOG"]).relative_to(ROOT)}
 Scripts find it all in target/dev.env. `make demo` walks the flow once. Ctrl-C stops everything.""")
-        while True:
-            still_there()
-            time.sleep(0.3)
+        with contextlib.suppress(Interrupted):
+            while True:
+                still_there()
+                time.sleep(0.3)
+    say("Stopped; nothing is left running.")
 
 
 def test(command):
@@ -431,7 +437,7 @@ def write_whole(path, text):
 def interrupt(number, _frame):
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)  # once is enough: what follows is cleaning up
-    raise SystemExit(128 + number)
+    raise Interrupted(128 + number)
 
 
 def say(text):

@@ -1,0 +1,1 @@
+//! The same journeys through the deployed stack.

@@ -1,0 +1,92 @@
+//! A wrong setting is told at the start, by name, with what was found and what is wanted.
+
+use forgot::Forgot;
+use reset::Reset;
+
+use crate::desk::{environment, sdk_config};
+
+fn complaints(replaced: &[(&str, &str)]) -> (Option<String>, Option<String>) {
+    let sdk = sdk_config("http://127.0.0.1:1");
+    let settings = environment(replaced);
+    let variable = |name: &str| settings.get(name).cloned();
+    let log = || Box::new(std::io::sink());
+    (
+        Forgot::new(&sdk, &variable, log()).err().map(|error| error.to_string()),
+        Reset::new(&sdk, &variable, log()).err().map(|error| error.to_string()),
+    )
+}
+
+#[test]
+fn the_desks_own_settings_are_right() {
+    assert_eq!(complaints(&[]), (None, None));
+}
+
+#[test]
+fn every_wrong_setting_is_told_at_once() {
+    let (forgot, _) = complaints(&[
+        ("RESET_URLS", "http://app.example.com/"),
+        ("TOKEN_LIFETIME_MINUTES", "4"),
+        ("MAIL_FROM_ADDRESS", "nobody"),
+        ("COOLDOWN_SECONDS", "0"),
+        ("PRODUCT_NAME", ""),
+    ]);
+    let told = forgot.unwrap();
+    for part in [
+        "RESET_URLS: found \"http://app.example.com/\", wanted absolute https URLs",
+        "TOKEN_LIFETIME_MINUTES: found \"4\", wanted a whole number from 5 to 1440",
+        "MAIL_FROM_ADDRESS: found \"nobody\", wanted one e-mail address",
+        "COOLDOWN_SECONDS: found \"0\", wanted a whole number from 1 to 3600",
+        "PRODUCT_NAME: found \"\", wanted 1 to 64 characters",
+    ] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+}
+
+#[test]
+fn weak_hashing_is_refused() {
+    for (weak, value) in [("ARGON2_MEMORY_KIB", "19455"), ("ARGON2_ITERATIONS", "1"), ("PASSWORD_MIN_LENGTH", "7")] {
+        let (_, reset) = complaints(&[(weak, value)]);
+        assert!(reset.unwrap().contains(weak));
+    }
+}
+
+#[test]
+fn origins_for_cors_must_be_those_of_the_reset_urls() {
+    let (forgot, _) = complaints(&[("RESET_URL_ORIGINS", "https://www.example.com")]);
+    let told = "RESET_URL_ORIGINS: found \"https://www.example.com\", \
+                wanted the origins of RESET_URLS: https://app.example.com";
+    assert!(forgot.unwrap().ends_with(told));
+}
+
+/// What the template offers as a range is what the code accepts.
+#[test]
+fn the_templates_bounds_are_the_codes() {
+    let template = std::fs::read_to_string("template.yaml").unwrap();
+    for (parameter, variable) in [
+        ("TokenLifetimeMinutes", "TOKEN_LIFETIME_MINUTES"),
+        ("CooldownSeconds", "COOLDOWN_SECONDS"),
+        ("SourceLimit", "SOURCE_LIMIT"),
+        ("SourceWindowSeconds", "SOURCE_WINDOW_SECONDS"),
+        ("PasswordMinLength", "PASSWORD_MIN_LENGTH"),
+        ("Argon2MemoryKiB", "ARGON2_MEMORY_KIB"),
+        ("Argon2Iterations", "ARGON2_ITERATIONS"),
+        ("Argon2Parallelism", "ARGON2_PARALLELISM"),
+    ] {
+        let (_, declared) = template.split_once(&format!("\n  {parameter}:\n")).unwrap();
+        let bound = |name: &str| {
+            let (_, rest) = declared.split_once(&format!("    {name}: ")).unwrap();
+            rest.lines().next().unwrap().parse::<i64>().unwrap()
+        };
+        for (value, is_right) in [
+            (bound("MinValue"), true),
+            (bound("MinValue") - 1, false),
+            (bound("MaxValue"), true),
+            (bound("MaxValue") + 1, false),
+        ] {
+            let (forgot, reset) = complaints(&[(variable, &value.to_string())]);
+            assert_eq!(forgot.is_none() && reset.is_none(), is_right, "{variable}={value}");
+        }
+        let (forgot, reset) = complaints(&[(variable, &bound("Default").to_string())]);
+        assert_eq!((forgot, reset), (None, None), "{variable}");
+    }
+}

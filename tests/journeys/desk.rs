@@ -1,0 +1,463 @@
+//! The desk: both functions, the table and the users, SES, and the stream, which is carried by hand.
+//!
+//! Time is the desk's: `later` moves it, and nothing sleeps.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::fmt::Write as _;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::Credentials;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ScalarAttributeType,
+};
+use forgot::Forgot;
+use jiff::{SignedDuration, Timestamp};
+use rekey::http::Response;
+use rekey::lambda::{self, Answer, Checkpoint, Function};
+use reset::Reset;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use url::Url;
+
+pub(crate) const ADA: &str = "ada@example.com";
+pub(crate) const PAGE: &str = "https://app.example.com/password/reset";
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+
+/// A deployment on this desk.
+pub(crate) struct Desk {
+    forgot: Forgot,
+    reset: Reset,
+    pub(crate) aws: Arc<Aws>,
+    pub(crate) dynamodb: Client,
+    log: Log,
+    now: Mutex<Timestamp>,
+    carried: Mutex<HashSet<(String, String)>>,
+    requests: Mutex<u32>,
+}
+
+impl Desk {
+    pub(crate) async fn open() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// A deployment with other settings than the desk's own.
+    pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
+        let aws = Aws::start().await;
+        let sdk = sdk_config(&aws.endpoint);
+        let dynamodb = Client::new(&sdk);
+        let settings = environment(settings);
+        create_tables(&dynamodb, &settings).await;
+        aws.calls.lock().unwrap().clear();
+        let variable = |name: &str| settings.get(name).cloned();
+        let log = Log::default();
+        Self {
+            forgot: Forgot::new(&sdk, &variable, Box::new(log.clone())).unwrap(),
+            reset: Reset::new(&sdk, &variable, Box::new(log.clone())).unwrap(),
+            aws,
+            dynamodb,
+            log,
+            now: Mutex::new("2026-11-23T12:00:00.250Z".parse().unwrap()),
+            carried: Mutex::default(),
+            requests: Mutex::default(),
+        }
+    }
+
+    /// A desk with one user, whose address is [`ADA`].
+    pub(crate) async fn with_ada() -> Self {
+        let desk = Self::open().await;
+        desk.user("1", ADA).await;
+        desk
+    }
+
+    pub(crate) async fn user(&self, id: &str, email: &str) {
+        let item = [("id", id), ("email", email), ("password_hash", "old")];
+        let item = item.map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())));
+        self.dynamodb.put_item().table_name("users").set_item(Some(item.into())).send().await.unwrap();
+    }
+
+    /// What the users table says of an attribute.
+    pub(crate) async fn stored(&self, id: &str, attribute: &str) -> String {
+        let key = AttributeValue::S(id.to_owned());
+        let item = self.dynamodb.get_item().table_name("users").key("id", key).send().await.unwrap().item.unwrap();
+        match &item[attribute] {
+            AttributeValue::S(text) | AttributeValue::N(text) => text.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn later(&self, duration: SignedDuration) {
+        *self.now.lock().unwrap() += duration;
+    }
+
+    fn now(&self) -> Timestamp {
+        *self.now.lock().unwrap()
+    }
+
+    /// Asks for a link.
+    pub(crate) async fn forgot(&self, email: &str) -> Response {
+        self.post("/password/forgot", &json!({ "email": email, "reset_url": PAGE })).await
+    }
+
+    /// Asks for a link, carries the stream, and takes the link out of the mail.
+    pub(crate) async fn link(&self, email: &str) -> Link {
+        let mails = self.aws.mails().len();
+        assert_eq!(self.forgot(email).await.status(), 202);
+        self.stream().await;
+        let mail = self.aws.mails().split_off(mails).pop().expect("a mail");
+        mail.link()
+    }
+
+    /// Follows a link, and sets a password.
+    pub(crate) async fn reset(&self, link: &Link, password: &str) -> Response {
+        self.post(
+            "/password/reset",
+            &json!({ "email": link.email, "token": link.token, "password": password }),
+        )
+        .await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {
+        self.send(self.event(path, &body.to_string())).await
+    }
+
+    /// An event of API Gateway's HTTP API (payload 2.0), for tests to change.
+    pub(crate) fn event(&self, path: &str, body: &str) -> Value {
+        let mut requests = self.requests.lock().unwrap();
+        *requests += 1;
+        json!({
+            "version": "2.0",
+            "routeKey": format!("POST {path}"),
+            "rawPath": path,
+            "rawQueryString": "",
+            "headers": { "content-type": "application/json" },
+            "requestContext": {
+                "http": { "method": "POST", "path": path, "sourceIp": "192.0.2.1" },
+                "requestId": format!("request-{requests}"),
+                "stage": "$default",
+            },
+            "body": body,
+            "isBase64Encoded": false,
+        })
+    }
+
+    /// Hands an event to the function of its path.
+    pub(crate) async fn send(&self, event: Value) -> Response {
+        let path = event["rawPath"].as_str().or(event["path"].as_str()).unwrap_or_default();
+        let answer = if path.contains("reset") {
+            self.handle(&self.reset, event).await
+        } else {
+            self.handle(&self.forgot, event).await
+        };
+        match answer {
+            Answer::Http(response) => response,
+            Answer::Stream(_) => panic!("an answer to a stream"),
+        }
+    }
+
+    async fn handle(&self, function: &impl Function, event: Value) -> Answer {
+        let event = serde_json::from_value(event).unwrap();
+        lambda::handle(function, event, "invocation".to_owned(), || self.now()).await.unwrap()
+    }
+
+    /// Carries what was written to the private halves, and says where they stopped, if they did. What was not carried
+    /// is carried again the next time.
+    pub(crate) async fn stream(&self) -> Option<String> {
+        let mut rows = self.rows("").await;
+        rows.retain(|row| !self.carried.lock().unwrap().contains(&version(row)));
+        rows.sort_by_key(|row| version(row).1);
+        let requested = self.carry(&self.forgot, &rows, "request#").await;
+        let changed = self.carry(&self.reset, &rows, "change#").await;
+        requested.or(changed)
+    }
+
+    async fn carry(&self, function: &impl Function, rows: &[Value], prefix: &str) -> Option<String> {
+        let rows: Vec<&Value> =
+            rows.iter().filter(|row| row["pk"]["S"].as_str().unwrap().starts_with(prefix)).collect();
+        let stopped = self.bring(function, &rows).await;
+        let done = rows.iter().take_while(|row| stopped.as_deref() != row["pk"]["S"].as_str());
+        self.carried.lock().unwrap().extend(done.map(|row| version(row)));
+        stopped
+    }
+
+    /// Brings rows to `forgot`'s private half, whether or not they were brought before.
+    pub(crate) async fn bring_to_forgot(&self, rows: &[&Value]) -> Option<String> {
+        self.bring(&self.forgot, rows).await
+    }
+
+    /// One batch of a stream. A row's key is its sequence number.
+    async fn bring(&self, function: &impl Function, rows: &[&Value]) -> Option<String> {
+        let records: Vec<Value> = rows
+            .iter()
+            .map(|row| {
+                let change = json!({ "Keys": { "pk": row["pk"] }, "NewImage": row, "SequenceNumber": row["pk"]["S"] });
+                json!({ "eventName": "INSERT", "eventSource": "aws:dynamodb", "dynamodb": change })
+            })
+            .collect();
+        match self.handle(function, json!({ "Records": records })).await {
+            Answer::Stream(checkpoint) => stopped_at(&checkpoint),
+            Answer::Http(_) => panic!("an answer to a gateway"),
+        }
+    }
+
+    /// The rows of the Rekey table whose keys begin so, in `DynamoDB`'s JSON.
+    pub(crate) async fn rows(&self, prefix: &str) -> Vec<Value> {
+        let items = self.dynamodb.scan().table_name("rekey").send().await.unwrap().items.unwrap();
+        let rows = items.iter().map(|item| {
+            let attributes = item.iter().map(|(name, value)| {
+                let value = match value {
+                    AttributeValue::S(text) => json!({ "S": text }),
+                    AttributeValue::N(number) => json!({ "N": number }),
+                    other => panic!("{other:?}"),
+                };
+                (name.clone(), value)
+            });
+            Value::Object(attributes.collect())
+        });
+        rows.filter(|row| row["pk"]["S"].as_str().unwrap().starts_with(prefix)).collect()
+    }
+
+    /// Everything that was logged.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8(self.log.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// The events that were logged, in order.
+    pub(crate) fn events(&self) -> Vec<String> {
+        let lines = self.log();
+        let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.map(|line| line["event"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+fn stopped_at(checkpoint: &Checkpoint) -> Option<String> {
+    let json = serde_json::to_value(checkpoint).unwrap();
+    json["batchItemFailures"].get(0).map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned())
+}
+
+/// Tells the versions of a row apart.
+fn version(row: &Value) -> (String, String) {
+    let time = row.get("requested_at").or(row.get("changed_at")).map(|time| time["N"].to_string());
+    (row["pk"]["S"].to_string(), time.unwrap_or_default())
+}
+
+/// The settings of a deployment, with some replaced.
+pub(crate) fn environment(replaced: &[(&str, &str)]) -> HashMap<String, String> {
+    let settings = [
+        ("STACK_NAME", "rekey"),
+        ("REKEY_TABLE", "rekey"),
+        ("RESET_URLS", "https://app.example.com/password/reset,https://app.example.com/account?view=reset"),
+        ("RESET_URL_ORIGINS", "https://app.example.com"),
+        ("PRODUCT_NAME", "Example & Söhne"),
+        ("MAIL_FROM_ADDRESS", "no-reply@example.com"),
+        ("MAIL_FROM_NAME", "Example & Söhne"),
+        ("SES_CONFIGURATION_SET", "rekey-mail"),
+        ("USERS_TABLE", "users"),
+        ("USERS_KEY_ATTRIBUTE", "id"),
+        ("USERS_EMAIL_ATTRIBUTE", "email"),
+        ("USERS_EMAIL_INDEX", "email-index"),
+        ("USERS_PASSWORD_ATTRIBUTE", "password_hash"),
+    ];
+    settings.iter().chain(replaced).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+pub(crate) fn sdk_config(endpoint: &str) -> SdkConfig {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .endpoint_url(endpoint)
+        .credentials_provider(aws_sdk_dynamodb::config::SharedCredentialsProvider::new(Credentials::for_tests()))
+        .build()
+}
+
+async fn create_tables(dynamodb: &Client, settings: &HashMap<String, String>) {
+    let attribute = |name: &str| {
+        let attribute = AttributeDefinition::builder().attribute_name(name);
+        attribute.attribute_type(ScalarAttributeType::S).build().unwrap()
+    };
+    let key = |name: &str| KeySchemaElement::builder().attribute_name(name).key_type(KeyType::Hash).build().unwrap();
+    let create = |name: &str| dynamodb.create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);
+
+    create("rekey").attribute_definitions(attribute("pk")).key_schema(key("pk")).send().await.unwrap();
+
+    let (users_key, email) = (&settings["USERS_KEY_ATTRIBUTE"], &settings["USERS_EMAIL_ATTRIBUTE"]);
+    let users = create("users").attribute_definitions(attribute(users_key)).key_schema(key(users_key));
+    let users = if users_key == email {
+        users
+    } else {
+        let index = GlobalSecondaryIndex::builder()
+            .index_name(&settings["USERS_EMAIL_INDEX"])
+            .key_schema(key(email))
+            .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build());
+        users.attribute_definitions(attribute(email)).global_secondary_indexes(index.build().unwrap())
+    };
+    users.send().await.unwrap();
+}
+
+/// What a link carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) url: Url,
+    pub(crate) email: String,
+    pub(crate) token: String,
+}
+
+/// A mail, as SES was handed it.
+#[derive(Clone, Debug)]
+pub(crate) struct Mail(pub(crate) Value);
+
+impl Mail {
+    pub(crate) fn to(&self) -> &str {
+        self.0["Destination"]["ToAddresses"][0].as_str().unwrap()
+    }
+
+    pub(crate) fn subject(&self) -> &str {
+        self.0["Content"]["Simple"]["Subject"]["Data"].as_str().unwrap()
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        self.0["Content"]["Simple"]["Body"]["Text"]["Data"].as_str().unwrap()
+    }
+
+    pub(crate) fn html(&self) -> &str {
+        self.0["Content"]["Simple"]["Body"]["Html"]["Data"].as_str().unwrap()
+    }
+
+    pub(crate) fn link(&self) -> Link {
+        let line = self.text().lines().find(|line| line.starts_with("http")).expect("a link");
+        let url = Url::parse(line).unwrap();
+        let carrier = url.fragment().or(url.query()).unwrap().to_owned();
+        let pairs: HashMap<_, _> = url::form_urlencoded::parse(carrier.as_bytes()).into_owned().collect();
+        Link { url, email: pairs["email"].clone(), token: pairs["token"].clone() }
+    }
+}
+
+/// AWS on a socket: `DynamoDB` is passed on to one in this process, SES is answered here. Any call can be made to fail.
+pub(crate) struct Aws {
+    endpoint: String,
+    dynamodb: String,
+    mails: Mutex<Vec<Mail>>,
+    calls: Mutex<Vec<String>>,
+    failures: Mutex<VecDeque<Failure>>,
+}
+
+struct Failure {
+    call: &'static str,
+    /// None where this call shall work.
+    answer: Option<(u16, String)>,
+}
+
+impl Aws {
+    async fn start() -> Arc<Self> {
+        let dynamodb = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let front = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let aws = Arc::new(Self {
+            endpoint: format!("http://{}", front.local_addr().unwrap()),
+            dynamodb: format!("http://{}", dynamodb.local_addr().unwrap()),
+            mails: Mutex::default(),
+            calls: Mutex::default(),
+            failures: Mutex::default(),
+        });
+        tokio::spawn(dynoxide::server::serve_on(dynamodb, dynoxide::Database::memory().unwrap()));
+        let state = Arc::clone(&aws);
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = front.accept().await {
+                tokio::spawn(serve(Arc::clone(&state), socket));
+            }
+        });
+        aws
+    }
+
+    /// The mails that SES has taken.
+    pub(crate) fn mails(&self) -> Vec<Mail> {
+        self.mails.lock().unwrap().clone()
+    }
+
+    /// The calls since the last look: `PutItem`, `SendEmail`.
+    pub(crate) fn take_calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.calls.lock().unwrap())
+    }
+
+    /// Makes the next such calls fail.
+    pub(crate) fn fail(&self, call: &'static str, times: usize, status: u16, code: &str, message: &str) {
+        let body = json!({ "__type": code, "message": message }).to_string();
+        let failure = || Failure { call, answer: Some((status, body.clone())) };
+        self.failures.lock().unwrap().extend(std::iter::repeat_with(failure).take(times));
+    }
+
+    /// Lets the next such calls work, before others fail.
+    pub(crate) fn spare(&self, call: &'static str, times: usize) {
+        let spared = || Failure { call, answer: None };
+        self.failures.lock().unwrap().extend(std::iter::repeat_with(spared).take(times));
+    }
+
+    fn failure(&self, call: &str) -> Option<(u16, String)> {
+        let mut failures = self.failures.lock().unwrap();
+        let at = failures.iter().position(|failure| failure.call == call)?;
+        failures.remove(at)?.answer
+    }
+
+    async fn answer(&self, target: Option<&str>, body: Vec<u8>) -> (u16, String) {
+        let call = target.map_or("SendEmail", |target| target.rsplit('.').next().unwrap()).to_owned();
+        self.calls.lock().unwrap().push(call.clone());
+        if let Some(failure) = self.failure(&call) {
+            return failure;
+        }
+        let Some(target) = target else {
+            self.mails.lock().unwrap().push(Mail(serde_json::from_slice(&body).unwrap()));
+            return (200, json!({ "MessageId": "1" }).to_string());
+        };
+        let request = reqwest::Client::new().post(&self.dynamodb).body(body);
+        let request = request.header("x-amz-target", target).header("content-type", "application/x-amz-json-1.0");
+        let authorization = "AWS4-HMAC-SHA256 Credential=a/20261123/us-east-1/dynamodb/aws4_request, \
+                             SignedHeaders=host, Signature=0";
+        let request = request.header("authorization", authorization).header("x-amz-date", "20261123T000000Z");
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+}
+
+async fn serve(aws: Arc<Aws>, socket: TcpStream) -> Option<()> {
+    let mut socket = BufReader::new(socket);
+    loop {
+        let mut headers = HashMap::new();
+        let mut line = String::new();
+        socket.read_line(&mut line).await.ok().filter(|read| *read > 0)?;
+        loop {
+            line.clear();
+            socket.read_line(&mut line).await.ok()?;
+            let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+            headers.insert(name.to_ascii_lowercase(), value.to_owned());
+        }
+        let mut body = vec![0; headers.get("content-length").map_or(0, |length| length.parse().unwrap())];
+        socket.read_exact(&mut body).await.ok()?;
+        let (status, body) = aws.answer(headers.get("x-amz-target").map(String::as_str), body).await;
+        let mut response = String::new();
+        write!(response, "HTTP/1.1 {status} -\r\ncontent-type: application/x-amz-json-1.0\r\n").unwrap();
+        if status != 200 {
+            let code: Value = serde_json::from_str(&body).unwrap();
+            write!(response, "x-amzn-errortype: {}\r\n", code["__type"].as_str().unwrap()).unwrap();
+        }
+        write!(response, "content-length: {}\r\n\r\n{body}", body.len()).unwrap();
+        socket.write_all(response.as_bytes()).await.ok()?;
+    }
+}
+
+/// A log that tests can read.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

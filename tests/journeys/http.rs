@@ -1,0 +1,185 @@
+//! The HTTP table of the README, line by line, as far as it does not depend on rows.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use rekey::http::Response;
+use serde_json::{Value, json};
+
+use crate::desk::{ADA, Desk, PAGE};
+
+fn problem(response: &Response) -> (u16, String, Value) {
+    let body: Value = serde_json::from_str(response.body()).unwrap();
+    assert_eq!(response.header("Content-Type"), Some("application/problem+json"));
+    assert_eq!(body["status"], response.status());
+    (response.status(), body["type"].as_str().unwrap().to_owned(), body["errors"].clone())
+}
+
+fn wish() -> String {
+    json!({ "email": ADA, "reset_url": PAGE }).to_string()
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_gateways_request_id_and_is_not_to_be_stored() {
+    let desk = Desk::open().await;
+    for body in [wish().as_str(), "{", "{}"] {
+        let mut event = desk.event("/password/forgot", body);
+        event["requestContext"]["requestId"] = json!("JKJaXmPLvHcESHA=");
+        let response = desk.send(event).await;
+        assert_eq!(response.header("X-Request-Id"), Some("JKJaXmPLvHcESHA="));
+        assert_eq!(response.header("Cache-Control"), Some("no-store"));
+        assert_eq!(response.header("X-Content-Type-Options"), Some("nosniff"));
+    }
+    assert!(desk.log().contains(r#""request_id":"JKJaXmPLvHcESHA=""#));
+}
+
+#[tokio::test]
+async fn without_a_gateway_a_wrong_path_is_404_and_a_wrong_method_405() {
+    let desk = Desk::open().await;
+    for path in ["/", "/password/forgot/", "/password/forgot/../reset", "/password/forgotten", "/password"] {
+        let response = desk.send(desk.event(path, &wish())).await;
+        assert_eq!(problem(&response).0, 404, "{path}");
+    }
+    for method in ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "post"] {
+        let mut event = desk.event("/password/forgot", &wish());
+        event["requestContext"]["http"]["method"] = json!(method);
+        let response = desk.send(event).await;
+        assert_eq!(problem(&response).0, 405, "{method}");
+        assert_eq!(response.header("Allow"), Some("POST"));
+    }
+}
+
+#[tokio::test]
+async fn a_stage_or_a_base_path_may_stand_before_the_route() {
+    let desk = Desk::open().await;
+    assert_eq!(desk.send(desk.event("/prod/auth/password/forgot", &wish())).await.status(), 202);
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_declared_to_be_json_is_415() {
+    let desk = Desk::open().await;
+    for content_type in [json!("text/plain"), json!("application/x-www-form-urlencoded"), json!(""), json!(null)] {
+        let mut event = desk.event("/password/forgot", &wish());
+        event["headers"]["content-type"] = content_type;
+        assert_eq!(problem(&desk.send(event).await).0, 415);
+    }
+    let mut event = desk.event("/password/forgot", &wish());
+    event["headers"] = json!({ "Content-Type": "application/json; charset=utf-8" });
+    assert_eq!(desk.send(event).await.status(), 202);
+}
+
+#[tokio::test]
+async fn a_body_over_8_kib_is_413() {
+    let desk = Desk::open().await;
+    let body = json!({ "email": ADA, "reset_url": PAGE, "x": "a".repeat(8192) }).to_string();
+    assert_eq!(problem(&desk.send(desk.event("/password/forgot", &body)).await).0, 413);
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_one_json_object_is_400() {
+    let desk = Desk::open().await;
+    let deep = format!("{{\"email\":{}{}}}", "[".repeat(3000), "]".repeat(3000));
+    let bodies = ["", "{", "[]", "null", "\"x\"", "{}x", "{\"email\":NaN}", "\u{feff}{}", "{\"email\":\"\\ud800\"}"];
+    for body in bodies.into_iter().chain([deep.as_str(), r#"{"email":"a@b.co","email":"c@d.co"}"#]) {
+        for path in ["/password/forgot", "/password/reset"] {
+            let response = desk.send(desk.event(path, body)).await;
+            assert_eq!(problem(&response).0, 400, "{path} {body}");
+        }
+    }
+    let both = json!({ "email": ADA, "reset_url": PAGE, "reseturl": PAGE });
+    assert_eq!(desk.post("/password/forgot", &both).await.status(), 400);
+}
+
+#[tokio::test]
+async fn every_field_that_is_wrong_is_told_at_once() {
+    let desk = Desk::open().await;
+    let (status, kind, errors) = problem(&desk.post("/password/forgot", &json!({})).await);
+    assert_eq!((status, kind.as_str()), (422, "urn:rekey:problem:invalid"));
+    assert_eq!(errors, json!({ "email": ["is required"], "reset_url": ["is required"] }));
+
+    let wrong = json!({ "email": ["a@b.co"], "reset_url": "https://evil.test/", "locale": "x" });
+    let (_, _, errors) = problem(&desk.post("/password/forgot", &wrong).await);
+    assert_eq!(
+        errors,
+        json!({
+            "email": ["must be a string"],
+            "reset_url": ["must be one of the allowed reset URLs"],
+            "locale": ["must be a language tag, like en or de-AT"],
+        })
+    );
+
+    let wrong = json!({ "email": "ada", "password": "short", "token": null });
+    let (_, _, errors) = problem(&desk.post("/password/reset", &wrong).await);
+    assert_eq!(
+        errors,
+        json!({
+            "email": ["must be one e-mail address, like ada@example.com"],
+            "token": ["is required"],
+            "password": ["must have at least 8 characters"],
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_base64_body_is_read() {
+    let desk = Desk::open().await;
+    let mut event = desk.event("/password/forgot", &BASE64.encode(wish()));
+    event["isBase64Encoded"] = json!(true);
+    assert_eq!(desk.send(event.clone()).await.status(), 202);
+    for body in ["not base64", "/////w==", ""] {
+        event["body"] = json!(body);
+        assert_eq!(desk.send(event.clone()).await.status(), 400, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_rest_apis_payload_is_read() {
+    let desk = Desk::with(&[("SOURCE_LIMIT", "1")]).await;
+    let event = |source: &str, email: &str| {
+        json!({
+            "resource": "/password/forgot",
+            "path": "/password/forgot",
+            "httpMethod": "POST",
+            "headers": { "Content-Type": "application/json", "X-Forwarded-For": "198.51.100.7" },
+            "multiValueHeaders": { "Content-Type": ["application/json"] },
+            "queryStringParameters": null,
+            "requestContext": {
+                "resourcePath": "/password/forgot",
+                "httpMethod": "POST",
+                "path": "/prod/password/forgot",
+                "stage": "prod",
+                "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+                "identity": { "sourceIp": source },
+            },
+            "body": json!({ "email": email, "reset_url": PAGE }).to_string(),
+            "isBase64Encoded": false,
+        })
+    };
+    let response = desk.send(event("192.0.2.1", "a@example.com")).await;
+    assert_eq!(response.status(), 202);
+    assert_eq!(response.header("X-Request-Id"), Some("c6af9ac6-7b61-11e6-9a41-93e8deadbeef"));
+    assert_eq!(desk.send(event("192.0.2.1", "b@example.com")).await.status(), 429);
+    assert_eq!(desk.send(event("192.0.2.2", "b@example.com")).await.status(), 202);
+}
+
+/// `lambda_http` panics over the first two; a panic ends the process.
+#[tokio::test]
+async fn queries_and_headers_that_are_no_uri_or_ascii_do_no_harm() {
+    let desk = Desk::open().await;
+    for (query, header) in [("<>", "x"), ("a b", "x"), ("", "é\u{1}"), ("\u{ff}", "\n")] {
+        let mut event = desk.event("/password/forgot", &wish());
+        event["rawQueryString"] = json!(query);
+        event["headers"]["x-odd"] = json!(header);
+        event["headers"]["host"] = json!(header);
+        assert_eq!(desk.send(event).await.status(), 202, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn the_answers_to_a_stream_and_to_a_gateway_have_lambdas_form() {
+    let desk = Desk::open().await;
+    let response = serde_json::to_value(desk.send(desk.event("/password/forgot", "{")).await).unwrap();
+    assert_eq!(response["statusCode"], 400);
+    assert_eq!(response["headers"]["Content-Type"], "application/problem+json");
+    assert_eq!(response["isBase64Encoded"], false);
+    assert!(response["body"].is_string());
+}

@@ -1,0 +1,121 @@
+//! What does not work is told, tried again, and neither lost nor done twice.
+
+use jiff::SignedDuration;
+
+use crate::desk::{ADA, Desk, PASSWORD};
+
+#[tokio::test]
+async fn a_throttled_table_is_503_and_says_when_to_come_back() {
+    let desk = Desk::with_ada().await;
+    desk.aws.fail("TransactWriteItems", 9, 400, "ThrottlingException", "slow down");
+    let response = desk.forgot(ADA).await;
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.header("Retry-After"), Some("2"));
+    assert!(!response.body().contains("slow down"));
+    assert_eq!(desk.rows("").await.len(), 0);
+    assert_eq!(desk.events(), ["Fault"]);
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_allowed_is_500_without_detail() {
+    let desk = Desk::with_ada().await;
+    desk.aws.fail("TransactWriteItems", 9, 400, "AccessDeniedException", "role x may not");
+    let response = desk.forgot(ADA).await;
+    assert_eq!((response.status(), response.header("Retry-After")), (500, None));
+    assert!(!response.body().contains("role") && !desk.log().contains("role x"));
+    assert!(desk.log().contains("AccessDeniedException"));
+}
+
+#[tokio::test]
+async fn one_failure_of_the_table_is_not_seen() {
+    let desk = Desk::with_ada().await;
+    desk.aws.fail("TransactWriteItems", 1, 500, "InternalServerError", "");
+    assert_eq!(desk.forgot(ADA).await.status(), 202);
+}
+
+#[tokio::test]
+async fn a_reset_that_fails_burns_nothing() {
+    let desk = Desk::with_ada().await;
+    let link = desk.link(ADA).await;
+    for call in ["UpdateItem", "GetItem", "TransactWriteItems"] {
+        desk.aws.fail(call, 3, 500, "InternalServerError", "");
+        assert_eq!(desk.reset(&link, PASSWORD).await.status(), 503, "{call}");
+        assert_eq!(desk.stored("1", "password_hash").await, "old");
+    }
+    assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
+}
+
+#[tokio::test]
+async fn a_batch_stops_where_ses_throttles_and_goes_on_from_there() {
+    let desk = Desk::open().await;
+    for (id, email) in [("1", "a@example.com"), ("2", "b@example.com"), ("3", "c@example.com")] {
+        desk.user(id, email).await;
+        desk.forgot(email).await;
+        desk.later(SignedDuration::from_millis(10));
+    }
+    let rows = desk.rows("request#").await;
+    let second = rows.iter().find(|row| row["email"]["S"] == "b@example.com").unwrap();
+
+    // The first mail goes out, and then SES has had enough.
+    desk.aws.spare("SendEmail", 1);
+    desk.aws.fail("SendEmail", 3, 429, "TooManyRequestsException", "");
+    assert_eq!(desk.stream().await.as_deref(), second["pk"]["S"].as_str());
+    assert_eq!(desk.aws.mails().len(), 1, "the third was not tried");
+
+    assert_eq!(desk.stream().await, None);
+    let mails = desk.aws.mails();
+    let recipients: Vec<&str> = mails.iter().map(|mail| mail.to()).collect();
+    assert_eq!(recipients, ["a@example.com", "b@example.com", "c@example.com"], "each of them once");
+}
+
+#[tokio::test]
+async fn a_mail_that_ses_refuses_for_good_is_dropped_and_blocks_nothing() {
+    let desk = Desk::open().await;
+    for (id, email) in [("1", "a@example.com"), ("2", "b@example.com"), ("3", "c@example.com")] {
+        desk.user(id, email).await;
+        desk.forgot(email).await;
+        desk.later(SignedDuration::from_millis(10));
+    }
+    let words = "Email address is not verified: a@example.com";
+    desk.aws.fail("SendEmail", 1, 400, "MessageRejected", words);
+    desk.aws.fail("SendEmail", 1, 400, "BadRequestException", "bad address b@example.com");
+    assert_eq!(desk.stream().await, None);
+    assert_eq!(desk.aws.mails().len(), 1);
+    assert_eq!(desk.events()[3..], ["MailsRefused", "MailsRefused", "LinksSent"]);
+    assert!(!desk.log().contains("example.com"));
+}
+
+#[tokio::test]
+async fn mails_wait_for_a_sender_that_is_not_verified_yet() {
+    let desk = Desk::with_ada().await;
+    desk.forgot(ADA).await;
+    let words = "Email address is not verified. The following identities failed the check: no-reply@example.com";
+    desk.aws.fail("SendEmail", 1, 400, "MessageRejected", words);
+    assert!(desk.stream().await.is_some());
+    assert_eq!(desk.stream().await, None);
+    assert_eq!(desk.aws.mails().len(), 1);
+}
+
+#[tokio::test]
+async fn a_notice_waits_for_ses_and_is_not_lost() {
+    let desk = Desk::with_ada().await;
+    let link = desk.link(ADA).await;
+    desk.reset(&link, PASSWORD).await;
+    desk.aws.fail("SendEmail", 3, 500, "InternalFailure", "");
+    assert!(desk.stream().await.is_some());
+    desk.later(SignedDuration::from_hours(20));
+    assert_eq!(desk.stream().await, None);
+    assert!(desk.aws.mails()[1].subject().contains("was changed"));
+}
+
+#[tokio::test]
+async fn a_record_that_comes_twice_brings_two_links_of_which_one_can_be_used() {
+    let desk = Desk::with_ada().await;
+    let first = desk.link(ADA).await;
+    let row = desk.rows("request#").await.remove(0);
+    assert_eq!(desk.bring_to_forgot(&[&row]).await, None);
+    let second = desk.aws.mails()[1].link();
+    assert_ne!(first, second);
+    assert_eq!(desk.reset(&first, PASSWORD).await.status(), 204);
+    assert_eq!(desk.reset(&second, PASSWORD).await.status(), 422);
+}
