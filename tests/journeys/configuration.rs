@@ -11,8 +11,12 @@ fn complaints(replaced: &[(&str, &str)]) -> (Option<String>, Option<String>) {
     let variable = |name: &str| settings.get(name).cloned();
     let log = || Box::new(std::io::sink());
     (
-        Forgot::new(&sdk, &variable, log()).err().map(|error| error.to_string()),
-        Reset::new(&sdk, &variable, log()).err().map(|error| error.to_string()),
+        Forgot::new(&sdk, &variable, log())
+            .err()
+            .map(|error| error.to_string()),
+        Reset::new(&sdk, &variable, log())
+            .err()
+            .map(|error| error.to_string()),
     )
 }
 
@@ -44,7 +48,11 @@ fn every_wrong_setting_is_told_at_once() {
 
 #[test]
 fn weak_hashing_is_refused() {
-    for (weak, value) in [("ARGON2_MEMORY_KIB", "19455"), ("ARGON2_ITERATIONS", "1"), ("PASSWORD_MIN_LENGTH", "7")] {
+    for (weak, value) in [
+        ("ARGON2_MEMORY_KIB", "19455"),
+        ("ARGON2_ITERATIONS", "1"),
+        ("PASSWORD_MIN_LENGTH", "7"),
+    ] {
         let (_, reset) = complaints(&[(weak, value)]);
         assert!(reset.unwrap().contains(weak));
     }
@@ -84,7 +92,11 @@ fn the_templates_bounds_are_the_codes() {
             (bound("MaxValue") + 1, false),
         ] {
             let (forgot, reset) = complaints(&[(variable, &value.to_string())]);
-            assert_eq!(forgot.is_none() && reset.is_none(), is_right, "{variable}={value}");
+            assert_eq!(
+                forgot.is_none() && reset.is_none(),
+                is_right,
+                "{variable}={value}"
+            );
         }
         let (forgot, reset) = complaints(&[(variable, &bound("Default").to_string())]);
         assert_eq!((forgot, reset), (None, None), "{variable}");

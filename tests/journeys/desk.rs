@@ -11,8 +11,8 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType,
+    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement,
+    KeyType, Projection, ProjectionType, ScalarAttributeType,
 };
 use forgot::Forgot;
 use jiff::{SignedDuration, Timestamp};
@@ -77,13 +77,28 @@ impl Desk {
     pub(crate) async fn user(&self, id: &str, email: &str) {
         let item = [("id", id), ("email", email), ("password_hash", "old")];
         let item = item.map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())));
-        self.dynamodb.put_item().table_name("users").set_item(Some(item.into())).send().await.unwrap();
+        self.dynamodb
+            .put_item()
+            .table_name("users")
+            .set_item(Some(item.into()))
+            .send()
+            .await
+            .unwrap();
     }
 
     /// What the users table says of an attribute.
     pub(crate) async fn stored(&self, id: &str, attribute: &str) -> String {
         let key = AttributeValue::S(id.to_owned());
-        let item = self.dynamodb.get_item().table_name("users").key("id", key).send().await.unwrap().item.unwrap();
+        let item = self
+            .dynamodb
+            .get_item()
+            .table_name("users")
+            .key("id", key)
+            .send()
+            .await
+            .unwrap()
+            .item
+            .unwrap();
         match &item[attribute] {
             AttributeValue::S(text) | AttributeValue::N(text) => text.clone(),
             other => panic!("{other:?}"),
@@ -100,7 +115,11 @@ impl Desk {
 
     /// Asks for a link.
     pub(crate) async fn forgot(&self, email: &str) -> Response {
-        self.post("/password/forgot", &json!({ "email": email, "reset_url": PAGE })).await
+        self.post(
+            "/password/forgot",
+            &json!({ "email": email, "reset_url": PAGE }),
+        )
+        .await
     }
 
     /// Asks for a link, carries the stream, and takes the link out of the mail.
@@ -108,8 +127,11 @@ impl Desk {
         let mails = self.aws.mails().len();
         assert_eq!(self.forgot(email).await.status(), 202);
         self.stream().await;
-        let mail = self.aws.mails().split_off(mails).pop().expect("a mail");
-        mail.link()
+        let mails = self.aws.mails().split_off(mails);
+        let mail = mails
+            .iter()
+            .find(|mail| mail.subject().contains("new password"));
+        mail.expect("a mail with a link").link()
     }
 
     /// Follows a link, and sets a password.
@@ -147,7 +169,10 @@ impl Desk {
 
     /// Hands an event to the function of its path.
     pub(crate) async fn send(&self, event: Value) -> Response {
-        let path = event["rawPath"].as_str().or(event["path"].as_str()).unwrap_or_default();
+        let path = event["rawPath"]
+            .as_str()
+            .or(event["path"].as_str())
+            .unwrap_or_default();
         let answer = if path.contains("reset") {
             self.handle(&self.reset, event).await
         } else {
@@ -161,7 +186,9 @@ impl Desk {
 
     async fn handle(&self, function: &impl Function, event: Value) -> Answer {
         let event = serde_json::from_value(event).unwrap();
-        lambda::handle(function, event, "invocation".to_owned(), || self.now()).await.unwrap()
+        lambda::handle(function, event, "invocation".to_owned(), || self.now())
+            .await
+            .unwrap()
     }
 
     /// Carries what was written to the private halves, and says where they stopped, if they did. What was not carried
@@ -175,12 +202,24 @@ impl Desk {
         requested.or(changed)
     }
 
-    async fn carry(&self, function: &impl Function, rows: &[Value], prefix: &str) -> Option<String> {
-        let rows: Vec<&Value> =
-            rows.iter().filter(|row| row["pk"]["S"].as_str().unwrap().starts_with(prefix)).collect();
+    async fn carry(
+        &self,
+        function: &impl Function,
+        rows: &[Value],
+        prefix: &str,
+    ) -> Option<String> {
+        let rows: Vec<&Value> = rows
+            .iter()
+            .filter(|row| row["pk"]["S"].as_str().unwrap().starts_with(prefix))
+            .collect();
         let stopped = self.bring(function, &rows).await;
-        let done = rows.iter().take_while(|row| stopped.as_deref() != row["pk"]["S"].as_str());
-        self.carried.lock().unwrap().extend(done.map(|row| version(row)));
+        let done = rows
+            .iter()
+            .take_while(|row| stopped.as_deref() != row["pk"]["S"].as_str());
+        self.carried
+            .lock()
+            .unwrap()
+            .extend(done.map(|row| version(row)));
         stopped
     }
 
@@ -206,7 +245,15 @@ impl Desk {
 
     /// The rows of the Rekey table whose keys begin so, in `DynamoDB`'s JSON.
     pub(crate) async fn rows(&self, prefix: &str) -> Vec<Value> {
-        let items = self.dynamodb.scan().table_name("rekey").send().await.unwrap().items.unwrap();
+        let items = self
+            .dynamodb
+            .scan()
+            .table_name("rekey")
+            .send()
+            .await
+            .unwrap()
+            .items
+            .unwrap();
         let rows = items.iter().map(|item| {
             let attributes = item.iter().map(|(name, value)| {
                 let value = match value {
@@ -218,7 +265,8 @@ impl Desk {
             });
             Value::Object(attributes.collect())
         });
-        rows.filter(|row| row["pk"]["S"].as_str().unwrap().starts_with(prefix)).collect()
+        rows.filter(|row| row["pk"]["S"].as_str().unwrap().starts_with(prefix))
+            .collect()
     }
 
     /// Everything that was logged.
@@ -229,19 +277,28 @@ impl Desk {
     /// The events that were logged, in order.
     pub(crate) fn events(&self) -> Vec<String> {
         let lines = self.log();
-        let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        lines.map(|line| line["event"].as_str().unwrap().to_owned()).collect()
+        let lines = lines
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines
+            .map(|line| line["event"].as_str().unwrap().to_owned())
+            .collect()
     }
 }
 
 fn stopped_at(checkpoint: &Checkpoint) -> Option<String> {
     let json = serde_json::to_value(checkpoint).unwrap();
-    json["batchItemFailures"].get(0).map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned())
+    json["batchItemFailures"]
+        .get(0)
+        .map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned())
 }
 
 /// Tells the versions of a row apart.
 fn version(row: &Value) -> (String, String) {
-    let time = row.get("requested_at").or(row.get("changed_at")).map(|time| time["N"].to_string());
+    let time = row
+        .get("requested_at")
+        .or(row.get("changed_at"))
+        .map(|time| time["N"].to_string());
     (row["pk"]["S"].to_string(), time.unwrap_or_default())
 }
 
@@ -250,7 +307,10 @@ pub(crate) fn environment(replaced: &[(&str, &str)]) -> HashMap<String, String> 
     let settings = [
         ("STACK_NAME", "rekey"),
         ("REKEY_TABLE", "rekey"),
-        ("RESET_URLS", "https://app.example.com/password/reset,https://app.example.com/account?view=reset"),
+        (
+            "RESET_URLS",
+            "https://app.example.com/password/reset,https://app.example.com/account?view=reset",
+        ),
         ("RESET_URL_ORIGINS", "https://app.example.com"),
         ("PRODUCT_NAME", "Example & Söhne"),
         ("MAIL_FROM_ADDRESS", "no-reply@example.com"),
@@ -262,7 +322,11 @@ pub(crate) fn environment(replaced: &[(&str, &str)]) -> HashMap<String, String> 
         ("USERS_EMAIL_INDEX", "email-index"),
         ("USERS_PASSWORD_ATTRIBUTE", "password_hash"),
     ];
-    settings.iter().chain(replaced).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    settings
+        .iter()
+        .chain(replaced)
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 pub(crate) fn sdk_config(endpoint: &str) -> SdkConfig {
@@ -270,30 +334,62 @@ pub(crate) fn sdk_config(endpoint: &str) -> SdkConfig {
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
         .endpoint_url(endpoint)
-        .credentials_provider(aws_sdk_dynamodb::config::SharedCredentialsProvider::new(Credentials::for_tests()))
+        .credentials_provider(aws_sdk_dynamodb::config::SharedCredentialsProvider::new(
+            Credentials::for_tests(),
+        ))
         .build()
 }
 
 async fn create_tables(dynamodb: &Client, settings: &HashMap<String, String>) {
     let attribute = |name: &str| {
         let attribute = AttributeDefinition::builder().attribute_name(name);
-        attribute.attribute_type(ScalarAttributeType::S).build().unwrap()
+        attribute
+            .attribute_type(ScalarAttributeType::S)
+            .build()
+            .unwrap()
     };
-    let key = |name: &str| KeySchemaElement::builder().attribute_name(name).key_type(KeyType::Hash).build().unwrap();
-    let create = |name: &str| dynamodb.create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);
+    let key = |name: &str| {
+        KeySchemaElement::builder()
+            .attribute_name(name)
+            .key_type(KeyType::Hash)
+            .build()
+            .unwrap()
+    };
+    let create = |name: &str| {
+        dynamodb
+            .create_table()
+            .table_name(name)
+            .billing_mode(BillingMode::PayPerRequest)
+    };
 
-    create("rekey").attribute_definitions(attribute("pk")).key_schema(key("pk")).send().await.unwrap();
+    create("rekey")
+        .attribute_definitions(attribute("pk"))
+        .key_schema(key("pk"))
+        .send()
+        .await
+        .unwrap();
 
-    let (users_key, email) = (&settings["USERS_KEY_ATTRIBUTE"], &settings["USERS_EMAIL_ATTRIBUTE"]);
-    let users = create("users").attribute_definitions(attribute(users_key)).key_schema(key(users_key));
+    let (users_key, email) = (
+        &settings["USERS_KEY_ATTRIBUTE"],
+        &settings["USERS_EMAIL_ATTRIBUTE"],
+    );
+    let users = create("users")
+        .attribute_definitions(attribute(users_key))
+        .key_schema(key(users_key));
     let users = if users_key == email {
         users
     } else {
         let index = GlobalSecondaryIndex::builder()
             .index_name(&settings["USERS_EMAIL_INDEX"])
             .key_schema(key(email))
-            .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build());
-        users.attribute_definitions(attribute(email)).global_secondary_indexes(index.build().unwrap())
+            .projection(
+                Projection::builder()
+                    .projection_type(ProjectionType::KeysOnly)
+                    .build(),
+            );
+        users
+            .attribute_definitions(attribute(email))
+            .global_secondary_indexes(index.build().unwrap())
     };
     users.send().await.unwrap();
 }
@@ -316,23 +412,39 @@ impl Mail {
     }
 
     pub(crate) fn subject(&self) -> &str {
-        self.0["Content"]["Simple"]["Subject"]["Data"].as_str().unwrap()
+        self.0["Content"]["Simple"]["Subject"]["Data"]
+            .as_str()
+            .unwrap()
     }
 
     pub(crate) fn text(&self) -> &str {
-        self.0["Content"]["Simple"]["Body"]["Text"]["Data"].as_str().unwrap()
+        self.0["Content"]["Simple"]["Body"]["Text"]["Data"]
+            .as_str()
+            .unwrap()
     }
 
     pub(crate) fn html(&self) -> &str {
-        self.0["Content"]["Simple"]["Body"]["Html"]["Data"].as_str().unwrap()
+        self.0["Content"]["Simple"]["Body"]["Html"]["Data"]
+            .as_str()
+            .unwrap()
     }
 
     pub(crate) fn link(&self) -> Link {
-        let line = self.text().lines().find(|line| line.starts_with("http")).expect("a link");
+        let line = self
+            .text()
+            .lines()
+            .find(|line| line.starts_with("http"))
+            .expect("a link");
         let url = Url::parse(line).unwrap();
         let carrier = url.fragment().or(url.query()).unwrap().to_owned();
-        let pairs: HashMap<_, _> = url::form_urlencoded::parse(carrier.as_bytes()).into_owned().collect();
-        Link { url, email: pairs["email"].clone(), token: pairs["token"].clone() }
+        let pairs: HashMap<_, _> = url::form_urlencoded::parse(carrier.as_bytes())
+            .into_owned()
+            .collect();
+        Link {
+            url,
+            email: pairs["email"].clone(),
+            token: pairs["token"].clone(),
+        }
     }
 }
 
@@ -362,7 +474,10 @@ impl Aws {
             calls: Mutex::default(),
             failures: Mutex::default(),
         });
-        tokio::spawn(dynoxide::server::serve_on(dynamodb, dynoxide::Database::memory().unwrap()));
+        tokio::spawn(dynoxide::server::serve_on(
+            dynamodb,
+            dynoxide::Database::memory().unwrap(),
+        ));
         let state = Arc::clone(&aws);
         tokio::spawn(async move {
             while let Ok((socket, _)) = front.accept().await {
@@ -383,16 +498,32 @@ impl Aws {
     }
 
     /// Makes the next such calls fail.
-    pub(crate) fn fail(&self, call: &'static str, times: usize, status: u16, code: &str, message: &str) {
+    pub(crate) fn fail(
+        &self,
+        call: &'static str,
+        times: usize,
+        status: u16,
+        code: &str,
+        message: &str,
+    ) {
         let body = json!({ "__type": code, "message": message }).to_string();
-        let failure = || Failure { call, answer: Some((status, body.clone())) };
-        self.failures.lock().unwrap().extend(std::iter::repeat_with(failure).take(times));
+        let failure = || Failure {
+            call,
+            answer: Some((status, body.clone())),
+        };
+        self.failures
+            .lock()
+            .unwrap()
+            .extend(std::iter::repeat_with(failure).take(times));
     }
 
     /// Lets the next such calls work, before others fail.
     pub(crate) fn spare(&self, call: &'static str, times: usize) {
         let spared = || Failure { call, answer: None };
-        self.failures.lock().unwrap().extend(std::iter::repeat_with(spared).take(times));
+        self.failures
+            .lock()
+            .unwrap()
+            .extend(std::iter::repeat_with(spared).take(times));
     }
 
     fn failure(&self, call: &str) -> Option<(u16, String)> {
@@ -402,20 +533,29 @@ impl Aws {
     }
 
     async fn answer(&self, target: Option<&str>, body: Vec<u8>) -> (u16, String) {
-        let call = target.map_or("SendEmail", |target| target.rsplit('.').next().unwrap()).to_owned();
+        let call = target
+            .map_or("SendEmail", |target| target.rsplit('.').next().unwrap())
+            .to_owned();
         self.calls.lock().unwrap().push(call.clone());
         if let Some(failure) = self.failure(&call) {
             return failure;
         }
         let Some(target) = target else {
-            self.mails.lock().unwrap().push(Mail(serde_json::from_slice(&body).unwrap()));
+            self.mails
+                .lock()
+                .unwrap()
+                .push(Mail(serde_json::from_slice(&body).unwrap()));
             return (200, json!({ "MessageId": "1" }).to_string());
         };
         let request = reqwest::Client::new().post(&self.dynamodb).body(body);
-        let request = request.header("x-amz-target", target).header("content-type", "application/x-amz-json-1.0");
+        let request = request
+            .header("x-amz-target", target)
+            .header("content-type", "application/x-amz-json-1.0");
         let authorization = "AWS4-HMAC-SHA256 Credential=a/20261123/us-east-1/dynamodb/aws4_request, \
                              SignedHeaders=host, Signature=0";
-        let request = request.header("authorization", authorization).header("x-amz-date", "20261123T000000Z");
+        let request = request
+            .header("authorization", authorization)
+            .header("x-amz-date", "20261123T000000Z");
         let response = request.send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     }
@@ -426,21 +566,43 @@ async fn serve(aws: Arc<Aws>, socket: TcpStream) -> Option<()> {
     loop {
         let mut headers = HashMap::new();
         let mut line = String::new();
-        socket.read_line(&mut line).await.ok().filter(|read| *read > 0)?;
+        socket
+            .read_line(&mut line)
+            .await
+            .ok()
+            .filter(|read| *read > 0)?;
         loop {
             line.clear();
             socket.read_line(&mut line).await.ok()?;
-            let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+            let Some((name, value)) = line.trim_end().split_once(": ") else {
+                break;
+            };
             headers.insert(name.to_ascii_lowercase(), value.to_owned());
         }
-        let mut body = vec![0; headers.get("content-length").map_or(0, |length| length.parse().unwrap())];
+        let mut body = vec![
+            0;
+            headers
+                .get("content-length")
+                .map_or(0, |length| length.parse().unwrap())
+        ];
         socket.read_exact(&mut body).await.ok()?;
-        let (status, body) = aws.answer(headers.get("x-amz-target").map(String::as_str), body).await;
+        let (status, body) = aws
+            .answer(headers.get("x-amz-target").map(String::as_str), body)
+            .await;
         let mut response = String::new();
-        write!(response, "HTTP/1.1 {status} -\r\ncontent-type: application/x-amz-json-1.0\r\n").unwrap();
+        write!(
+            response,
+            "HTTP/1.1 {status} -\r\ncontent-type: application/x-amz-json-1.0\r\n"
+        )
+        .unwrap();
         if status != 200 {
             let code: Value = serde_json::from_str(&body).unwrap();
-            write!(response, "x-amzn-errortype: {}\r\n", code["__type"].as_str().unwrap()).unwrap();
+            write!(
+                response,
+                "x-amzn-errortype: {}\r\n",
+                code["__type"].as_str().unwrap()
+            )
+            .unwrap();
         }
         write!(response, "content-length: {}\r\n\r\n{body}", body.len()).unwrap();
         socket.write_all(response.as_bytes()).await.ok()?;

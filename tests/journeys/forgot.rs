@@ -14,7 +14,11 @@ async fn a_user_who_asks_gets_a_link_by_mail() {
     assert_eq!(mails[0].to(), ADA);
     assert_eq!(mails[0].subject(), "Set a new password for Example & Söhne");
     let link = mails[0].link();
-    assert!(link.url.as_str().starts_with("https://app.example.com/password/reset?email="));
+    assert!(
+        link.url
+            .as_str()
+            .starts_with("https://app.example.com/password/reset?email=")
+    );
     assert_eq!((link.email.as_str(), link.token.len()), (ADA, 64));
     assert!(mails[0].text().contains("works once, and for 1 hour"));
     assert!(mails[0].text().contains("If you did not ask"));
@@ -27,13 +31,30 @@ async fn the_mail_is_escaped_and_says_who_wrote_it() {
     desk.link(ADA).await;
 
     let mail = desk.aws.mails().remove(0);
-    assert!(mail.html().contains("Example &#38; Söhne"), "{}", mail.html());
-    assert!(mail.html().contains("?email=ada%40example.com&#38;token="), "{}", mail.html());
-    assert_eq!(mail.0["FromEmailAddress"], "=?UTF-8?B?RXhhbXBsZSAmIFPDtmhuZQ==?= <no-reply@example.com>");
+    assert!(
+        mail.html().contains("Example &#38; Söhne"),
+        "{}",
+        mail.html()
+    );
+    assert!(
+        mail.html().contains("?email=ada%40example.com&#38;token="),
+        "{}",
+        mail.html()
+    );
+    assert_eq!(
+        mail.0["FromEmailAddress"],
+        "=?UTF-8?B?RXhhbXBsZSAmIFPDtmhuZQ==?= <no-reply@example.com>"
+    );
     assert_eq!(mail.0["ConfigurationSetName"], "rekey-mail");
     let headers = &mail.0["Content"]["Simple"]["Headers"];
-    assert_eq!(headers[0], json!({ "Name": "Auto-Submitted", "Value": "auto-generated" }));
-    assert_eq!(headers[1], json!({ "Name": "X-Auto-Response-Suppress", "Value": "All" }));
+    assert_eq!(
+        headers[0],
+        json!({ "Name": "Auto-Submitted", "Value": "auto-generated" })
+    );
+    assert_eq!(
+        headers[1],
+        json!({ "Name": "X-Auto-Response-Suppress", "Value": "All" })
+    );
 }
 
 #[tokio::test]
@@ -48,12 +69,16 @@ async fn a_mail_is_written_in_the_language_that_was_asked_for() {
 
     desk.reset(&mail.link(), "correct horse").await;
     desk.stream().await;
-    assert_eq!(desk.aws.mails()[1].subject(), "Ihr Passwort für Example & Söhne wurde geändert");
+    assert_eq!(
+        desk.aws.mails()[1].subject(),
+        "Ihr Passwort für Example & Söhne wurde geändert"
+    );
 }
 
 #[tokio::test]
 async fn known_and_unknown_addresses_are_answered_alike_with_the_same_calls() {
     let desk = Desk::with_ada().await;
+    desk.aws.take_calls();
     let known = desk.forgot(ADA).await;
     let known_calls = desk.aws.take_calls();
     let unknown = desk.forgot("eve@example.com").await;
@@ -63,13 +88,26 @@ async fn known_and_unknown_addresses_are_answered_alike_with_the_same_calls() {
     assert_eq!(known.body(), unknown.body());
     assert_eq!(known_calls, ["TransactWriteItems"]);
     assert_eq!(known_calls, unknown_calls);
-    for name in ["Content-Type", "Cache-Control", "X-Content-Type-Options", "Retry-After"] {
+    for name in [
+        "Content-Type",
+        "Cache-Control",
+        "X-Content-Type-Options",
+        "Retry-After",
+    ] {
         assert_eq!(known.header(name), unknown.header(name), "{name}");
     }
 
     desk.stream().await;
     assert_eq!(desk.aws.mails().len(), 1);
-    assert_eq!(desk.events(), ["RequestsAccepted", "RequestsAccepted", "LinksSent", "UnknownAddresses"]);
+    assert_eq!(
+        desk.events(),
+        [
+            "RequestsAccepted",
+            "RequestsAccepted",
+            "LinksSent",
+            "UnknownAddresses"
+        ]
+    );
 }
 
 #[tokio::test]
@@ -79,7 +117,10 @@ async fn asking_again_within_the_cooldown_is_answered_alike_and_sends_nothing() 
         let first = desk.forgot(email).await;
         desk.stream().await;
         let second = desk.forgot(email).await;
-        assert_eq!((first.status(), first.body()), (second.status(), second.body()));
+        assert_eq!(
+            (first.status(), first.body()),
+            (second.status(), second.body())
+        );
         assert_eq!(desk.stream().await, None);
         assert_eq!(desk.aws.mails().len(), 1);
     }
@@ -99,29 +140,53 @@ async fn parallel_requests_for_one_address_send_one_mail() {
     }
     desk.stream().await;
     assert_eq!(desk.aws.mails().len(), 1);
-    assert_eq!(desk.events().iter().filter(|event| *event == "RequestsAccepted").count(), 1);
+    assert_eq!(
+        desk.events()
+            .iter()
+            .filter(|event| *event == "RequestsAccepted")
+            .count(),
+        1
+    );
 }
 
 #[tokio::test]
 async fn a_source_that_asks_too_often_is_told_when_to_come_back_and_others_are_not_held_up() {
     let desk = Desk::with(&[("SOURCE_LIMIT", "3"), ("SOURCE_WINDOW_SECONDS", "60")]).await;
     let ask = |email: String, source: &'static str| {
-        let mut event = desk.event("/password/forgot", &json!({ "email": email, "reset_url": PAGE }).to_string());
+        let mut event = desk.event(
+            "/password/forgot",
+            &json!({ "email": email, "reset_url": PAGE }).to_string(),
+        );
         event["requestContext"]["http"]["sourceIp"] = json!(source);
         event["headers"]["x-forwarded-for"] = json!("198.51.100.7");
         desk.send(event)
     };
     for n in 0..3 {
-        assert_eq!(ask(format!("{n}@example.com"), "2001:db8::1").await.status(), 202);
+        assert_eq!(
+            ask(format!("{n}@example.com"), "2001:db8::1")
+                .await
+                .status(),
+            202
+        );
     }
     // Another address of the same /64.
     let flooded = ask("3@example.com".to_owned(), "2001:db8::2").await;
     assert_eq!(flooded.status(), 429);
     assert_eq!(flooded.header("Retry-After"), Some("60"));
-    assert_eq!(ask("4@example.com".to_owned(), "2001:db8:0:1::1").await.status(), 202);
+    assert_eq!(
+        ask("4@example.com".to_owned(), "2001:db8:0:1::1")
+            .await
+            .status(),
+        202
+    );
 
     desk.later(SignedDuration::from_secs(60));
-    assert_eq!(ask("5@example.com".to_owned(), "2001:db8::2").await.status(), 202);
+    assert_eq!(
+        ask("5@example.com".to_owned(), "2001:db8::2")
+            .await
+            .status(),
+        202
+    );
 }
 
 #[tokio::test]
@@ -129,7 +194,13 @@ async fn parallel_requests_do_not_slip_through_the_limit_of_their_source() {
     let desk = Desk::with(&[("SOURCE_LIMIT", "10")]).await;
     let emails: Vec<String> = (0..30).map(|n| format!("{n}@example.com")).collect();
     let answers = futures(emails.iter().map(|email| desk.forgot(email)).collect()).await;
-    assert_eq!(answers.iter().filter(|answer| answer.status() == 202).count(), 10);
+    assert_eq!(
+        answers
+            .iter()
+            .filter(|answer| answer.status() == 202)
+            .count(),
+        10
+    );
     assert_eq!(desk.rows("request#").await.len(), 10);
 }
 
@@ -140,7 +211,11 @@ async fn every_allowed_url_keeps_its_own_query() {
     assert_eq!(desk.post("/password/forgot", &body).await.status(), 202);
     desk.stream().await;
     let link = desk.aws.mails()[0].link();
-    assert!(link.url.as_str().starts_with("https://app.example.com/account?view=reset&email=ada%40example.com&token="));
+    assert!(
+        link.url.as_str().starts_with(
+            "https://app.example.com/account?view=reset&email=ada%40example.com&token="
+        )
+    );
 }
 
 #[tokio::test]
@@ -148,7 +223,11 @@ async fn a_link_can_carry_its_secret_in_the_fragment() {
     let desk = Desk::with(&[("LINK_PLACEMENT", "fragment")]).await;
     desk.user("1", ADA).await;
     let link = desk.link(ADA).await;
-    assert!(link.url.as_str().starts_with("https://app.example.com/password/reset#email=ada%40example.com&token="));
+    assert!(
+        link.url
+            .as_str()
+            .starts_with("https://app.example.com/password/reset#email=ada%40example.com&token=")
+    );
     assert_eq!(desk.reset(&link, "correct horse").await.status(), 204);
 }
 
@@ -167,7 +246,10 @@ async fn a_row_that_is_old_or_names_another_url_sends_nothing() {
     assert_eq!(desk.bring_to_forgot(&[&row]).await, None);
 
     assert_eq!(desk.aws.mails().len(), 0);
-    assert_eq!(desk.events()[1..], ["RowsDiscarded", "RowsDiscarded", "RowsDiscarded"]);
+    assert_eq!(
+        desk.events()[1..],
+        ["RowsDiscarded", "RowsDiscarded", "RowsDiscarded"]
+    );
 }
 
 #[tokio::test]
@@ -175,8 +257,10 @@ async fn rows_of_other_kinds_and_deleted_rows_are_passed_over() {
     let desk = Desk::with_ada().await;
     desk.link(ADA).await;
     let rows: Vec<Value> = desk.rows("").await;
-    let others: Vec<&Value> =
-        rows.iter().filter(|row| !row["pk"]["S"].as_str().unwrap().starts_with("request#")).collect();
+    let others: Vec<&Value> = rows
+        .iter()
+        .filter(|row| !row["pk"]["S"].as_str().unwrap().starts_with("request#"))
+        .collect();
     assert_eq!(others.len(), 2);
     let logged = desk.log();
     assert_eq!(desk.bring_to_forgot(&others).await, None);
@@ -205,7 +289,15 @@ async fn the_address_may_be_the_users_key() {
 async fn asking_changes_nothing_about_the_user() {
     let desk = Desk::with_ada().await;
     desk.link(ADA).await;
-    let users = desk.dynamodb.scan().table_name("users").send().await.unwrap().items.unwrap();
+    let users = desk
+        .dynamodb
+        .scan()
+        .table_name("users")
+        .send()
+        .await
+        .unwrap()
+        .items
+        .unwrap();
     assert_eq!(users[0].len(), 3);
     assert_eq!(desk.stored("1", "password_hash").await, "old");
 }
@@ -230,7 +322,11 @@ pub(crate) async fn futures<T>(all: Vec<impl Future<Output = T>>) -> Vec<T> {
                 *done = Some(value);
             }
         }
-        if done.iter().all(Option::is_some) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        if done.iter().all(Option::is_some) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
     })
     .await;
     done.into_iter().flatten().collect()

@@ -7,7 +7,13 @@ use crate::desk::{ADA, Desk, PASSWORD};
 #[tokio::test]
 async fn a_throttled_table_is_503_and_says_when_to_come_back() {
     let desk = Desk::with_ada().await;
-    desk.aws.fail("TransactWriteItems", 9, 400, "ThrottlingException", "slow down");
+    desk.aws.fail(
+        "TransactWriteItems",
+        9,
+        400,
+        "ThrottlingException",
+        "slow down",
+    );
     let response = desk.forgot(ADA).await;
     assert_eq!(response.status(), 503);
     assert_eq!(response.header("Retry-After"), Some("2"));
@@ -19,9 +25,18 @@ async fn a_throttled_table_is_503_and_says_when_to_come_back() {
 #[tokio::test]
 async fn a_call_that_is_not_allowed_is_500_without_detail() {
     let desk = Desk::with_ada().await;
-    desk.aws.fail("TransactWriteItems", 9, 400, "AccessDeniedException", "role x may not");
+    desk.aws.fail(
+        "TransactWriteItems",
+        9,
+        400,
+        "AccessDeniedException",
+        "role x may not",
+    );
     let response = desk.forgot(ADA).await;
-    assert_eq!((response.status(), response.header("Retry-After")), (500, None));
+    assert_eq!(
+        (response.status(), response.header("Retry-After")),
+        (500, None)
+    );
     assert!(!response.body().contains("role") && !desk.log().contains("role x"));
     assert!(desk.log().contains("AccessDeniedException"));
 }
@@ -29,7 +44,8 @@ async fn a_call_that_is_not_allowed_is_500_without_detail() {
 #[tokio::test]
 async fn one_failure_of_the_table_is_not_seen() {
     let desk = Desk::with_ada().await;
-    desk.aws.fail("TransactWriteItems", 1, 500, "InternalServerError", "");
+    desk.aws
+        .fail("TransactWriteItems", 1, 500, "InternalServerError", "");
     assert_eq!(desk.forgot(ADA).await.status(), 202);
 }
 
@@ -48,40 +64,65 @@ async fn a_reset_that_fails_burns_nothing() {
 #[tokio::test]
 async fn a_batch_stops_where_ses_throttles_and_goes_on_from_there() {
     let desk = Desk::open().await;
-    for (id, email) in [("1", "a@example.com"), ("2", "b@example.com"), ("3", "c@example.com")] {
+    for (id, email) in [
+        ("1", "a@example.com"),
+        ("2", "b@example.com"),
+        ("3", "c@example.com"),
+    ] {
         desk.user(id, email).await;
         desk.forgot(email).await;
         desk.later(SignedDuration::from_millis(10));
     }
     let rows = desk.rows("request#").await;
-    let second = rows.iter().find(|row| row["email"]["S"] == "b@example.com").unwrap();
+    let second = rows
+        .iter()
+        .find(|row| row["email"]["S"] == "b@example.com")
+        .unwrap();
 
     // The first mail goes out, and then SES has had enough.
     desk.aws.spare("SendEmail", 1);
-    desk.aws.fail("SendEmail", 3, 429, "TooManyRequestsException", "");
+    desk.aws
+        .fail("SendEmail", 3, 429, "TooManyRequestsException", "");
     assert_eq!(desk.stream().await.as_deref(), second["pk"]["S"].as_str());
     assert_eq!(desk.aws.mails().len(), 1, "the third was not tried");
 
     assert_eq!(desk.stream().await, None);
     let mails = desk.aws.mails();
     let recipients: Vec<&str> = mails.iter().map(|mail| mail.to()).collect();
-    assert_eq!(recipients, ["a@example.com", "b@example.com", "c@example.com"], "each of them once");
+    assert_eq!(
+        recipients,
+        ["a@example.com", "b@example.com", "c@example.com"],
+        "each of them once"
+    );
 }
 
 #[tokio::test]
 async fn a_mail_that_ses_refuses_for_good_is_dropped_and_blocks_nothing() {
     let desk = Desk::open().await;
-    for (id, email) in [("1", "a@example.com"), ("2", "b@example.com"), ("3", "c@example.com")] {
+    for (id, email) in [
+        ("1", "a@example.com"),
+        ("2", "b@example.com"),
+        ("3", "c@example.com"),
+    ] {
         desk.user(id, email).await;
         desk.forgot(email).await;
         desk.later(SignedDuration::from_millis(10));
     }
     let words = "Email address is not verified: a@example.com";
     desk.aws.fail("SendEmail", 1, 400, "MessageRejected", words);
-    desk.aws.fail("SendEmail", 1, 400, "BadRequestException", "bad address b@example.com");
+    desk.aws.fail(
+        "SendEmail",
+        1,
+        400,
+        "BadRequestException",
+        "bad address b@example.com",
+    );
     assert_eq!(desk.stream().await, None);
     assert_eq!(desk.aws.mails().len(), 1);
-    assert_eq!(desk.events()[3..], ["MailsRefused", "MailsRefused", "LinksSent"]);
+    assert_eq!(
+        desk.events()[3..],
+        ["MailsRefused", "MailsRefused", "LinksSent"]
+    );
     assert!(!desk.log().contains("example.com"));
 }
 

@@ -21,15 +21,37 @@ async fn a_link_sets_a_new_password_and_its_owner_is_told() {
     assert_eq!((response.status(), response.body()), (204, ""));
 
     let hash = desk.stored("1", "password_hash").await;
-    assert!(Argon2::default().verify_password(PASSWORD.as_bytes(), hash.as_str()).is_ok());
-    assert!(Argon2::default().verify_password(b"correct horse battery", hash.as_str()).is_err());
-    assert_eq!(desk.stored("1", "password_changed_at").await, "1795435200.25");
+    assert!(
+        Argon2::default()
+            .verify_password(PASSWORD.as_bytes(), hash.as_str())
+            .is_ok()
+    );
+    assert!(
+        Argon2::default()
+            .verify_password(b"correct horse battery", hash.as_str())
+            .is_err()
+    );
+    assert_eq!(
+        desk.stored("1", "password_changed_at").await,
+        "1795435200.25"
+    );
 
     desk.stream().await;
     let notice = desk.aws.mails().remove(1);
-    assert_eq!((notice.to(), notice.subject()), (ADA, "Your Example & Söhne password was changed"));
+    assert_eq!(
+        (notice.to(), notice.subject()),
+        (ADA, "Your Example & Söhne password was changed")
+    );
     assert!(notice.text().contains("on 23 November 2026 at 12:00 UTC"));
-    assert_eq!(desk.events(), ["RequestsAccepted", "LinksSent", "PasswordsChanged", "NoticesSent"]);
+    assert_eq!(
+        desk.events(),
+        [
+            "RequestsAccepted",
+            "LinksSent",
+            "PasswordsChanged",
+            "NoticesSent"
+        ]
+    );
 }
 
 #[tokio::test]
@@ -72,7 +94,10 @@ async fn a_link_belongs_to_the_address_it_was_sent_to() {
     desk.user("2", "bob@example.com").await;
     let link = desk.link(ADA).await;
     for email in ["bob@example.com", "nobody@example.com"] {
-        let stolen = Link { email: email.to_owned(), ..link.clone() };
+        let stolen = Link {
+            email: email.to_owned(),
+            ..link.clone()
+        };
         assert!(is_refused(&desk.reset(&stolen, PASSWORD).await));
     }
     assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
@@ -88,9 +113,21 @@ async fn a_link_dies_when_the_address_changes_or_the_user_goes() {
     assert_eq!(desk.stored("1", "password_hash").await, "old");
 
     let key = AttributeValue::S("1".to_owned());
-    desk.dynamodb.delete_item().table_name("users").key("id", key).send().await.unwrap();
+    desk.dynamodb
+        .delete_item()
+        .table_name("users")
+        .key("id", key)
+        .send()
+        .await
+        .unwrap();
     assert!(is_refused(&desk.reset(&link, PASSWORD).await));
-    let users = desk.dynamodb.scan().table_name("users").send().await.unwrap();
+    let users = desk
+        .dynamodb
+        .scan()
+        .table_name("users")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(users.count, 0, "a reset makes no users");
 }
 
@@ -98,9 +135,17 @@ async fn a_link_dies_when_the_address_changes_or_the_user_goes() {
 async fn a_link_dies_when_the_application_says_that_it_changed_the_password() {
     let desk = Desk::with_ada().await;
     let link = desk.link(ADA).await;
-    let update = desk.dynamodb.update_item().table_name("users").key("id", AttributeValue::S("1".to_owned()));
+    let update = desk
+        .dynamodb
+        .update_item()
+        .table_name("users")
+        .key("id", AttributeValue::S("1".to_owned()));
     let update = update.update_expression("SET password_changed_at = :now");
-    update.expression_attribute_values(":now", AttributeValue::N("1795435201".to_owned())).send().await.unwrap();
+    update
+        .expression_attribute_values(":now", AttributeValue::N("1795435201".to_owned()))
+        .send()
+        .await
+        .unwrap();
     assert!(is_refused(&desk.reset(&link, PASSWORD).await));
 }
 
@@ -109,13 +154,26 @@ async fn fifty_resets_with_one_link_have_one_winner() {
     let desk = Desk::with_ada().await;
     let link = desk.link(ADA).await;
     let passwords: Vec<String> = (0..50).map(|n| format!("password of number {n}")).collect();
-    let answers = futures(passwords.iter().map(|password| desk.reset(&link, password)).collect()).await;
+    let answers = futures(
+        passwords
+            .iter()
+            .map(|password| desk.reset(&link, password))
+            .collect(),
+    )
+    .await;
 
     let winners: Vec<usize> = (0..50).filter(|n| answers[*n].status() == 204).collect();
     assert_eq!(winners.len(), 1);
-    assert_eq!(answers.iter().filter(|answer| is_refused(answer)).count(), 49);
+    assert_eq!(
+        answers.iter().filter(|answer| is_refused(answer)).count(),
+        49
+    );
     let hash = desk.stored("1", "password_hash").await;
-    assert!(Argon2::default().verify_password(passwords[winners[0]].as_bytes(), hash.as_str()).is_ok());
+    assert!(
+        Argon2::default()
+            .verify_password(passwords[winners[0]].as_bytes(), hash.as_str())
+            .is_ok()
+    );
     desk.stream().await;
     assert_eq!(desk.aws.mails().len(), 2, "one link, one notice");
 }
@@ -128,7 +186,10 @@ async fn a_password_that_is_refused_burns_nothing_and_looks_nothing_up() {
     let response = desk.reset(&link, "short").await;
     let body: Value = serde_json::from_str(response.body()).unwrap();
     assert_eq!(response.status(), 422);
-    assert_eq!(body["errors"], json!({ "password": ["must have at least 8 characters"] }));
+    assert_eq!(
+        body["errors"],
+        json!({ "password": ["must have at least 8 characters"] })
+    );
     assert!(desk.aws.take_calls().is_empty());
     assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
 }
@@ -145,7 +206,10 @@ async fn a_confirmation_that_is_given_must_be_the_same() {
     };
     let response = reset("something else").await;
     let body: Value = serde_json::from_str(response.body()).unwrap();
-    assert_eq!(body["errors"], json!({ "password_confirmation": ["must be the same as the password"] }));
+    assert_eq!(
+        body["errors"],
+        json!({ "password_confirmation": ["must be the same as the password"] })
+    );
     assert_eq!(reset(PASSWORD).await.status(), 204);
 }
 
@@ -156,9 +220,18 @@ async fn unknown_addresses_and_dead_tokens_are_answered_alike_with_the_same_call
     desk.reset(&used, PASSWORD).await;
     desk.later(SignedDuration::from_secs(60));
     let live = desk.link(ADA).await;
-    let wrong = Link { token: "0".repeat(64), ..used.clone() };
-    let unknown = Link { email: "nobody@example.com".to_owned(), ..wrong.clone() };
-    let others = Link { email: "nobody@example.com".to_owned(), ..live.clone() };
+    let wrong = Link {
+        token: "0".repeat(64),
+        ..used.clone()
+    };
+    let unknown = Link {
+        email: "nobody@example.com".to_owned(),
+        ..wrong.clone()
+    };
+    let others = Link {
+        email: "nobody@example.com".to_owned(),
+        ..live.clone()
+    };
     desk.aws.take_calls();
 
     let mut answers = Vec::new();
@@ -176,10 +249,20 @@ async fn unknown_addresses_and_dead_tokens_are_answered_alike_with_the_same_call
 #[tokio::test]
 async fn attempts_of_one_source_are_limited() {
     let desk = Desk::with(&[("SOURCE_LIMIT", "3")]).await;
-    let link = Link { url: "https://app.example.com".parse().unwrap(), email: ADA.to_owned(), token: "0".repeat(64) };
+    let link = Link {
+        url: "https://app.example.com".parse().unwrap(),
+        email: ADA.to_owned(),
+        token: "0".repeat(64),
+    };
     let answers = futures((0..10).map(|_| desk.reset(&link, PASSWORD)).collect()).await;
-    assert_eq!(answers.iter().filter(|answer| is_refused(answer)).count(), 3);
-    let flooded: Vec<_> = answers.iter().filter(|answer| answer.status() == 429).collect();
+    assert_eq!(
+        answers.iter().filter(|answer| is_refused(answer)).count(),
+        3
+    );
+    let flooded: Vec<_> = answers
+        .iter()
+        .filter(|answer| answer.status() == 429)
+        .collect();
     assert_eq!(flooded.len(), 7);
     assert_eq!(flooded[0].header("Retry-After"), Some("300"));
 }

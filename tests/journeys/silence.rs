@@ -13,16 +13,38 @@ async fn a_whole_journeys_log_holds_no_address_token_password_or_hash_and_follow
     desk.reset(&link, "short").await;
     desk.reset(&link, PASSWORD).await;
     desk.reset(&link, PASSWORD).await;
-    desk.aws.fail("SendEmail", 1, 400, "MessageRejected", "ada@example.com is bad");
+    desk.aws.fail(
+        "SendEmail",
+        1,
+        400,
+        "MessageRejected",
+        "ada@example.com is bad",
+    );
     desk.stream().await;
     desk.later(SignedDuration::from_mins(2));
-    desk.aws.fail("TransactWriteItems", 3, 400, "ThrottlingException", "ada@example.com");
+    desk.aws.fail(
+        "TransactWriteItems",
+        3,
+        400,
+        "ThrottlingException",
+        "ada@example.com",
+    );
     desk.forgot(ADA).await;
 
     let log = desk.log();
     let hash = desk.stored("1", "password_hash").await;
     let stored = link.token.as_str();
-    for secret in [ADA, "eve@", "example.com", stored, PASSWORD, "short", hash.as_str(), "argon2", "192.0.2.1"] {
+    for secret in [
+        ADA,
+        "eve@",
+        "example.com",
+        stored,
+        PASSWORD,
+        "short",
+        hash.as_str(),
+        "argon2",
+        "192.0.2.1",
+    ] {
         assert!(!log.contains(secret), "{secret} in {log}");
     }
     for row in desk.rows("").await {
@@ -32,7 +54,9 @@ async fn a_whole_journeys_log_holds_no_address_token_password_or_hash_and_follow
     }
     // The public half's line and the private half's carry the same id.
     let ids = |event: &str| {
-        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let lines = log
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
         let mut lines = lines.filter(|line| line["event"] == event);
         lines.next().unwrap()["request_id"].clone()
     };
@@ -44,7 +68,10 @@ async fn a_whole_journeys_log_holds_no_address_token_password_or_hash_and_follow
 async fn what_happens_is_counted_in_cloudwatchs_embedded_format() {
     let desk = Desk::with_ada().await;
     let link = desk.link(ADA).await;
-    let dead = Link { token: "0".repeat(64), ..link };
+    let dead = Link {
+        token: "0".repeat(64),
+        ..link
+    };
     desk.reset(&dead, PASSWORD).await;
     for line in desk.log().lines() {
         let line: Value = serde_json::from_str(line).unwrap();
@@ -55,5 +82,8 @@ async fn what_happens_is_counted_in_cloudwatchs_embedded_format() {
         assert_eq!((&line[name], &line["Stack"]), (&1.into(), &"rekey".into()));
         assert!(line["_aws"]["Timestamp"].is_i64());
     }
-    assert_eq!(desk.events(), ["RequestsAccepted", "LinksSent", "TokensRefused"]);
+    assert_eq!(
+        desk.events(),
+        ["RequestsAccepted", "LinksSent", "TokensRefused"]
+    );
 }
