@@ -379,14 +379,11 @@ async fn create_tables(dynamodb: &Client, settings: &HashMap<String, String>) {
     let users = if users_key == email {
         users
     } else {
+        let keys_only = Projection::builder().projection_type(ProjectionType::KeysOnly);
         let index = GlobalSecondaryIndex::builder()
             .index_name(&settings["USERS_EMAIL_INDEX"])
             .key_schema(key(email))
-            .projection(
-                Projection::builder()
-                    .projection_type(ProjectionType::KeysOnly)
-                    .build(),
-            );
+            .projection(keys_only.build());
         users
             .attribute_definitions(attribute(email))
             .global_secondary_indexes(index.build().unwrap())
@@ -502,9 +499,7 @@ impl Aws {
         &self,
         call: &'static str,
         times: usize,
-        status: u16,
-        code: &str,
-        message: &str,
+        (status, code, message): (u16, &str, &str),
     ) {
         let body = json!({ "__type": code, "message": message }).to_string();
         let failure = || Failure {

@@ -1,5 +1,13 @@
 //! Journeys of users and operators, with both functions in this process, `DynamoDB` too, and SES on a socket.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that panics has said what is wrong"
+)]
+
 mod configuration;
 mod desk;
 mod forgot;

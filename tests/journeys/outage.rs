@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use crate::desk::{ADA, Desk, PASSWORD};
+use crate::desk::{ADA, Desk, Mail, PASSWORD};
 
 #[tokio::test]
 async fn a_throttled_table_is_503_and_says_when_to_come_back() {
@@ -10,9 +10,7 @@ async fn a_throttled_table_is_503_and_says_when_to_come_back() {
     desk.aws.fail(
         "TransactWriteItems",
         9,
-        400,
-        "ThrottlingException",
-        "slow down",
+        (400, "ThrottlingException", "slow down"),
     );
     let response = desk.forgot(ADA).await;
     assert_eq!(response.status(), 503);
@@ -28,9 +26,7 @@ async fn a_call_that_is_not_allowed_is_500_without_detail() {
     desk.aws.fail(
         "TransactWriteItems",
         9,
-        400,
-        "AccessDeniedException",
-        "role x may not",
+        (400, "AccessDeniedException", "role x may not"),
     );
     let response = desk.forgot(ADA).await;
     assert_eq!(
@@ -45,7 +41,7 @@ async fn a_call_that_is_not_allowed_is_500_without_detail() {
 async fn one_failure_of_the_table_is_not_seen() {
     let desk = Desk::with_ada().await;
     desk.aws
-        .fail("TransactWriteItems", 1, 500, "InternalServerError", "");
+        .fail("TransactWriteItems", 1, (500, "InternalServerError", ""));
     assert_eq!(desk.forgot(ADA).await.status(), 202);
 }
 
@@ -54,7 +50,7 @@ async fn a_reset_that_fails_burns_nothing() {
     let desk = Desk::with_ada().await;
     let link = desk.link(ADA).await;
     for call in ["UpdateItem", "GetItem", "TransactWriteItems"] {
-        desk.aws.fail(call, 3, 500, "InternalServerError", "");
+        desk.aws.fail(call, 3, (500, "InternalServerError", ""));
         assert_eq!(desk.reset(&link, PASSWORD).await.status(), 503, "{call}");
         assert_eq!(desk.stored("1", "password_hash").await, "old");
     }
@@ -82,13 +78,13 @@ async fn a_batch_stops_where_ses_throttles_and_goes_on_from_there() {
     // The first mail goes out, and then SES has had enough.
     desk.aws.spare("SendEmail", 1);
     desk.aws
-        .fail("SendEmail", 3, 429, "TooManyRequestsException", "");
+        .fail("SendEmail", 3, (429, "TooManyRequestsException", ""));
     assert_eq!(desk.stream().await.as_deref(), second["pk"]["S"].as_str());
     assert_eq!(desk.aws.mails().len(), 1, "the third was not tried");
 
     assert_eq!(desk.stream().await, None);
     let mails = desk.aws.mails();
-    let recipients: Vec<&str> = mails.iter().map(|mail| mail.to()).collect();
+    let recipients: Vec<&str> = mails.iter().map(Mail::to).collect();
     assert_eq!(
         recipients,
         ["a@example.com", "b@example.com", "c@example.com"],
@@ -109,13 +105,12 @@ async fn a_mail_that_ses_refuses_for_good_is_dropped_and_blocks_nothing() {
         desk.later(SignedDuration::from_millis(10));
     }
     let words = "Email address is not verified: a@example.com";
-    desk.aws.fail("SendEmail", 1, 400, "MessageRejected", words);
+    desk.aws
+        .fail("SendEmail", 1, (400, "MessageRejected", words));
     desk.aws.fail(
         "SendEmail",
         1,
-        400,
-        "BadRequestException",
-        "bad address b@example.com",
+        (400, "BadRequestException", "bad address b@example.com"),
     );
     assert_eq!(desk.stream().await, None);
     assert_eq!(desk.aws.mails().len(), 1);
@@ -131,7 +126,8 @@ async fn mails_wait_for_a_sender_that_is_not_verified_yet() {
     let desk = Desk::with_ada().await;
     desk.forgot(ADA).await;
     let words = "Email address is not verified. The following identities failed the check: no-reply@example.com";
-    desk.aws.fail("SendEmail", 1, 400, "MessageRejected", words);
+    desk.aws
+        .fail("SendEmail", 1, (400, "MessageRejected", words));
     assert!(desk.stream().await.is_some());
     assert_eq!(desk.stream().await, None);
     assert_eq!(desk.aws.mails().len(), 1);
@@ -142,7 +138,7 @@ async fn a_notice_waits_for_ses_and_is_not_lost() {
     let desk = Desk::with_ada().await;
     let link = desk.link(ADA).await;
     desk.reset(&link, PASSWORD).await;
-    desk.aws.fail("SendEmail", 3, 500, "InternalFailure", "");
+    desk.aws.fail("SendEmail", 3, (500, "InternalFailure", ""));
     assert!(desk.stream().await.is_some());
     desk.later(SignedDuration::from_hours(20));
     assert_eq!(desk.stream().await, None);

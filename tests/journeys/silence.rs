@@ -16,18 +16,14 @@ async fn a_whole_journeys_log_holds_no_address_token_password_or_hash_and_follow
     desk.aws.fail(
         "SendEmail",
         1,
-        400,
-        "MessageRejected",
-        "ada@example.com is bad",
+        (400, "MessageRejected", "ada@example.com is bad"),
     );
     desk.stream().await;
     desk.later(SignedDuration::from_mins(2));
     desk.aws.fail(
         "TransactWriteItems",
         3,
-        400,
-        "ThrottlingException",
-        "ada@example.com",
+        (400, "ThrottlingException", "ada@example.com"),
     );
     desk.forgot(ADA).await;
 
@@ -53,15 +49,17 @@ async fn a_whole_journeys_log_holds_no_address_token_password_or_hash_and_follow
         assert!(!log.contains(digest), "{key} in {log}");
     }
     // The public half's line and the private half's carry the same id.
-    let ids = |event: &str| {
-        let lines = log
-            .lines()
-            .map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let mut lines = lines.filter(|line| line["event"] == event);
-        lines.next().unwrap()["request_id"].clone()
-    };
-    assert_eq!(ids("RequestsAccepted"), ids("LinksSent"));
-    assert_eq!(ids("PasswordsChanged"), ids("MailsRefused"));
+    assert_eq!(id_of(&log, "RequestsAccepted"), id_of(&log, "LinksSent"));
+    assert_eq!(id_of(&log, "PasswordsChanged"), id_of(&log, "MailsRefused"));
+}
+
+/// The request id of the first such event.
+fn id_of(log: &str, event: &str) -> Value {
+    let mut lines = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let line = lines.find(|line| line["event"] == event).unwrap();
+    line["request_id"].clone()
 }
 
 #[tokio::test]
@@ -73,14 +71,14 @@ async fn what_happens_is_counted_in_cloudwatchs_embedded_format() {
         ..link
     };
     desk.reset(&dead, PASSWORD).await;
-    for line in desk.log().lines() {
-        let line: Value = serde_json::from_str(line).unwrap();
-        let metrics = &line["_aws"]["CloudWatchMetrics"][0];
+    for written in desk.log().lines() {
+        let json: Value = serde_json::from_str(written).unwrap();
+        let metrics = &json["_aws"]["CloudWatchMetrics"][0];
         let name = metrics["Metrics"][0]["Name"].as_str().unwrap();
         assert_eq!(metrics["Namespace"], "Rekey");
         assert_eq!(metrics["Dimensions"], serde_json::json!([["Stack"]]));
-        assert_eq!((&line[name], &line["Stack"]), (&1.into(), &"rekey".into()));
-        assert!(line["_aws"]["Timestamp"].is_i64());
+        assert_eq!((&json[name], &json["Stack"]), (&1.into(), &"rekey".into()));
+        assert!(json["_aws"]["Timestamp"].is_i64());
     }
     assert_eq!(
         desk.events(),

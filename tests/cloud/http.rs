@@ -1,0 +1,227 @@
+//! The HTTP table of the README, line by line, at the deployed routes.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::stack::{PAGE, PASSWORD, Stack, problem, variable};
+
+#[tokio::test]
+async fn every_answer_carries_a_request_id_and_is_not_to_be_stored() {
+    let stack = Stack::new();
+    for body in [
+        "{}",
+        "{",
+        r#"{"email":"http-headers@example.com","reset_url":"https://app.example.com/password/reset"}"#,
+    ] {
+        for path in ["/password/forgot", "/password/reset"] {
+            let response = stack
+                .call(path)
+                .header("content-type", "application/json")
+                .body(body)
+                .send()
+                .await
+                .unwrap();
+            let headers = response.headers();
+            assert!(!headers["x-request-id"].is_empty());
+            assert_eq!(headers["cache-control"], "no-store");
+            assert_eq!(headers["x-content-type-options"], "nosniff");
+        }
+    }
+}
+
+#[tokio::test]
+async fn malformed_bodies_are_400_413_and_415_at_both_doors() {
+    let stack = Stack::new();
+    let fine = json!({ "email": "http-fine@example.com", "reset_url": PAGE }).to_string();
+    let big = json!({ "email": "http-fine@example.com", "reset_url": PAGE, "x": "a".repeat(8192) })
+        .to_string();
+    let cases: [(&str, Vec<u8>, u16); 9] = [
+        ("application/json", b"".to_vec(), 400),
+        ("application/json", b"{".to_vec(), 400),
+        ("application/json", b"[]".to_vec(), 400),
+        (
+            "application/json",
+            br#"{"email":"a@b.co","email":"c@d.co"}"#.to_vec(),
+            400,
+        ),
+        (
+            "application/json",
+            b"{\"email\":\"\xff@example.com\"}".to_vec(),
+            400,
+        ),
+        ("application/json", big.into_bytes(), 413),
+        ("text/plain", fine.clone().into_bytes(), 415),
+        (
+            "application/x-www-form-urlencoded",
+            b"email=a%40b.co".to_vec(),
+            415,
+        ),
+        ("application/octet-stream", fine.into_bytes(), 415),
+    ];
+    for (content_type, body, status) in cases {
+        for path in ["/password/forgot", "/password/reset"] {
+            let call = stack
+                .call(path)
+                .header("content-type", content_type)
+                .body(body.clone());
+            assert_eq!(
+                problem(call.send().await.unwrap()).await.0,
+                status,
+                "{path} {content_type} {body:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn invalid_fields_are_422_and_told_by_name() {
+    let stack = Stack::new();
+    let cases = [
+        ("/password/forgot", json!({}), vec!["email", "reset_url"]),
+        (
+            "/password/forgot",
+            json!({ "email": "ada", "reset_url": PAGE }),
+            vec!["email"],
+        ),
+        (
+            "/password/forgot",
+            json!({ "email": ["a@b.co"], "reset_url": PAGE }),
+            vec!["email"],
+        ),
+        (
+            "/password/forgot",
+            json!({ "email": "a@b.co", "reset_url": "https://evil.test/" }),
+            vec!["reset_url"],
+        ),
+        (
+            "/password/forgot",
+            json!({ "email": "a@b.co", "reseturl": "https://evil.test/" }),
+            vec!["reset_url"],
+        ),
+        (
+            "/password/reset",
+            json!({}),
+            vec!["email", "password", "token"],
+        ),
+        (
+            "/password/reset",
+            json!({ "email": "a@b.co", "token": "0", "password": PASSWORD }),
+            vec!["token"],
+        ),
+        (
+            "/password/reset",
+            json!({
+                "email": "a@b.co", "token": "0".repeat(64), "password": PASSWORD, "password_confirmation": "other",
+            }),
+            vec!["password_confirmation"],
+        ),
+    ];
+    for (path, body, fields) in cases {
+        let (status, errors) = problem(stack.call(path).json(&body).send().await.unwrap()).await;
+        let named: Vec<&String> = errors.as_object().unwrap().keys().collect();
+        assert_eq!(
+            (status, named),
+            (
+                422,
+                fields
+                    .iter()
+                    .map(|field| (*field).to_owned())
+                    .collect::<Vec<_>>()
+                    .iter()
+                    .collect()
+            ),
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn there_are_two_doors_and_one_method() {
+    let stack = Stack::new();
+    for (method, path) in [
+        (Method::GET, "/password/forgot"),
+        (Method::PUT, "/password/reset"),
+        (Method::DELETE, "/password/forgot"),
+        (Method::POST, "/password/forgot/"),
+        (Method::POST, "/password"),
+        (Method::POST, "/"),
+    ] {
+        let url = format!("{}{path}", variable("API_URL"));
+        let response = stack
+            .client
+            .request(method.clone(), url)
+            .json(&json!({}))
+            .send()
+            .await
+            .unwrap();
+        assert!(
+            [403, 404, 405].contains(&response.status().as_u16()),
+            "{method} {path}: {}",
+            response.status()
+        );
+    }
+}
+
+#[tokio::test]
+async fn pages_of_the_allowed_origins_may_call_and_others_may_not() {
+    let stack = Stack::new();
+    let page = variable("PAGE_URL");
+    let preflight = |origin: &str| {
+        let request = stack.client.request(
+            Method::OPTIONS,
+            format!("{}/password/forgot", variable("API_URL")),
+        );
+        let request = request
+            .header("origin", origin)
+            .header("access-control-request-method", "POST");
+        request
+            .header("access-control-request-headers", "content-type")
+            .send()
+    };
+    for origin in ["https://app.example.com", page.trim_end_matches('/')] {
+        let response = preflight(origin).await.unwrap();
+        assert!(response.status().is_success());
+        let headers = response.headers();
+        assert_eq!(headers["access-control-allow-origin"], origin);
+        assert!(
+            headers["access-control-allow-methods"]
+                .to_str()
+                .unwrap()
+                .contains("POST")
+        );
+        assert!(
+            headers["access-control-allow-headers"]
+                .to_str()
+                .unwrap()
+                .to_lowercase()
+                .contains("content-type")
+        );
+        assert!(!headers.contains_key("access-control-allow-credentials"));
+
+        let call = stack
+            .call("/password/forgot")
+            .header("origin", origin)
+            .json(&json!({}));
+        let headers = call.send().await.unwrap().headers().clone();
+        assert_eq!(headers["access-control-allow-origin"], origin);
+        let exposed = headers["access-control-expose-headers"]
+            .to_str()
+            .unwrap()
+            .to_lowercase();
+        assert!(exposed.contains("retry-after") && exposed.contains("x-request-id"));
+    }
+    for origin in [
+        "https://evil.test",
+        "null",
+        "https://app.example.com.evil.test",
+        "http://app.example.com",
+    ] {
+        let response = preflight(origin).await.unwrap();
+        assert!(
+            !response
+                .headers()
+                .contains_key("access-control-allow-origin"),
+            "{origin}"
+        );
+    }
+}

@@ -1,0 +1,140 @@
+use argon2::{Argon2, PasswordVerifier as _};
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+
+use crate::stack::{Link, PASSWORD, Stack, is_refused, problem};
+
+#[tokio::test]
+async fn a_forgotten_password_is_replaced_and_its_owner_is_told() {
+    let email = "reset-flow@example.com";
+    let stack = Stack::new();
+    stack.user(email).await;
+    let link = stack.link(" Reset-Flow@Example.com ").await;
+    assert!(link.url.as_str().starts_with(
+        "https://app.example.com/password/reset?email=reset-flow%40example.com&token="
+    ));
+
+    // Refused by the policy: that burns nothing.
+    let (status, errors) = problem(stack.reset(&link, "short").await).await;
+    assert_eq!((status, errors["password"].is_array()), (422, true));
+
+    let response = stack.reset(&link, PASSWORD).await;
+    assert_eq!(response.status(), 204);
+    assert!(response.headers().contains_key("x-request-id"));
+    let row = stack.user_row(email).await;
+    let hash = row["password_hash"].as_s().unwrap();
+    assert!(
+        Argon2::default()
+            .verify_password(PASSWORD.as_bytes(), hash.as_str())
+            .is_ok()
+    );
+    assert!(
+        Argon2::default()
+            .verify_password(b"old", hash.as_str())
+            .is_err()
+    );
+    assert!(row["password_changed_at"].is_n());
+
+    let mails = stack.wait_for_mails(email, 2).await;
+    assert!(
+        mails[1].subject.ends_with("password was changed"),
+        "{}",
+        mails[1].subject
+    );
+    assert!(is_refused(stack.reset(&link, "another password").await).await);
+}
+
+#[tokio::test]
+async fn using_one_link_kills_every_other() {
+    let email = "reset-two@example.com";
+    let stack = Stack::new();
+    stack.user(email).await;
+    let first = stack.link(email).await;
+    stack
+        .set_time(
+            email,
+            "request#",
+            "requested_at",
+            Timestamp::now().as_second() - 60,
+        )
+        .await;
+    stack.wait_for_the_stream().await;
+    let second = stack.link(email).await;
+    assert_eq!(stack.reset(&second, PASSWORD).await.status(), 204);
+    assert!(is_refused(stack.reset(&first, PASSWORD).await).await);
+}
+
+#[tokio::test]
+async fn an_expired_link_is_refused_though_its_row_is_still_there() {
+    let email = "reset-late@example.com";
+    let stack = Stack::new();
+    stack.user(email).await;
+    let link = stack.link(email).await;
+    stack
+        .set_time(
+            email,
+            "token#",
+            "expires_at",
+            Timestamp::now().as_second() - 1,
+        )
+        .await;
+    assert!(is_refused(stack.reset(&link, PASSWORD).await).await);
+    assert_eq!(
+        stack.user_row(email).await["password_hash"].as_s().unwrap(),
+        "old"
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_address_and_a_wrong_token_are_refused_alike() {
+    let email = "reset-wrong@example.com";
+    let stack = Stack::new();
+    stack.user(email).await;
+    let link = stack.link(email).await;
+    let wrong = Link {
+        token: "0".repeat(64),
+        ..link.clone()
+    };
+    let unknown = Link {
+        email: "reset-unknown@example.com".to_owned(),
+        ..link.clone()
+    };
+    assert!(is_refused(stack.reset(&wrong, PASSWORD).await).await);
+    assert!(is_refused(stack.reset(&unknown, PASSWORD).await).await);
+    assert_eq!(stack.reset(&link, PASSWORD).await.status(), 204);
+}
+
+#[tokio::test]
+async fn fifty_resets_with_one_link_have_one_winner_and_one_notice() {
+    let email = "reset-race@example.com";
+    let stack = Stack::new();
+    stack.user(email).await;
+    let link = stack.link(email).await;
+    let mut resets = JoinSet::new();
+    for n in 0..50 {
+        let body = serde_json::json!({
+            "email": link.email, "token": link.token, "password": format!("password of number {n}"),
+        });
+        let call = stack.call("/password/reset").json(&body).send();
+        resets.spawn(async move { (n, call.await.unwrap()) });
+    }
+    let mut winners = Vec::new();
+    for (n, response) in resets.join_all().await {
+        match response.status().as_u16() {
+            204 => winners.push(n),
+            _ => assert!(is_refused(response).await),
+        }
+    }
+    assert_eq!(winners.len(), 1, "{winners:?}");
+    let row = stack.user_row(email).await;
+    let won = format!("password of number {}", winners[0]);
+    let hash = row["password_hash"].as_s().unwrap();
+    assert!(
+        Argon2::default()
+            .verify_password(won.as_bytes(), hash.as_str())
+            .is_ok()
+    );
+    stack.wait_for_mails(email, 2).await;
+    stack.wait_for_the_stream().await;
+    assert_eq!(stack.mails_to(email).await.len(), 2, "one link, one notice");
+}

@@ -1,0 +1,255 @@
+//! The deployed stack, as callers, users and operators find it.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_dynamodb::Client as DynamoDb;
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use aws_sdk_dynamodb::types::AttributeValue;
+use reqwest::{Client, RequestBuilder, Response};
+use serde_json::{Value, json};
+use url::Url;
+
+pub(crate) const PAGE: &str = "https://app.example.com/password/reset";
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+
+/// A caller with an address of its own, so that tests do not use up each other's limits.
+pub(crate) struct Stack {
+    pub(crate) client: Client,
+    pub(crate) dynamodb: DynamoDb,
+}
+
+impl Stack {
+    pub(crate) fn new() -> Self {
+        static CALLERS: AtomicU8 = AtomicU8::new(1);
+        let caller = Ipv4Addr::new(127, 0, 1, CALLERS.fetch_add(1, Ordering::Relaxed));
+        let client = Client::builder()
+            .local_address(IpAddr::from(caller))
+            .build()
+            .unwrap();
+        Self {
+            client,
+            dynamodb: DynamoDb::new(&sdk_config()),
+        }
+    }
+
+    pub(crate) fn call(&self, path: &str) -> RequestBuilder {
+        self.client.post(format!("{}{path}", variable("API_URL")))
+    }
+
+    /// Asks for a link.
+    pub(crate) async fn forgot(&self, email: &str) -> Response {
+        self.call("/password/forgot")
+            .json(&json!({ "email": email, "reset_url": PAGE }))
+            .send()
+            .await
+            .unwrap()
+    }
+
+    /// Asks for a link and waits for it.
+    pub(crate) async fn link(&self, email: &str) -> Link {
+        let before = self.mails_to(email).await.len();
+        assert_eq!(self.forgot(email).await.status(), 202);
+        let mails = self.wait_for_mails(email, before + 1).await;
+        let mail = mails
+            .iter()
+            .skip(before)
+            .find(|mail| mail.subject.contains("new password"));
+        mail.expect("a mail with a link").link()
+    }
+
+    /// Sets a password by a link.
+    pub(crate) async fn reset(&self, link: &Link, password: &str) -> Response {
+        let body = json!({ "email": link.email, "token": link.token, "password": password });
+        self.call("/password/reset")
+            .json(&body)
+            .send()
+            .await
+            .unwrap()
+    }
+
+    /// Makes a user with this address. Each test has users of its own.
+    pub(crate) async fn user(&self, email: &str) {
+        let item = [("id", email), ("email", email), ("password_hash", "old")];
+        let item = item.map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())));
+        let put = self.dynamodb.put_item().table_name(variable("USERS_TABLE"));
+        put.set_item(Some(item.into())).send().await.unwrap();
+    }
+
+    pub(crate) async fn user_row(&self, email: &str) -> HashMap<String, AttributeValue> {
+        let get = self.dynamodb.get_item().table_name(variable("USERS_TABLE"));
+        get.key("id", AttributeValue::S(email.to_owned()))
+            .send()
+            .await
+            .unwrap()
+            .item
+            .unwrap()
+    }
+
+    /// Sets a time in the rows about an address: as if it were later, without waiting.
+    pub(crate) async fn set_time(&self, email: &str, prefix: &str, attribute: &str, seconds: i64) {
+        let table = variable("REKEY_TABLE");
+        let rows = self
+            .dynamodb
+            .scan()
+            .table_name(&table)
+            .send()
+            .await
+            .unwrap()
+            .items
+            .unwrap();
+        let is_meant = |row: &HashMap<String, AttributeValue>| {
+            row["pk"].as_s().unwrap().starts_with(prefix)
+                && row
+                    .get("email")
+                    .is_some_and(|stored| stored.as_s().unwrap() == email)
+        };
+        let meant: Vec<_> = rows.into_iter().filter(is_meant).collect();
+        assert!(!meant.is_empty());
+        for mut row in meant {
+            row.insert(attribute.to_owned(), AttributeValue::N(seconds.to_string()));
+            self.dynamodb
+                .put_item()
+                .table_name(&table)
+                .set_item(Some(row))
+                .send()
+                .await
+                .unwrap();
+        }
+    }
+
+    pub(crate) async fn mails_to(&self, email: &str) -> Vec<Mail> {
+        let mailbox: Value = self
+            .client
+            .get(variable("MAILBOX_URL"))
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        let mut mails: Vec<Mail> = match &mailbox["messages"] {
+            Value::Array(mails) => mails.iter().map(Mail::read).collect(),
+            Value::Object(accounts) => accounts
+                .values()
+                .flat_map(|mails| mails.as_array().unwrap().iter().map(Mail::read))
+                .collect(),
+            other => panic!("{other}"),
+        };
+        mails.retain(|mail| mail.to == [email]);
+        mails.sort_by(|a, b| a.time.total_cmp(&b.time));
+        mails
+    }
+
+    /// Waits until so many mails have come.
+    pub(crate) async fn wait_for_mails(&self, email: &str, count: usize) -> Vec<Mail> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let mails = self.mails_to(email).await;
+            if mails.len() >= count {
+                return mails;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{} of {count} mails have come",
+                mails.len()
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until everything that was asked for so far has been acted upon: the stream is in order.
+    pub(crate) async fn wait_for_the_stream(&self) {
+        static LAST: AtomicU8 = AtomicU8::new(0);
+        let last = format!("last-{}@example.com", LAST.fetch_add(1, Ordering::Relaxed));
+        self.user(&last).await;
+        self.link(&last).await;
+    }
+}
+
+pub(crate) fn sdk_config() -> aws_config::SdkConfig {
+    let credentials = Credentials::new(
+        variable("AWS_ACCESS_KEY_ID"),
+        variable("AWS_SECRET_ACCESS_KEY"),
+        None,
+        None,
+        "desk",
+    );
+    aws_config::SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(variable("AWS_REGION")))
+        .endpoint_url(variable("AWS_ENDPOINT_URL"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build()
+}
+
+/// Where something is.
+pub(crate) fn variable(name: &str) -> String {
+    rekey::config::process(name)
+        .unwrap_or_else(|| panic!("{name} is not set: these tests are run by `make test`"))
+}
+
+/// A problem's status and its errors.
+pub(crate) async fn problem(response: Response) -> (u16, Value) {
+    let status = response.status().as_u16();
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
+    let body: Value = response.json().await.unwrap();
+    assert_eq!(body["status"], status);
+    (status, body["errors"].clone())
+}
+
+/// Whether a token was refused, in the one way there is.
+pub(crate) async fn is_refused(response: Response) -> bool {
+    let told = "This link is not valid, or not any more. Please ask for a new one.";
+    problem(response).await == (422, json!({ "token": [told] }))
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    pub(crate) url: Url,
+    pub(crate) email: String,
+    pub(crate) token: String,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Mail {
+    to: Vec<String>,
+    time: f64,
+    pub(crate) subject: String,
+    pub(crate) text: String,
+}
+
+impl Mail {
+    fn read(mail: &Value) -> Self {
+        let recipients = mail["To"].as_array().into_iter().flatten();
+        Self {
+            to: recipients
+                .map(|to| to.as_str().unwrap().to_owned())
+                .collect(),
+            time: mail["Timestamp"].as_f64().unwrap_or_default(),
+            subject: mail["Subject"].as_str().unwrap_or_default().to_owned(),
+            text: mail["BodyText"].as_str().unwrap_or_default().to_owned(),
+        }
+    }
+
+    pub(crate) fn link(&self) -> Link {
+        let line = self
+            .text
+            .lines()
+            .find(|line| line.starts_with("http"))
+            .expect("a link");
+        let url = Url::parse(line).unwrap();
+        let pairs: HashMap<_, _> = url.query_pairs().into_owned().collect();
+        Link {
+            email: pairs["email"].clone(),
+            token: pairs["token"].clone(),
+            url,
+        }
+    }
+}
