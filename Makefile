@@ -18,8 +18,8 @@ dev: $(DESK) $(SAM) ## Rekey on a local AWS, with a page and a mailbox; PARAMETE
 
 test: $(DESK) $(SAM) ## every test there is, end to end ones against a stack of their own
 	@sh infra/desk/browser.sh
-	@cargo test --workspace --locked --no-run
-	@$(desk) test cargo test --workspace --locked
+	@cargo test --workspace --locked
+	@$(desk) test cargo test --locked --test cloud
 
 demo: $(DESK) ## walks the flow once, on a running `make dev`
 	@target/tools/desk/bin/python infra/desk/demo.py

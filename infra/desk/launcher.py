@@ -70,8 +70,10 @@ def import_openapi_body(api_id, props):
                     "routeKey": key, "target": "integrations/" + integration["integrationId"]})
 
 
-def set_time_to_live_and_backups(table, props):
-    """AWS applies these two parts of a table's template; ministack takes them through its API alone."""
+def set_what_the_provisioner_leaves_out(table, props):
+    """AWS applies these parts of a table's template; ministack takes them through its API alone, or as a string."""
+    protected = str(props.get("DeletionProtectionEnabled", "false")).lower() == "true"
+    dynamodb._tables[table]["DeletionProtectionEnabled"] = protected
     for part, update in (("TimeToLiveSpecification", dynamodb._update_ttl),
                          ("PointInTimeRecoverySpecification", dynamodb._update_continuous_backups)):
         if part in props:
@@ -99,7 +101,7 @@ parameter_values = contextvars.ContextVar("parameter_values")
 base_sam_transform, sam.transform = sam.transform, transform_with_values
 changesets._apply_transforms = handlers._apply_transforms = apply_transforms
 after_create("AWS::ApiGatewayV2::Api", import_openapi_body)
-after_create("AWS::DynamoDB::Table", set_time_to_live_and_backups)
+after_create("AWS::DynamoDB::Table", set_what_the_provisioner_leaves_out)
 
 
 # ---- IAM -----------------------------------------------------------------------------------------
