@@ -322,18 +322,13 @@ def watch():
     told = client(address["AWS_ENDPOINT_URL"], "lambda").get_function_configuration(
         FunctionName=f"{address['STACK_NAME']}-forgot-request")["Environment"]["Variables"]
     told.update(operator(address["AWS_ENDPOINT_URL"]))
-    watch_env = TARGET / "watch.env"
-    write_whole(watch_env, "".join(f"{name}={value}\n" for name, value in told.items()))
     port = os.environ.get("WATCH_PORT") or "9000"
     say(f"http://127.0.0.1:{port}/password/forgot and /password/reset, anew whenever a source changes. Ctrl-C stops.")
     child = subprocess.Popen(
-        [TOOLS / "cargo-lambda", "lambda", "watch", "--invoke-address", "127.0.0.1", "--invoke-port", port,
-         "--env-file", watch_env], cwd=ROOT, env=environment(), start_new_session=True)
-    try:
-        with ending(child):
-            return child.wait()
-    finally:
-        watch_env.unlink(missing_ok=True)
+        [TOOLS / "cargo-lambda", "lambda", "watch", "--invoke-address", "127.0.0.1", "--invoke-port", port],
+        cwd=ROOT, env={**environment(), **told}, start_new_session=True)
+    with ending(child):
+        return child.wait()
 
 
 # ---- Small things --------------------------------------------------------------------------------

@@ -201,6 +201,8 @@ pub struct Response {
     headers: BTreeMap<&'static str, String>,
     body: String,
     is_base64_encoded: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cookies: Option<[(); 0]>,
 }
 
 impl Response {
@@ -215,6 +217,17 @@ impl Response {
             headers: headers.map(|(name, value)| (name, value.to_owned())).into(),
             body: String::new(),
             is_base64_encoded: false,
+            cookies: None,
+        }
+    }
+
+    /// The same answer as payload 2.0 has it, with a list of cookies: always an empty one. `cargo lambda watch` takes
+    /// no answer without the list, and a REST API (payload 1.0) none with it.
+    #[must_use]
+    pub(crate) fn with_no_cookies(self) -> Self {
+        Self {
+            cookies: Some([]),
+            ..self
         }
     }
 

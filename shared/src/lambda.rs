@@ -86,6 +86,7 @@ pub async fn handle<F: Function>(
     if let Some(records) = event.records {
         return Ok(Answer::Stream(drain(function, records, clock).await));
     }
+    let is_payload_2 = event.is_payload_2();
     let request = event
         .into_request(&invocation)
         .ok_or("neither a gateway's event nor a stream's")?;
@@ -101,9 +102,12 @@ pub async fn handle<F: Function>(
         }
         problem.response()
     });
-    Ok(Answer::Http(
-        response.with_header("X-Request-Id", request.id.as_str()),
-    ))
+    let response = response.with_header("X-Request-Id", request.id.as_str());
+    Ok(Answer::Http(if is_payload_2 {
+        response.with_no_cookies()
+    } else {
+        response
+    }))
 }
 
 /// A gateway routes before us. `cargo lambda watch`, a function URL or a `$default` route do not.
@@ -183,6 +187,11 @@ pub struct Event {
 }
 
 impl Event {
+    fn is_payload_2(&self) -> bool {
+        let context = self.request_context.as_ref();
+        context.is_some_and(|context| context.http.is_some())
+    }
+
     fn into_request(self, invocation: &str) -> Option<Request> {
         let context = self.request_context?;
         let (method, source) = match context.http {

@@ -208,6 +208,15 @@ async fn a_rest_apis_payload_is_read() {
     };
     let response = desk.send(event("192.0.2.1", "a@example.com")).await;
     assert_eq!(response.status(), 202);
+    // A REST API answers 502 for a function's answer that has more than it knows.
+    assert_eq!(
+        serde_json::to_value(&response)
+            .unwrap()
+            .as_object()
+            .unwrap()
+            .len(),
+        4
+    );
     assert_eq!(
         response.header("X-Request-Id"),
         Some("c6af9ac6-7b61-11e6-9a41-93e8deadbeef")
@@ -251,4 +260,5 @@ async fn the_answers_to_a_stream_and_to_a_gateway_have_lambdas_form() {
     );
     assert_eq!(response["isBase64Encoded"], false);
     assert!(response["body"].is_string());
+    assert_eq!(response["cookies"], json!([]));
 }
