@@ -1,6 +1,6 @@
 # Rekey on a desk. Needs Rust and Python 3.11 or later; everything else is installed into target/tools.
 .DEFAULT_GOAL := help
-.PHONY: help dev test demo watch check build clean
+.PHONY: help dev test demo watch check build redrive clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -35,6 +35,9 @@ check: $(SAM) ## format, lints, documentation, template
 
 build: $(DESK) $(SAM) ## sam build, as dev and test do it
 	@$(desk) build
+
+redrive: $(DESK) ## brings what was given up to its function again; STACK=name, by your AWS credentials
+	@target/tools/desk/bin/python infra/redrive.py $(or $(STACK),rekey)
 
 clean: ## what was built, the tools included
 	rm -rf target .aws-sam

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`Requested`] | `request#` and the SHA-256 of the address | an hour |
 //! | [`Issued`] | `token#` and the SHA-256 of the token | the token's lifetime; gone at first use |
-//! | [`Changed`] | `change#` and the request id | a day |
+//! | [`Changed`] | `change#` and the request id | 15 days: longer than the queue of what was given up |
 //! | a counter | `rate#`, the door, the SHA-256 of the source, the window | the window |
 //!
 //! What must hold: a token works once; a change kills every other link of the user; a changed password is never
@@ -301,7 +301,12 @@ impl Table {
             .build();
         let key = format!("{CHANGED}{}", changed.request_id.as_str());
         let put = self
-            .put(&key, changed, now + SignedDuration::from_hours(24), ACT)?
+            .put(
+                &key,
+                changed,
+                now + SignedDuration::from_hours(15 * 24),
+                ACT,
+            )?
             .build();
         let transaction = self
             .client

@@ -102,3 +102,43 @@ fn the_templates_bounds_are_the_codes() {
         assert_eq!((forgot, reset), (None, None), "{variable}");
     }
 }
+
+/// The README's table lists the template's parameters, in their order, with their defaults.
+#[test]
+fn the_readme_lists_every_parameter_with_its_default() {
+    let template = std::fs::read_to_string("template.yaml").unwrap();
+    let readme = std::fs::read_to_string("README.md").unwrap();
+    let (_, parameters) = template.split_once("\nParameters:\n").unwrap();
+    let (parameters, _) = parameters.split_once("\nConditions:\n").unwrap();
+    let is_name = |line: &&str| line.starts_with("  ") && !line.starts_with("   ");
+    let declared: Vec<&str> = parameters
+        .lines()
+        .filter(is_name)
+        .map(|line| line.trim().trim_end_matches(':'))
+        .collect();
+    let (_, table) = readme.split_once("## Every parameter").unwrap();
+    let (table, _) = table.split_once("\n**").unwrap();
+    let rows: Vec<&str> = table
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
+    let listed: Vec<&str> = rows
+        .iter()
+        .map(|row| row.split('`').nth(1).unwrap())
+        .collect();
+    assert_eq!(listed, declared);
+
+    for (name, row) in declared.iter().zip(rows) {
+        let (_, declaration) = parameters.split_once(&format!("  {name}:\n")).unwrap();
+        let default = declaration
+            .lines()
+            .take_while(|line| !is_name(line))
+            .find_map(|line| line.trim().strip_prefix("Default: "))
+            .map(|default| default.trim_matches('"'))
+            .filter(|default| !default.is_empty());
+        let told = row.split('|').nth(2).unwrap().trim().trim_matches('`');
+        if let Some(default) = default {
+            assert_eq!(told, default, "{name}");
+        }
+    }
+}
