@@ -32,11 +32,13 @@
 //!
 //! - [`lambda`] takes an event in and hands it to a half; [`http`] and [`problem`] are what callers see.
 //! - [`email`], [`locale`], [`source`], [`token`] are values, parsed once.
-//! - [`table`], [`users`] and [`mail`] are the effects; [`fault`] is what can go wrong with them.
+//! - [`table`], [`users`] and [`mail`] are the effects; [`deployment`] holds them together, and [`fault`] is what can
+//!   go wrong with them.
 //! - [`config`] reads the environment, [`aws`] sets the SDK up, [`telemetry`] writes the log.
 
 pub mod aws;
 pub mod config;
+pub mod deployment;
 mod digest;
 pub mod email;
 pub mod fault;

@@ -4,7 +4,7 @@
 //! from the gateway's log through the public half to the private half, and says nothing of anybody.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::Write;
 use std::sync::Mutex;
 
 use jiff::Timestamp;
@@ -30,7 +30,7 @@ pub enum Metric {
     MailsRefused,
     /// A password was replaced.
     PasswordsChanged,
-    /// A token was malformed, unknown, used, expired or somebody else's.
+    /// A token was unknown, used, expired or somebody else's.
     TokensRefused,
     /// SES took a notice.
     NoticesSent,
@@ -45,13 +45,8 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Writes to standard output, which is what Lambda keeps.
-    pub fn new(stack: String) -> Self {
-        Self::to(stack, Box::new(io::stdout()))
-    }
-
-    /// Writes elsewhere.
-    pub fn to(stack: String, out: Box<dyn Write + Send>) -> Self {
+    /// Writes to `out`: in Lambda standard output, which is what it keeps.
+    pub fn new(stack: String, out: Box<dyn Write + Send>) -> Self {
         Self {
             stack,
             out: Mutex::new(out),

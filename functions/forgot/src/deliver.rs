@@ -24,21 +24,22 @@ impl Forgot {
     /// A fault that passes, for the stream to bring the record again; or the reason why it never can work.
     pub async fn deliver(&self, requested: Requested, now: Timestamp) -> Result<(), Failure> {
         let count = |metric, detail: &str| {
-            self.telemetry
+            self.on
+                .telemetry
                 .count(metric, detail, &requested.request_id, now);
         };
         // A row is an edge too: what could write one shall not choose where a token goes, or revive an old request.
-        let Ok(reset_url) = self.settings.allow_list.admit(&requested.reset_url) else {
+        let Ok(reset_url) = self.allow_list.admit(&requested.reset_url) else {
             return Err(Failure::Discard("the reset URL is not in the allow list"));
         };
-        if now.duration_since(requested.requested_at) > self.settings.lifetime {
+        if now.duration_since(requested.requested_at) > self.lifetime {
             return Err(Failure::Discard("the request is too old"));
         }
         let nobodys = |detail| {
             count(Metric::UnknownAddresses, detail);
             Ok(())
         };
-        let user = match self.users.owner_of(&requested.email).await? {
+        let user = match self.on.users.owner_of(&requested.email).await? {
             Owner::One(user) => user,
             Owner::Nobody => return nobodys("no user has the address"),
             Owner::Several => return nobodys("several users have the address"),
@@ -48,12 +49,12 @@ impl Forgot {
             user: user.key,
             email: user.email,
             issued_at: now,
-            expires_at: now + self.settings.lifetime,
+            expires_at: now + self.lifetime,
             locale: requested.locale,
         };
-        self.table.issue(&token.hash(), &issued).await?;
+        self.on.table.issue(&token.hash(), &issued).await?;
         let mail = self.letter(&reset_url.link(&issued.email, &token), requested.locale)?;
-        match self.mailer.send(&issued.email, &mail).await? {
+        match self.on.mailer.send(&issued.email, &mail).await? {
             Posting::Sent => count(Metric::LinksSent, "the link is with SES"),
             Posting::Refused(fault) => count(Metric::MailsRefused, fault.code()),
         }
@@ -61,8 +62,8 @@ impl Forgot {
     }
 
     fn letter(&self, link: &Link, locale: Locale) -> Result<Mail, Fault> {
-        let product = self.settings.product.as_str();
-        let lifetime = spoken(self.settings.lifetime, locale);
+        let product = self.on.product.as_str();
+        let lifetime = spoken(self.lifetime, locale);
         let subject = match locale {
             Locale::En => format!("Set a new password for {product}"),
             Locale::De => format!("Neues Passwort für {product}"),

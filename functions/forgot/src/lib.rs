@@ -13,31 +13,21 @@ use std::io;
 use aws_config::SdkConfig;
 use jiff::{SignedDuration, Timestamp};
 use rekey::config::{self, ConfigError, Env};
+use rekey::deployment::Deployment;
 use rekey::http::{Request, Response};
 use rekey::lambda::{Failure, Function};
-use rekey::mail::{self, Mailer, Sender};
 use rekey::problem::Problem;
-use rekey::table::{self, Limits, Requested, Table};
+use rekey::table::{self, Requested};
 use rekey::telemetry::Telemetry;
-use rekey::users::{Schema, Users};
 
 use crate::reset_url::{AllowList, Placement};
 
 /// The function: its settings, and what it acts upon.
 #[derive(Debug)]
 pub struct Forgot {
-    settings: Settings,
-    table: Table,
-    users: Users,
-    mailer: Mailer,
-    telemetry: Telemetry,
-}
-
-#[derive(Debug)]
-struct Settings {
     allow_list: AllowList,
     lifetime: SignedDuration,
-    product: String,
+    on: Deployment,
 }
 
 impl Forgot {
@@ -59,44 +49,27 @@ impl Forgot {
         log: Box<dyn io::Write + Send>,
     ) -> Result<Self, ConfigError> {
         let mut env = Env::new(variable);
-        let stack = env.text("STACK_NAME");
-        let table = env.text("REKEY_TABLE");
-        let limits = Limits::read(&mut env);
-        let users = Schema::read(&mut env);
-        let sender = Sender::read(&mut env);
-        let settings = Settings::read(&mut env);
-        let forgot = (|| {
-            Some(Self {
-                settings: settings?,
-                table: Table::new(sdk, table?, limits?),
-                users: Users::new(sdk, users?),
-                mailer: Mailer::new(sdk, sender?),
-                telemetry: Telemetry::to(stack?, log),
-            })
-        })();
+        let on = Deployment::read(&mut env, sdk, log);
+        let lifetime = env.number("TOKEN_LIFETIME_MINUTES", 60, 5..=1440);
+        let allow_list = read_allow_list(&mut env);
+        let forgot = on.zip(lifetime).zip(allow_list);
+        let forgot = forgot.map(|((on, lifetime), allow_list)| Self {
+            allow_list,
+            lifetime: SignedDuration::from_mins(lifetime.into()),
+            on,
+        });
         env.finish(forgot)
     }
 }
 
-impl Settings {
-    fn read(env: &mut Env<'_>) -> Option<Self> {
-        let placement = env.optional("LINK_PLACEMENT", Placement::Query, Placement::parse);
-        let reset_urls = env.required("RESET_URLS", |found| {
-            AllowList::parse(found, placement.unwrap_or_default())
-        });
-        let lifetime = env.number("TOKEN_LIFETIME_MINUTES", 60, 5..=1440);
-        let product = env.required("PRODUCT_NAME", mail::line);
-        let allow_list = reset_urls?;
-        // CORS is API Gateway's, from a setting of its own: a template cannot cut URLs up.
-        env.optional("RESET_URL_ORIGINS", (), |found| {
-            allow_list.check_origins(found)
-        })?;
-        Some(Self {
-            allow_list,
-            lifetime: SignedDuration::from_mins(lifetime?.into()),
-            product: product?,
-        })
-    }
+fn read_allow_list(env: &mut Env<'_>) -> Option<AllowList> {
+    let placement = env.optional("LINK_PLACEMENT", Placement::Query, Placement::parse)?;
+    let allow_list = env.required("RESET_URLS", |found| AllowList::parse(found, placement))?;
+    // CORS is API Gateway's, from a setting of its own: a template cannot cut URLs up.
+    env.optional("RESET_URL_ORIGINS", (), |found| {
+        allow_list.check_origins(found)
+    })?;
+    Some(allow_list)
 }
 
 impl Function for Forgot {
@@ -113,6 +86,6 @@ impl Function for Forgot {
     }
 
     fn telemetry(&self) -> &Telemetry {
-        &self.telemetry
+        &self.on.telemetry
     }
 }

@@ -19,9 +19,14 @@ impl Forgot {
     /// What the HTTP table in the README lists.
     pub async fn request(&self, request: &Request, now: Timestamp) -> Result<Response, Problem> {
         let form: Form = request.json()?;
-        let requested = form.parse(&self.settings.allow_list, &request.id, now)?;
-        let count = |metric, detail| self.telemetry.count(metric, detail, &request.id, now);
-        match self.table.admit(&requested, &request.source, now).await? {
+        let requested = form.parse(&self.allow_list, &request.id, now)?;
+        let count = |metric, detail| self.on.telemetry.count(metric, detail, &request.id, now);
+        match self
+            .on
+            .table
+            .admit(&requested, &request.source, now)
+            .await?
+        {
             Admission::Admitted => count(Metric::RequestsAccepted, "written down"),
             // The very answer of a request that was written down: another would tell a stranger that somebody has
             // just asked for this address.

@@ -28,7 +28,7 @@ impl Reset {
             token,
             password,
         } = form.parse(&self.policy)?;
-        let count = |metric, detail| self.telemetry.count(metric, detail, &request.id, now);
+        let count = |metric, detail| self.on.telemetry.count(metric, detail, &request.id, now);
         let refused = |detail| {
             count(Metric::TokensRefused, detail);
             Err(Problem::bad_token())
@@ -36,8 +36,8 @@ impl Reset {
 
         // At the same time, for speed: nothing of the token is told, or done, before the count is known.
         let (admission, issued) = join!(
-            self.table.count_attempt(&request.source, now),
-            self.table.issued(&token, &email, now)
+            self.on.table.count_attempt(&request.source, now),
+            self.on.table.issued(&token, &email, now)
         );
         if let Admission::Flooded { retry_after } = admission? {
             count(Metric::RequestsThrottled, "the source asks too often");
@@ -48,7 +48,7 @@ impl Reset {
         };
 
         let hash = self.hasher.hash(password)?;
-        let replacement = self.users.replacement(&issued, &hash, now)?;
+        let replacement = self.on.users.replacement(&issued, &hash, now)?;
         let changed = Changed {
             user: issued.user,
             email: issued.email,
@@ -56,7 +56,7 @@ impl Reset {
             request_id: request.id.clone(),
             changed_at: now,
         };
-        match self.table.redeem(&token, replacement, &changed).await? {
+        match self.on.table.redeem(&token, replacement, &changed).await? {
             Redemption::Done => count(Metric::PasswordsChanged, "the password is replaced"),
             Redemption::Refused => return refused("used or overtaken meanwhile"),
         }

@@ -13,13 +13,12 @@ use std::io;
 use aws_config::SdkConfig;
 use jiff::Timestamp;
 use rekey::config::{self, ConfigError, Env};
+use rekey::deployment::Deployment;
 use rekey::http::{Request, Response};
 use rekey::lambda::{Failure, Function};
-use rekey::mail::{self, Mailer, Sender};
 use rekey::problem::Problem;
-use rekey::table::{self, Changed, Limits, Table};
+use rekey::table::{self, Changed};
 use rekey::telemetry::Telemetry;
-use rekey::users::{Schema, Users};
 
 use crate::password::{Hasher, Policy};
 
@@ -28,11 +27,7 @@ use crate::password::{Hasher, Policy};
 pub struct Reset {
     policy: Policy,
     hasher: Hasher,
-    product: String,
-    table: Table,
-    users: Users,
-    mailer: Mailer,
-    telemetry: Telemetry,
+    on: Deployment,
 }
 
 impl Reset {
@@ -54,25 +49,11 @@ impl Reset {
         log: Box<dyn io::Write + Send>,
     ) -> Result<Self, ConfigError> {
         let mut env = Env::new(variable);
-        let stack = env.text("STACK_NAME");
-        let table = env.text("REKEY_TABLE");
-        let limits = Limits::read(&mut env);
-        let users = Schema::read(&mut env);
-        let sender = Sender::read(&mut env);
-        let product = env.required("PRODUCT_NAME", mail::line);
+        let on = Deployment::read(&mut env, sdk, log);
         let policy = Policy::read(&mut env);
         let hasher = Hasher::read(&mut env);
-        let reset = (|| {
-            Some(Self {
-                policy: policy?,
-                hasher: hasher?,
-                product: product?,
-                table: Table::new(sdk, table?, limits?),
-                users: Users::new(sdk, users?),
-                mailer: Mailer::new(sdk, sender?),
-                telemetry: Telemetry::to(stack?, log),
-            })
-        })();
+        let reset = on.zip(policy).zip(hasher);
+        let reset = reset.map(|((on, policy), hasher)| Self { policy, hasher, on });
         env.finish(reset)
     }
 }
@@ -91,6 +72,6 @@ impl Function for Reset {
     }
 
     fn telemetry(&self) -> &Telemetry {
-        &self.telemetry
+        &self.on.telemetry
     }
 }

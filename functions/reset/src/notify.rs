@@ -19,10 +19,11 @@ impl Reset {
     pub async fn notify(&self, changed: Changed, now: Timestamp) -> Result<(), Failure> {
         let mail = self.letter(&changed)?;
         let count = |metric, detail: &str| {
-            self.telemetry
+            self.on
+                .telemetry
                 .count(metric, detail, &changed.request_id, now);
         };
-        match self.mailer.send(&changed.email, &mail).await? {
+        match self.on.mailer.send(&changed.email, &mail).await? {
             Posting::Sent => count(Metric::NoticesSent, "the notice is with SES"),
             Posting::Refused(fault) => count(Metric::MailsRefused, fault.code()),
         }
@@ -30,7 +31,7 @@ impl Reset {
     }
 
     fn letter(&self, changed: &Changed) -> Result<Mail, Fault> {
-        let (locale, product) = (changed.locale, self.product.as_str());
+        let (locale, product) = (changed.locale, self.on.product.as_str());
         let (subject, format) = match locale {
             Locale::En => (
                 format!("Your {product} password was changed"),

@@ -1,0 +1,45 @@
+//! What both functions act upon, as the environment names it.
+
+use std::io::Write;
+
+use aws_config::SdkConfig;
+
+use crate::config::Env;
+use crate::mail::{self, Mailer, Sender};
+use crate::table::{Limits, Table};
+use crate::telemetry::Telemetry;
+use crate::users::{Schema, Users};
+
+/// One deployment of Rekey.
+#[derive(Debug)]
+pub struct Deployment {
+    /// The Rekey table.
+    pub table: Table,
+    /// The team's users.
+    pub users: Users,
+    /// SES.
+    pub mailer: Mailer,
+    /// The log.
+    pub telemetry: Telemetry,
+    /// What the mails call the team's product.
+    pub product: String,
+}
+
+impl Deployment {
+    /// Reads what both functions need from the environment; logs to `log`.
+    pub fn read(env: &mut Env<'_>, sdk: &SdkConfig, log: Box<dyn Write + Send>) -> Option<Self> {
+        let stack = env.text("STACK_NAME");
+        let table = env.text("REKEY_TABLE");
+        let limits = Limits::read(env);
+        let users = Schema::read(env);
+        let sender = Sender::read(env);
+        let product = env.required("PRODUCT_NAME", mail::line);
+        Some(Self {
+            table: Table::new(sdk, table?, limits?),
+            users: Users::new(sdk, users?),
+            mailer: Mailer::new(sdk, sender?),
+            telemetry: Telemetry::new(stack?, log),
+            product: product?,
+        })
+    }
+}
