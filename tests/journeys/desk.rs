@@ -512,6 +512,20 @@ impl Aws {
             .extend(std::iter::repeat_with(failure).take(times));
     }
 
+    /// Makes the next transactions meet another one on their rows.
+    pub(crate) fn conflict(&self, times: usize) {
+        let reasons = json!([{ "Code": "None" }, { "Code": "TransactionConflict" }]);
+        let body =
+            json!({ "__type": "TransactionCanceledException", "CancellationReasons": reasons });
+        let call = "TransactWriteItems";
+        let failure = || Failure {
+            call,
+            answer: Some((400, body.to_string())),
+        };
+        let mut failures = self.failures.lock().unwrap();
+        failures.extend(std::iter::repeat_with(failure).take(times));
+    }
+
     /// Lets the next such calls work, before others fail.
     pub(crate) fn spare(&self, call: &'static str, times: usize) {
         let spared = || Failure { call, answer: None };

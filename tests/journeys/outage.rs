@@ -46,6 +46,22 @@ async fn one_failure_of_the_table_is_not_seen() {
 }
 
 #[tokio::test]
+async fn a_transaction_that_meets_another_is_tried_again() {
+    let desk = Desk::with_ada().await;
+    desk.aws.conflict(2);
+    assert_eq!(desk.forgot(ADA).await.status(), 202);
+    desk.stream().await;
+    let link = desk.aws.mails()[0].link();
+
+    desk.aws.conflict(2);
+    assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
+
+    // For ever, it is neither accepted nor refused.
+    desk.aws.conflict(3);
+    assert_eq!(desk.forgot("eve@example.com").await.status(), 503);
+}
+
+#[tokio::test]
 async fn a_reset_that_fails_burns_nothing() {
     let desk = Desk::with_ada().await;
     let link = desk.link(ADA).await;
