@@ -31,7 +31,7 @@ check: $(SAM) ## format, lints, documentation, template
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
-	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 target/tools/sam/bin/sam validate --lint
+	SAM_CLI_TELEMETRY=0 target/tools/sam/bin/sam validate --lint
 
 build: $(DESK) $(SAM) ## sam build, as dev and test do it
 	@$(desk) build
