@@ -18,5 +18,6 @@ mod browser;
 mod forgot;
 mod http;
 mod reset;
+mod roles;
 mod stack;
 mod template;
