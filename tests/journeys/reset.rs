@@ -84,7 +84,13 @@ async fn a_link_expires_to_the_second() {
     desk.later(SignedDuration::from_secs(3599));
     let other = desk.link(ADA).await;
     desk.later(SignedDuration::from_secs(1));
+    desk.aws.take_calls();
     assert!(is_refused(&desk.reset(&link, PASSWORD).await));
+    let calls = desk.aws.take_calls();
+    assert!(
+        !calls.contains(&"TransactWriteItems".to_owned()),
+        "nothing is hashed for it"
+    );
     assert_eq!(desk.reset(&other, PASSWORD).await.status(), 204);
 }
 
