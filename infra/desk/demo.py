@@ -11,17 +11,17 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from pathlib import Path
 
 import argon2
 import boto3
 
-DESK_ENV = Path(__file__).resolve().parents[2] / "target/dev.env"
-EMAIL, RESET_URL = "ada@example.com", "https://app.example.com/password/reset"
+from desk import EMAIL, PASSWORD, Stop, address_of_running_desk
+
+RESET_URL = "https://app.example.com/password/reset"
 
 
 def main():
-    desk = addresses()
+    desk = address_of_running_desk()
     password = f"a new one: {secrets.token_hex(6)}"
     before = password_hash(desk)
 
@@ -42,7 +42,7 @@ def main():
 
     after = password_hash(desk)
     step(verifies(after, password), f"the stored hash verifies the new password: {after[:31]}…")
-    step(after != before and not verifies(after, "the first password of Ada"), "and refuses the old one")
+    step(after != before and not verifies(after, PASSWORD), "and refuses the old one")
 
     status, body = post(desk, "/password/reset", form)
     step(status == 422 and list(body["errors"]) == ["token"], f"the same link again: {status} {body['errors']['token'][0]}")
@@ -50,12 +50,6 @@ def main():
     mail = next_mail(desk, mails + 1)
     step(mail["Subject"].endswith("password was changed"), f"the owner was told: {mail['Subject']!r}")
     print("All of it held.")
-
-
-def addresses():
-    if not DESK_ENV.is_file():
-        sys.exit("There is no desk: start `make dev` in another terminal, and wait until it says where everything is.")
-    return dict(line.split("=", 1) for line in DESK_ENV.read_text().splitlines())
 
 
 def cool_down(desk):
@@ -124,4 +118,7 @@ def step(held, told):
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Stop as stop:
+        sys.exit(str(stop))

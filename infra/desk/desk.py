@@ -315,20 +315,30 @@ def serve_page(port, address, running):
 
 def watch():
     """The two public halves by `cargo lambda watch`; what they write reaches the deployed private halves."""
-    desk_env = TARGET / "dev.env"
-    if not desk_env.is_file():
-        raise Stop("There is no desk to watch against: start `make dev` in another terminal.")
-    address = dict(line.split("=", 1) for line in desk_env.read_text().splitlines())
+    address = address_of_running_desk()
     told = client(address["AWS_ENDPOINT_URL"], "lambda").get_function_configuration(
         FunctionName=f"{address['STACK_NAME']}-forgot-request")["Environment"]["Variables"]
     told.update(operator(address["AWS_ENDPOINT_URL"]))
-    port = os.environ.get("WATCH_PORT") or "9000"
+    port = int(os.environ.get("WATCH_PORT") or 9000)
+    require_free(port, "WATCH_PORT")
     say(f"http://127.0.0.1:{port}/password/forgot and /password/reset, anew whenever a source changes. Ctrl-C stops.")
     child = subprocess.Popen(
-        [TOOLS / "cargo-lambda", "lambda", "watch", "--invoke-address", "127.0.0.1", "--invoke-port", port],
+        [TOOLS / "cargo-lambda", "lambda", "watch", "--invoke-address", "127.0.0.1", "--invoke-port", str(port)],
         cwd=ROOT, env={**environment(), **told}, start_new_session=True)
-    with ending(child):
+    with contextlib.suppress(Interrupted), ending(child):
         return child.wait()
+    return say("Stopped; nothing is left running.")
+
+
+def address_of_running_desk():
+    """Of `make dev`, from its file; a desk that was killed leaves the file behind."""
+    try:
+        address = dict(line.split("=", 1) for line in (TARGET / "dev.env").read_text().splitlines())
+        os.kill(int(address["DESK_PID"]), 0)
+        return address
+    except (OSError, KeyError, ValueError):
+        raise Stop("There is no desk: start `make dev` in another terminal, "
+                   "and wait until it says where everything is.") from None
 
 
 # ---- Small things --------------------------------------------------------------------------------
