@@ -15,3 +15,4 @@ mod http;
 mod outage;
 mod reset;
 mod silence;
+mod torture;

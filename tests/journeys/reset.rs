@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::desk::{ADA, Desk, Link, PASSWORD};
 use crate::forgot::futures;
+use crate::torture::{report, times};
 
 /// The one answer for every token that is not good.
 fn is_refused(response: &rekey::http::Response) -> bool {
@@ -157,6 +158,18 @@ async fn a_link_dies_when_the_application_says_that_it_changed_the_password() {
 
 #[tokio::test]
 async fn fifty_resets_with_one_link_have_one_winner() {
+    let rounds = times(1, 200);
+    for _ in 0..rounds {
+        fifty_resets_with_one_link().await;
+    }
+    report(
+        "50 resets at once with one link",
+        rounds * 50,
+        "one winner each",
+    );
+}
+
+async fn fifty_resets_with_one_link() {
     let desk = Desk::with_ada().await;
     let link = desk.link(ADA).await;
     let passwords: Vec<String> = (0..50).map(|n| format!("password of number {n}")).collect();
