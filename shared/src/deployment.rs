@@ -3,10 +3,12 @@
 use std::io::Write;
 
 use aws_config::SdkConfig;
+use jiff::SignedDuration;
 
 use crate::config::Env;
+use crate::limits::Limits;
 use crate::mail::{self, Mailer, Sender};
-use crate::table::{Limits, Table};
+use crate::table::Table;
 use crate::telemetry::Telemetry;
 use crate::users::{Schema, Users};
 
@@ -23,6 +25,8 @@ pub struct Deployment {
     pub telemetry: Telemetry,
     /// What the mails call the team's product.
     pub product: String,
+    /// How long a link lives.
+    pub token_lifetime: SignedDuration,
 }
 
 impl Deployment {
@@ -30,7 +34,9 @@ impl Deployment {
     pub fn read(env: &mut Env<'_>, sdk: &SdkConfig, log: Box<dyn Write + Send>) -> Option<Self> {
         let stack = env.text("STACK_NAME");
         let table = env.text("REKEY_TABLE");
-        let limits = Limits::read(env);
+        let lifetime = env.number("TOKEN_LIFETIME_MINUTES", 60, 5..=1440);
+        let lifetime = lifetime.map(|minutes| SignedDuration::from_mins(minutes.into()));
+        let limits = Limits::read(env, lifetime);
         let users = Schema::read(env);
         let sender = Sender::read(env);
         let product = env.required("PRODUCT_NAME", mail::line);
@@ -40,6 +46,7 @@ impl Deployment {
             mailer: Mailer::new(sdk, sender?),
             telemetry: Telemetry::new(stack?, log),
             product: product?,
+            token_lifetime: lifetime?,
         })
     }
 }

@@ -30,7 +30,7 @@ pub trait Function: Sync {
     fn answer(
         &self,
         request: &Request,
-        now: Timestamp,
+        clock: Clock<'_>,
     ) -> impl Future<Output = Result<Response, Problem>> + Send;
     /// The private half: acts on a row that a public half wrote.
     fn act(
@@ -41,6 +41,9 @@ pub trait Function: Sync {
     /// Where both write down what they did.
     fn telemetry(&self) -> &Telemetry;
 }
+
+/// Where a public half reads the time: once, and again where its own work took long.
+pub type Clock<'a> = &'a (dyn Fn() -> Timestamp + Sync);
 
 /// Why the private half did not act.
 #[derive(Debug, PartialEq, Eq)]
@@ -81,7 +84,7 @@ pub async fn handle<F: Function>(
     function: &F,
     event: Event,
     invocation: String,
-    clock: impl Fn() -> Timestamp + Send,
+    clock: impl Fn() -> Timestamp + Send + Sync,
 ) -> Result<Answer, Error> {
     if let Some(records) = event.records {
         return Ok(Answer::Stream(drain(function, records, clock).await));
@@ -90,15 +93,14 @@ pub async fn handle<F: Function>(
     let request = event
         .into_request(&invocation)
         .ok_or("neither a gateway's event nor a stream's")?;
-    let now = clock();
     let answer = match route::<F>(&request) {
         // Boxed: the SDK's futures are large, and deeply nested.
-        Ok(()) => Box::pin(function.answer(&request, now)).await,
+        Ok(()) => Box::pin(function.answer(&request, &clock)).await,
         Err(problem) => Err(problem),
     };
     let response = answer.unwrap_or_else(|problem| {
         if let Problem::Fault(fault) = &problem {
-            function.telemetry().fault(fault, &request.id, now);
+            function.telemetry().fault(fault, &request.id, clock());
         }
         problem.response()
     });

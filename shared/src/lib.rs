@@ -32,6 +32,7 @@
 //!
 //! - [`lambda`] takes an event in and hands it to a half; [`http`] and [`problem`] are what callers see.
 //! - [`email`], [`locale`], [`source`], [`token`] are values, parsed once.
+//! - [`limits`] says how often is too often.
 //! - [`table`], [`users`] and [`mail`] are the effects; [`deployment`] holds them together, and [`fault`] is what can
 //!   go wrong with them.
 //! - [`config`] reads the environment, [`aws`] sets the SDK up, [`telemetry`] writes the log.
@@ -44,6 +45,7 @@ pub mod email;
 pub mod fault;
 pub mod http;
 pub mod lambda;
+pub mod limits;
 pub mod locale;
 pub mod mail;
 pub mod problem;

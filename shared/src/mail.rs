@@ -49,8 +49,11 @@ impl Sender {
     /// Reads `MAIL_FROM_ADDRESS`, `MAIL_FROM_NAME` and `SES_CONFIGURATION_SET`.
     pub fn read(env: &mut Env<'_>) -> Option<Self> {
         let address = env.required("MAIL_FROM_ADDRESS", |found| {
+            // IAM compares the sender letter by letter, with the template's.
             Email::parse(found)
-                .map_err(|_| "one e-mail address, like no-reply@example.com".to_owned())
+                .ok()
+                .filter(|address| address.as_str() == found)
+                .ok_or("one e-mail address in lower case, like no-reply@example.com".to_owned())
         });
         let name = env.optional("MAIL_FROM_NAME", None, |found| line(found).map(Some));
         let configuration_set = env.optional("SES_CONFIGURATION_SET", None, |found| {

@@ -7,7 +7,7 @@ use crate::digest::sha256_hex;
 /// The network that a request came from: an IPv4 address, or the /64 of an IPv6 address, of which one customer has all.
 ///
 /// API Gateway says it, from the connection. No header is believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Source(Option<IpAddr>);
 
 impl Source {

@@ -5,7 +5,7 @@
 //! | [`Requested`] | `request#` and the SHA-256 of the address | an hour |
 //! | [`Issued`] | `token#` and the SHA-256 of the token | the token's lifetime; gone at first use |
 //! | [`Changed`] | `change#` and the request id | 15 days: longer than the queue of what was given up |
-//! | a counter | `rate#`, the door, the SHA-256 of the source, the window | the window |
+//! | a counter | `rate#`, what is counted, the start of its window | the window |
 //!
 //! What must hold: a token works once; a change kills every other link of the user; a changed password is never
 //! without its notice; a request is written down or refused. Each is a condition in one write, so no race can break it.
@@ -18,17 +18,18 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::error::{BuildError, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, Delete, Put, ReturnValue, TransactWriteItem, Update,
+};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::aws::{RetryCancelled, failed_conditions};
-use crate::config::Env;
 use crate::digest::sha256_hex;
 use crate::email::Email;
 use crate::fault::Fault;
 use crate::http::RequestId;
+use crate::limits::{Limit, Limits, Seen};
 use crate::locale::Locale;
 use crate::source::Source;
 use crate::token::{Token, TokenHash};
@@ -98,7 +99,7 @@ const RATE: &str = "rate#";
 pub enum Admission {
     /// It is written down.
     Admitted,
-    /// It is not: for this address somebody asked a moment ago.
+    /// It is not: for this address somebody asked a moment ago, or often enough while a link is alive.
     Cooling,
     /// It is not: the source has asked too often.
     Flooded {
@@ -116,34 +117,13 @@ pub enum Redemption {
     Refused,
 }
 
-/// The limits that the table counts.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    cooldown: SignedDuration,
-    per_source: u32,
-    window: u32,
-}
-
-impl Limits {
-    /// Reads `COOLDOWN_SECONDS`, `SOURCE_LIMIT` and `SOURCE_WINDOW_SECONDS`.
-    pub fn read(env: &mut Env<'_>) -> Option<Self> {
-        let cooldown = env.number("COOLDOWN_SECONDS", 60, 1..=3600);
-        let per_source = env.number("SOURCE_LIMIT", 100, 1..=100_000);
-        let window = env.number("SOURCE_WINDOW_SECONDS", 300, 10..=3600);
-        Some(Self {
-            cooldown: SignedDuration::from_secs(cooldown?.into()),
-            per_source: per_source?,
-            window: window?,
-        })
-    }
-}
-
 /// The Rekey table.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Table {
     client: Client,
     name: String,
     limits: Limits,
+    seen: Seen,
 }
 
 impl Table {
@@ -154,15 +134,16 @@ impl Table {
             client,
             name,
             limits,
+            seen: Seen::default(),
         }
     }
 
-    /// Writes down that somebody asked, unless the source has asked too often or the address is cooling.
+    /// Writes down that somebody asked, unless the source has asked too often or the address has been asked for enough.
     ///
     /// One transaction: no number of parallel requests slips through.
     ///
     /// # Errors
-    /// A fault where `DynamoDB` does not do it. Then nothing is written.
+    /// A fault where `DynamoDB` does not do it, or does not say that it did.
     pub async fn admit(
         &self,
         requested: &Requested,
@@ -170,10 +151,43 @@ impl Table {
         now: Timestamp,
     ) -> Result<Admission, Fault> {
         const ACT: &str = "table.admit";
-        let key = format!(
-            "{REQUESTED}{}",
-            sha256_hex(requested.email.as_str().as_bytes())
+        let flooded = self.flooded(now);
+        if !self.seen.admits(*source, &self.limits.source, now) {
+            return Ok(flooded);
+        }
+        let transaction = self.client.transact_write_items();
+        let transaction =
+            transaction.set_transact_items(Some(self.admission(requested, source, now)?));
+        let Err(error) = transaction.send().await else {
+            return Ok(Admission::Admitted);
+        };
+        match failed_conditions(&error) {
+            Some(failed) if failed.first() == Some(&true) => Ok(flooded),
+            Some(_) => Ok(Admission::Cooling),
+            None => Err(cancelled(ACT, &error)),
+        }
+    }
+
+    /// The statements of [`Table::admit`]: the source is counted, the address is counted, the request is put.
+    ///
+    /// # Errors
+    /// A fault that cannot be: all parts are given.
+    pub fn admission(
+        &self,
+        requested: &Requested,
+        source: &Source,
+        now: Timestamp,
+    ) -> Result<Vec<TransactWriteItem>, Fault> {
+        const ACT: &str = "table.admit";
+        let address = sha256_hex(requested.email.as_str().as_bytes());
+        let source = Counter::of_source("forgot", source);
+        let count_source = self.count(&source, &self.limits.source, now);
+        let count_address = self.count(
+            &Counter(format!("forgot#address#{address}")),
+            &self.limits.address,
+            now,
         );
+        let key = format!("{REQUESTED}{address}");
         let put = self
             .put(&key, requested, now + SignedDuration::from_hours(1), ACT)?
             .condition_expression("attribute_not_exists(pk) OR requested_at <= :cooled")
@@ -182,26 +196,12 @@ impl Table {
                 unix_seconds::attribute(now - self.limits.cooldown),
             )
             .build();
-        let (count, window_ends) = self.count("forgot", source, now);
-        let transaction = self
-            .client
-            .transact_write_items()
-            .transact_items(
-                TransactWriteItem::builder()
-                    .update(built(count, ACT)?)
-                    .build(),
-            )
-            .transact_items(TransactWriteItem::builder().put(built(put, ACT)?).build());
-        let Err(error) = transaction.send().await else {
-            return Ok(Admission::Admitted);
-        };
-        match failed_conditions(&error) {
-            Some(failed) if failed.first() == Some(&true) => Ok(Admission::Flooded {
-                retry_after: duration_until(window_ends, now),
-            }),
-            Some(_) => Ok(Admission::Cooling),
-            None => Err(cancelled(ACT, &error)),
-        }
+        let item = TransactWriteItem::builder;
+        Ok(vec![
+            item().update(built(count_source, ACT)?).build(),
+            item().update(built(count_address, ACT)?).build(),
+            item().put(built(put, ACT)?).build(),
+        ])
     }
 
     /// Counts an attempt to use a token.
@@ -209,32 +209,31 @@ impl Table {
     /// # Errors
     /// A fault where `DynamoDB` does not do it.
     pub async fn count_attempt(&self, source: &Source, now: Timestamp) -> Result<Admission, Fault> {
-        const ACT: &str = "table.count_attempt";
-        let (count, window_ends) = self.count("reset", source, now);
-        let count = built(count, ACT)?;
-        let update = self
-            .client
-            .update_item()
-            .table_name(count.table_name)
-            .set_key(Some(count.key))
-            .update_expression(count.update_expression)
-            .set_condition_expression(count.condition_expression)
-            .set_expression_attribute_names(count.expression_attribute_names)
-            .set_expression_attribute_values(count.expression_attribute_values);
-        match update.send().await {
-            Ok(_) => Ok(Admission::Admitted),
-            Err(SdkError::ServiceError(error))
-                if matches!(
-                    error.err(),
-                    UpdateItemError::ConditionalCheckFailedException(_)
-                ) =>
-            {
-                Ok(Admission::Flooded {
-                    retry_after: duration_until(window_ends, now),
-                })
-            }
-            Err(error) => Err(Fault::of_call(ACT, &error)),
+        let limit = &self.limits.source;
+        if !self.seen.admits(*source, limit, now) {
+            return Ok(self.flooded(now));
         }
+        let counter = Counter::of_source("reset", source);
+        match self
+            .count_now("table.count_attempt", &counter, limit, now)
+            .await?
+        {
+            Some(_) => Ok(Admission::Admitted),
+            None => Ok(self.flooded(now)),
+        }
+    }
+
+    /// Takes one mail from the day's budget, and says how much of it is used, in percent. None where nothing is left.
+    ///
+    /// # Errors
+    /// A fault where `DynamoDB` does not do it.
+    pub async fn spend_mail(&self, now: Timestamp) -> Result<Option<u32>, Fault> {
+        let budget = &self.limits.deployment;
+        let counter = Counter("mail#deployment".to_owned());
+        let used = self
+            .count_now("table.spend_mail", &counter, budget, now)
+            .await?;
+        Ok(used.map(|used| used.saturating_mul(100) / budget.most))
     }
 
     /// Writes down that a token was made for a user.
@@ -284,13 +283,38 @@ impl Table {
     /// Uses a token: deletes it, replaces the user's password and writes down that this was done, or none of it.
     ///
     /// # Errors
-    /// A fault where `DynamoDB` does not do it. Then nothing is changed.
+    /// A fault where `DynamoDB` does not do it, or does not say that it did.
     pub async fn redeem(
         &self,
         token: &Token,
         replacement: Update,
         changed: &Changed,
     ) -> Result<Redemption, Fault> {
+        let transaction = self.client.transact_write_items();
+        let redemption = self.redemption(token, replacement, changed)?;
+        let Err(error) = transaction
+            .set_transact_items(Some(redemption))
+            .send()
+            .await
+        else {
+            return Ok(Redemption::Done);
+        };
+        match failed_conditions(&error) {
+            Some(_) => Ok(Redemption::Refused),
+            None => Err(cancelled("table.redeem", &error)),
+        }
+    }
+
+    /// The statements of [`Table::redeem`]: the token is deleted, the password replaced, the notice put.
+    ///
+    /// # Errors
+    /// A fault that cannot be: all parts are given.
+    pub fn redemption(
+        &self,
+        token: &Token,
+        replacement: Update,
+        changed: &Changed,
+    ) -> Result<Vec<TransactWriteItem>, Fault> {
         const ACT: &str = "table.redeem";
         let now = changed.changed_at;
         let delete = Delete::builder()
@@ -300,56 +324,80 @@ impl Table {
             .expression_attribute_values(":now", unix_seconds::attribute(now))
             .build();
         let key = format!("{CHANGED}{}", changed.request_id.as_str());
-        let put = self
-            .put(
-                &key,
-                changed,
-                now + SignedDuration::from_hours(15 * 24),
-                ACT,
-            )?
-            .build();
-        let transaction = self
+        let expires_at = now + SignedDuration::from_hours(15 * 24);
+        let put = self.put(&key, changed, expires_at, ACT)?.build();
+        let item = TransactWriteItem::builder;
+        Ok(vec![
+            item().delete(built(delete, ACT)?).build(),
+            item().update(replacement).build(),
+            item().put(built(put, ACT)?).build(),
+        ])
+    }
+
+    /// Counts one more in the window of now, unless that is one too many. Says how many that makes.
+    async fn count_now(
+        &self,
+        act: &'static str,
+        counter: &Counter,
+        limit: &Limit,
+        now: Timestamp,
+    ) -> Result<Option<u32>, Fault> {
+        let count = built(self.count(counter, limit, now), act)?;
+        let update = self
             .client
-            .transact_write_items()
-            .transact_items(
-                TransactWriteItem::builder()
-                    .delete(built(delete, ACT)?)
-                    .build(),
-            )
-            .transact_items(TransactWriteItem::builder().update(replacement).build())
-            .transact_items(TransactWriteItem::builder().put(built(put, ACT)?).build());
-        let Err(error) = transaction.send().await else {
-            return Ok(Redemption::Done);
-        };
-        match failed_conditions(&error) {
-            Some(_) => Ok(Redemption::Refused),
-            None => Err(cancelled(ACT, &error)),
+            .update_item()
+            .table_name(count.table_name)
+            .set_key(Some(count.key))
+            .update_expression(count.update_expression)
+            .set_condition_expression(count.condition_expression)
+            .set_expression_attribute_values(count.expression_attribute_values)
+            .return_values(ReturnValue::UpdatedNew);
+        match update.send().await {
+            Ok(output) => {
+                let requests = output.attributes.and_then(|mut new| new.remove("requests"));
+                let requests = requests.and_then(|requests| requests.as_n().ok()?.parse().ok());
+                requests
+                    .map(Some)
+                    .ok_or_else(|| Fault::of_our_own(act, "NotACount"))
+            }
+            Err(SdkError::ServiceError(error))
+                if error.err().is_conditional_check_failed_exception() =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(Fault::of_call(act, &error)),
         }
     }
 
-    /// Counts one more from a source in the window of now, unless that is one too many. Says when the window ends.
+    /// The statement that counts one more in the window of now, unless that is one too many.
     fn count(
         &self,
-        door: &str,
-        source: &Source,
+        counter: &Counter,
+        limit: &Limit,
         now: Timestamp,
-    ) -> (Result<Update, BuildError>, Timestamp) {
-        let window = i64::from(self.limits.window);
-        let started = now.as_second() - now.as_second().rem_euclid(window);
-        let ends = now + SignedDuration::from_secs(started + window - now.as_second());
-        let update = Update::builder()
+    ) -> Result<Update, BuildError> {
+        let (start, end) = (limit.window_start(now), limit.window_end(now));
+        Update::builder()
             .table_name(&self.name)
             .key(
                 "pk",
-                text(format!("{RATE}{door}#{}#{started}", source.key())),
+                text(format!("{RATE}{}#{}", counter.0, start.as_second())),
             )
             .update_expression("SET expires_at = :ends ADD requests :one")
             .condition_expression("attribute_not_exists(requests) OR requests < :limit")
-            .expression_attribute_values(":ends", number(ends.as_second()))
+            .expression_attribute_values(":ends", number(end.as_second()))
             .expression_attribute_values(":one", number(1))
-            .expression_attribute_values(":limit", number(self.limits.per_source.into()))
-            .build();
-        (update, ends)
+            .expression_attribute_values(":limit", number(limit.most.into()))
+            .build()
+    }
+
+    fn flooded(&self, now: Timestamp) -> Admission {
+        let end = self.limits.source.window_end(now);
+        // Of whole seconds, so that nobody comes back a moment too early.
+        let seconds = end.as_second() - now.as_second();
+        Admission::Flooded {
+            retry_after: Duration::from_secs(seconds.unsigned_abs()),
+        }
     }
 
     fn put(
@@ -368,6 +416,15 @@ impl Table {
     }
 }
 
+/// What is counted: the part of a counter's key before its window.
+struct Counter(String);
+
+impl Counter {
+    fn of_source(door: &str, source: &Source) -> Self {
+        Self(format!("{door}#source#{}", source.key()))
+    }
+}
+
 fn issued_key(token: &TokenHash) -> String {
     format!("{ISSUED}{}", token.as_str())
 }
@@ -378,11 +435,6 @@ fn text(value: String) -> AttributeValue {
 
 fn number(value: i64) -> AttributeValue {
     AttributeValue::N(value.to_string())
-}
-
-fn duration_until(then: Timestamp, now: Timestamp) -> Duration {
-    // What has passed by now needs no waiting.
-    Duration::try_from(then.duration_since(now)).unwrap_or_default()
 }
 
 fn built<T>(result: Result<T, BuildError>, act: &'static str) -> Result<T, Fault> {

@@ -36,6 +36,18 @@ pub enum Metric {
     NoticesSent,
     /// A row could never be acted upon.
     RowsDiscarded,
+    /// How much of the day's budget of mails is used, in percent. Not a count, and told only once it is a lot.
+    MailBudgetUsed,
+}
+
+impl Metric {
+    fn unit(self) -> &'static str {
+        if self == Self::MailBudgetUsed {
+            "Percent"
+        } else {
+            "Count"
+        }
+    }
 }
 
 /// Where the log goes.
@@ -53,27 +65,15 @@ impl Telemetry {
         }
     }
 
-    /// Says that something happened, and counts it (`CloudWatch`'s embedded metric format).
+    /// Says that something happened, and counts it.
     pub fn count(&self, metric: Metric, detail: &str, id: &RequestId, now: Timestamp) {
-        let name = format!("{metric:?}");
-        let mut line = json!({
-            "timestamp": now.to_string(),
-            "level": "INFO",
-            "event": name,
-            "detail": detail,
-            "request_id": id.as_str(),
-            "Stack": self.stack,
-            "_aws": {
-                "Timestamp": now.as_millisecond(),
-                "CloudWatchMetrics": [{
-                    "Namespace": "Rekey",
-                    "Dimensions": [["Stack"]],
-                    "Metrics": [{ "Name": name, "Unit": "Count" }],
-                }],
-            },
-        });
-        line[&name] = json!(1);
-        self.write(&line);
+        self.measure((metric, 1), detail, id, now);
+    }
+
+    /// Says how much of the day's budget of mails is used, in percent.
+    pub fn budget_used(&self, percent: u32, id: &RequestId, now: Timestamp) {
+        let detail = "of the day's budget of mails is used";
+        self.measure((Metric::MailBudgetUsed, percent), detail, id, now);
     }
 
     /// Says that a call to AWS did not work.
@@ -92,6 +92,35 @@ impl Telemetry {
     /// Says that a row was dropped, and why.
     pub fn discarded(&self, reason: &'static str, id: &RequestId, now: Timestamp) {
         self.count(Metric::RowsDiscarded, reason, id, now);
+    }
+
+    /// A line in `CloudWatch`'s embedded metric format.
+    fn measure(
+        &self,
+        (metric, value): (Metric, u32),
+        detail: &str,
+        id: &RequestId,
+        now: Timestamp,
+    ) {
+        let name = format!("{metric:?}");
+        let mut line = json!({
+            "timestamp": now.to_string(),
+            "level": "INFO",
+            "event": name,
+            "detail": detail,
+            "request_id": id.as_str(),
+            "Stack": self.stack,
+            "_aws": {
+                "Timestamp": now.as_millisecond(),
+                "CloudWatchMetrics": [{
+                    "Namespace": "Rekey",
+                    "Dimensions": [["Stack"]],
+                    "Metrics": [{ "Name": name, "Unit": metric.unit() }],
+                }],
+            },
+        });
+        line[&name] = json!(value);
+        self.write(&line);
     }
 
     fn write(&self, line: &Value) {

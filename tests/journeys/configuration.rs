@@ -38,12 +38,38 @@ fn every_wrong_setting_is_told_at_once() {
     for part in [
         "RESET_URLS: found \"http://app.example.com/\", wanted absolute https URLs",
         "TOKEN_LIFETIME_MINUTES: found \"4\", wanted a whole number from 5 to 1440",
-        "MAIL_FROM_ADDRESS: found \"nobody\", wanted one e-mail address",
+        "MAIL_FROM_ADDRESS: found \"nobody\", wanted one e-mail address in lower case",
         "COOLDOWN_SECONDS: found \"0\", wanted a whole number from 1 to 3600",
         "PRODUCT_NAME: found \"\", wanted 1 to 64 characters",
     ] {
         assert!(told.contains(part), "{part} in {told}");
     }
+}
+
+/// IAM compares it with what the mail says letter by letter, and we write addresses in lower case.
+#[test]
+fn a_sender_with_a_capital_letter_is_refused_and_not_denied_later() {
+    let (forgot, _) = complaints(&[("MAIL_FROM_ADDRESS", "No-Reply@example.com")]);
+    assert!(forgot.unwrap().contains("MAIL_FROM_ADDRESS"));
+    let template = std::fs::read_to_string("template.yaml").unwrap();
+    for parameter in ["MailFromAddress", "MailIdentity"] {
+        let (_, declared) = template.split_once(&format!("\n  {parameter}:\n")).unwrap();
+        let (_, pattern) = declared.split_once("AllowedPattern: ").unwrap();
+        let pattern = pattern.lines().next().unwrap().replace("^[^\\sA-Z", "^[^");
+        assert!(!pattern.contains("A-Z"), "{parameter}: {pattern}");
+    }
+}
+
+/// A stream remembers for 24 hours: what is given up later than that is gone before it is put into the queue.
+#[test]
+fn what_is_given_up_is_still_in_the_stream() {
+    let template = std::fs::read_to_string("template.yaml").unwrap();
+    let ages = template
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("MaximumRecordAgeInSeconds: "));
+    let ages: Vec<u32> = ages.map(|age| age.parse().unwrap()).collect();
+    assert_eq!(ages.len(), 2);
+    assert!(ages.iter().all(|age| *age <= 23 * 3600), "{ages:?}");
 }
 
 #[test]
@@ -73,8 +99,10 @@ fn the_templates_bounds_are_the_codes() {
     for (parameter, variable) in [
         ("TokenLifetimeMinutes", "TOKEN_LIFETIME_MINUTES"),
         ("CooldownSeconds", "COOLDOWN_SECONDS"),
+        ("AddressLimit", "ADDRESS_LIMIT"),
         ("SourceLimit", "SOURCE_LIMIT"),
         ("SourceWindowSeconds", "SOURCE_WINDOW_SECONDS"),
+        ("DailyMailBudget", "DAILY_MAIL_BUDGET"),
         ("PasswordMinLength", "PASSWORD_MIN_LENGTH"),
         ("Argon2MemoryKiB", "ARGON2_MEMORY_KIB"),
         ("Argon2Iterations", "ARGON2_ITERATIONS"),

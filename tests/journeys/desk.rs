@@ -36,6 +36,7 @@ pub(crate) struct Desk {
     pub(crate) dynamodb: Client,
     log: Log,
     now: Mutex<Timestamp>,
+    tick: Mutex<SignedDuration>,
     carried: Mutex<HashSet<(String, String)>>,
     requests: Mutex<u32>,
 }
@@ -62,6 +63,7 @@ impl Desk {
             dynamodb,
             log,
             now: Mutex::new("2026-11-23T12:00:00.250Z".parse().unwrap()),
+            tick: Mutex::default(),
             carried: Mutex::default(),
             requests: Mutex::default(),
         }
@@ -109,8 +111,16 @@ impl Desk {
         *self.now.lock().unwrap() += duration;
     }
 
+    /// From now on so much time passes between two looks at the clock.
+    pub(crate) fn tick(&self, duration: SignedDuration) {
+        *self.tick.lock().unwrap() = duration;
+    }
+
     fn now(&self) -> Timestamp {
-        *self.now.lock().unwrap()
+        let mut now = self.now.lock().unwrap();
+        let read = *now;
+        *now += *self.tick.lock().unwrap();
+        read
     }
 
     /// Asks for a link.

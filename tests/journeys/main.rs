@@ -8,6 +8,7 @@
     reason = "a test that panics has said what is wrong"
 )]
 
+mod abuse;
 mod configuration;
 mod desk;
 mod forgot;

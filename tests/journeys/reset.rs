@@ -79,6 +79,19 @@ async fn using_one_link_kills_every_other() {
 }
 
 #[tokio::test]
+async fn a_link_that_was_made_while_the_password_was_hashed_is_killed_too() {
+    let desk = Desk::with_ada().await;
+    let first = desk.link(ADA).await;
+    desk.later(SignedDuration::from_secs(60));
+    let second = desk.link(ADA).await;
+    // Back to a moment before the second link: it is made between two looks at the clock.
+    desk.later(SignedDuration::from_millis(-500));
+    desk.tick(SignedDuration::from_secs(1));
+    assert_eq!(desk.reset(&first, PASSWORD).await.status(), 204);
+    assert!(is_refused(&desk.reset(&second, "another password").await));
+}
+
+#[tokio::test]
 async fn a_link_expires_to_the_second() {
     let desk = Desk::with_ada().await;
     let link = desk.link(ADA).await;

@@ -3,6 +3,7 @@
 use askama::Template;
 use jiff::{SignedDuration, Timestamp};
 use rekey::fault::Fault;
+use rekey::http::RequestId;
 use rekey::lambda::Failure;
 use rekey::locale::Locale;
 use rekey::mail::{Mail, Posting};
@@ -13,6 +14,9 @@ use rekey::users::Owner;
 
 use crate::Forgot;
 use crate::reset_url::Link;
+
+/// From how much of the day's budget on it is told, in percent.
+const BUDGET_WARNING: u32 = 80;
 
 impl Forgot {
     /// Delivers a link for a request.
@@ -32,9 +36,10 @@ impl Forgot {
         let Ok(reset_url) = self.allow_list.admit(&requested.reset_url) else {
             return Err(Failure::Discard("the reset URL is not in the allow list"));
         };
-        if now.duration_since(requested.requested_at) > self.lifetime {
+        if now.duration_since(requested.requested_at) > self.on.token_lifetime {
             return Err(Failure::Discard("the request is too old"));
         }
+        self.spend_mail(&requested.request_id, now).await?;
         let nobodys = |detail| {
             count(Metric::UnknownAddresses, detail);
             Ok(())
@@ -49,7 +54,7 @@ impl Forgot {
             user: user.key,
             email: user.email,
             issued_at: now,
-            expires_at: now + self.lifetime,
+            expires_at: now + self.on.token_lifetime,
             locale: requested.locale,
         };
         self.on.table.issue(&token.hash(), &issued).await?;
@@ -61,9 +66,28 @@ impl Forgot {
         Ok(())
     }
 
+    /// Takes a mail from the day's budget, whether or not the address turns out to be anybody's: else, that the budget
+    /// is used up would tell who has an account.
+    ///
+    /// # Errors
+    /// Where nothing is left of it: the request waits for another day, for as long as its link would be good.
+    async fn spend_mail(&self, id: &RequestId, now: Timestamp) -> Result<(), Failure> {
+        let used = self.on.table.spend_mail(now).await?;
+        let percent = used.unwrap_or(100);
+        if percent >= BUDGET_WARNING {
+            self.on.telemetry.budget_used(percent, id, now);
+        }
+        match used {
+            Some(_) => Ok(()),
+            None => Err(Fault::of_our_own("forgot.spend_mail", "BudgetUsedUp")
+                .passing()
+                .into()),
+        }
+    }
+
     fn letter(&self, link: &Link, locale: Locale) -> Result<Mail, Fault> {
         let product = self.on.product.as_str();
-        let lifetime = spoken(self.lifetime, locale);
+        let lifetime = spoken(self.on.token_lifetime, locale);
         let subject = match locale {
             Locale::En => format!("Set a new password for {product}"),
             Locale::De => format!("Neues Passwort für {product}"),

@@ -11,11 +11,11 @@ pub mod reset_url;
 use std::io;
 
 use aws_config::SdkConfig;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rekey::config::{self, ConfigError, Env};
 use rekey::deployment::Deployment;
 use rekey::http::{Request, Response};
-use rekey::lambda::{Failure, Function};
+use rekey::lambda::{Clock, Failure, Function};
 use rekey::problem::Problem;
 use rekey::table::{self, Requested};
 use rekey::telemetry::Telemetry;
@@ -26,7 +26,6 @@ use crate::reset_url::{AllowList, Placement};
 #[derive(Debug)]
 pub struct Forgot {
     allow_list: AllowList,
-    lifetime: SignedDuration,
     on: Deployment,
 }
 
@@ -50,15 +49,9 @@ impl Forgot {
     ) -> Result<Self, ConfigError> {
         let mut env = Env::new(variable);
         let on = Deployment::read(&mut env, sdk, log);
-        let lifetime = env.number("TOKEN_LIFETIME_MINUTES", 60, 5..=1440);
         let allow_list = read_allow_list(&mut env);
-        let forgot = on.zip(lifetime).zip(allow_list);
-        let forgot = forgot.map(|((on, lifetime), allow_list)| Self {
-            allow_list,
-            lifetime: SignedDuration::from_mins(lifetime.into()),
-            on,
-        });
-        env.finish(forgot)
+        let forgot = on.zip(allow_list);
+        env.finish(forgot.map(|(on, allow_list)| Self { allow_list, on }))
     }
 }
 
@@ -77,8 +70,8 @@ impl Function for Forgot {
     const ROWS: &'static str = table::REQUESTED;
     type Row = Requested;
 
-    async fn answer(&self, request: &Request, now: Timestamp) -> Result<Response, Problem> {
-        self.request(request, now).await
+    async fn answer(&self, request: &Request, clock: Clock<'_>) -> Result<Response, Problem> {
+        self.request(request, clock()).await
     }
 
     async fn act(&self, requested: Requested, now: Timestamp) -> Result<(), Failure> {

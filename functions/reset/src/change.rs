@@ -1,8 +1,8 @@
 //! The public half: the password is replaced. It may write a password, and can read no user.
 
-use jiff::Timestamp;
 use rekey::email::Email;
 use rekey::http::{Field, Request, Response};
+use rekey::lambda::Clock;
 use rekey::problem::{Complaint, Problem};
 use rekey::table::{Admission, Changed, Redemption};
 use rekey::telemetry::Metric;
@@ -21,7 +21,8 @@ impl Reset {
     ///
     /// # Errors
     /// What the HTTP table in the README lists.
-    pub async fn change(&self, request: &Request, now: Timestamp) -> Result<Response, Problem> {
+    pub async fn change(&self, request: &Request, clock: Clock<'_>) -> Result<Response, Problem> {
+        let now = clock();
         let form: Form = request.json()?;
         let Submission {
             email,
@@ -48,13 +49,15 @@ impl Reset {
         };
 
         let hash = self.hasher.hash(password)?;
-        let replacement = self.on.users.replacement(&issued, &hash, now)?;
+        // Not the time of the request: a link or a session that began while we hashed is older than this change.
+        let changed_at = clock();
+        let replacement = self.on.users.replacement(&issued, &hash, changed_at)?;
         let changed = Changed {
             user: issued.user,
             email: issued.email,
             locale: issued.locale,
             request_id: request.id.clone(),
-            changed_at: now,
+            changed_at,
         };
         match self.on.table.redeem(&token, replacement, &changed).await? {
             Redemption::Done => count(Metric::PasswordsChanged, "the password is replaced"),

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use rekey::config::{self, ConfigError, Env};
 use rekey::deployment::Deployment;
 use rekey::http::{Request, Response};
-use rekey::lambda::{Failure, Function};
+use rekey::lambda::{Clock, Failure, Function};
 use rekey::problem::Problem;
 use rekey::table::{self, Changed};
 use rekey::telemetry::Telemetry;
@@ -63,8 +63,8 @@ impl Function for Reset {
     const ROWS: &'static str = table::CHANGED;
     type Row = Changed;
 
-    async fn answer(&self, request: &Request, now: Timestamp) -> Result<Response, Problem> {
-        self.change(request, now).await
+    async fn answer(&self, request: &Request, clock: Clock<'_>) -> Result<Response, Problem> {
+        self.change(request, clock).await
     }
 
     async fn act(&self, changed: Changed, now: Timestamp) -> Result<(), Failure> {

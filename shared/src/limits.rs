@@ -1,0 +1,150 @@
+//! How often is too often.
+//!
+//! What is asked for counts alike whether or not an address has an account. The table counts for all instances of a
+//! function together; beside it each instance remembers the sources that it has seen itself, so that a flood ends there.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::config::Env;
+use crate::source::Source;
+
+/// The limits of a deployment.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long after a request further ones for the same address send nothing.
+    pub cooldown: SignedDuration,
+    /// Of one source, at each door.
+    pub source: Limit,
+    /// Of one address, while a link of it is alive: so whoever is held back has one in the mailbox.
+    pub address: Limit,
+    /// Of requests for links, of everybody together.
+    pub deployment: Limit,
+}
+
+impl Limits {
+    /// Reads `COOLDOWN_SECONDS`, `SOURCE_LIMIT`, `SOURCE_WINDOW_SECONDS`, `ADDRESS_LIMIT` and `DAILY_MAIL_BUDGET`.
+    pub fn read(env: &mut Env<'_>, lifetime: Option<SignedDuration>) -> Option<Self> {
+        let cooldown = env.number("COOLDOWN_SECONDS", 60, 1..=3600);
+        let per_source = env.number("SOURCE_LIMIT", 100, 1..=100_000);
+        let window = env.number("SOURCE_WINDOW_SECONDS", 300, 10..=3600);
+        let per_address = env.number("ADDRESS_LIMIT", 5, 1..=1000);
+        let per_day = env.number("DAILY_MAIL_BUDGET", 50_000, 1..=100_000_000);
+        Some(Self {
+            cooldown: SignedDuration::from_secs(cooldown?.into()),
+            source: Limit {
+                most: per_source?,
+                window: SignedDuration::from_secs(window?.into()),
+            },
+            address: Limit {
+                most: per_address?,
+                window: lifetime?,
+            },
+            deployment: Limit {
+                most: per_day?,
+                window: SignedDuration::from_hours(24),
+            },
+        })
+    }
+}
+
+/// So many in a window. Windows follow one another, all of the same length, from 1970 on.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    /// How many.
+    pub most: u32,
+    /// The length of a window, in whole seconds.
+    pub window: SignedDuration,
+}
+
+impl Limit {
+    /// When the window of now began.
+    pub fn window_start(&self, now: Timestamp) -> Timestamp {
+        now - SignedDuration::new(
+            now.as_second().rem_euclid(self.window.as_secs()),
+            now.subsec_nanosecond(),
+        )
+    }
+
+    /// When the window of now ends.
+    pub fn window_end(&self, now: Timestamp) -> Timestamp {
+        self.window_start(now) + self.window
+    }
+}
+
+/// The sources that this process has seen in their windows of now.
+///
+/// It counts what the table may not have: a transaction that meets the cooldown takes its counter back. And it answers
+/// a source that has had enough without asking the table, whose row a flood would otherwise make hot.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(Mutex<HashMap<Source, (Timestamp, u32)>>);
+
+impl Seen {
+    /// The most sources that are remembered. A stranger can make up sources; memory is finite.
+    const CAPACITY: usize = 10_000;
+
+    /// Counts one more of a source, and says whether that is still within the limit.
+    pub(crate) fn admits(&self, source: Source, limit: &Limit, now: Timestamp) -> bool {
+        let window = limit.window_start(now);
+        // A count is right whatever happened to another one.
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= Self::CAPACITY && !seen.contains_key(&source) {
+            seen.retain(|_, (started, _)| *started == window);
+            if seen.len() >= Self::CAPACITY {
+                seen.clear();
+            }
+        }
+        let (started, count) = seen.entry(source).or_insert((window, 0));
+        if *started != window {
+            (*started, *count) = (window, 0);
+        }
+        *count = count.saturating_add(1);
+        *count <= limit.most
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Limit = Limit {
+        most: 3,
+        window: SignedDuration::from_secs(300),
+    };
+
+    fn noon() -> Timestamp {
+        "2026-11-23T12:00:00.250Z".parse().unwrap()
+    }
+
+    #[test]
+    fn windows_follow_one_another_in_whole_seconds() {
+        let start: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
+        assert_eq!(LIMIT.window_start(noon()), start);
+        assert_eq!(LIMIT.window_end(noon()), start + LIMIT.window);
+        assert_eq!(
+            LIMIT.window_start(start + LIMIT.window),
+            start + LIMIT.window
+        );
+    }
+
+    #[test]
+    fn a_source_is_counted_anew_in_each_window() {
+        let seen = Seen::default();
+        let source = Source::parse(Some("192.0.2.1"));
+        let admitted = |now| (0..5).filter(|_| seen.admits(source, &LIMIT, now)).count();
+        assert_eq!(admitted(noon()), 3);
+        assert_eq!(admitted(noon() + SignedDuration::from_secs(300)), 3);
+    }
+
+    #[test]
+    fn made_up_sources_do_not_fill_the_memory() {
+        let seen = Seen::default();
+        for n in 0..3 * Seen::CAPACITY {
+            let address = format!("2001:db8:{:x}:{:x}::1", n >> 16, n & 0xffff);
+            assert!(seen.admits(Source::parse(Some(&address)), &LIMIT, noon()));
+        }
+        assert!(seen.0.lock().unwrap().len() <= Seen::CAPACITY);
+    }
+}
