@@ -33,7 +33,7 @@ from hypercorn.config import Config
 from ministack import app as ministack
 from ministack.core import iam_actions, iam_evaluator, responses
 from ministack.core.sigv4 import decode_header_value
-from ministack.services import apigateway, cloudwatch_logs, dynamodb, lambda_svc, ses
+from ministack.services import apigateway, cloudwatch_logs, dynamodb, lambda_svc, ses, ses_v2
 from ministack.services.cloudformation import changesets, engine, handlers, provisioners
 from samtranslator.translator import transform as sam
 
@@ -177,6 +177,7 @@ def enforce_send_email(method, path, headers, body, query_params, request_id):
             sender = str(message_from_bytes(base64.b64decode(raw))["From"])
     except (ValueError, KeyError, TypeError):
         return base_enforce_ses(method, path, headers, body, query_params, request_id)
+    mail_request.set(request)
     address = parseaddr(sender)[1]
     identity = (ses._notification_identity(address) or (address,))[0]
     scope = f"arn:aws:ses:{ministack.extract_region(headers, query_params)}:{responses.get_account_id()}:"
@@ -205,6 +206,35 @@ def json_object(body):
     except ValueError:
         return {}
     return parsed if isinstance(parsed, dict) else {}
+
+
+# ---- Mail events ---------------------------------------------------------------------------------
+
+mail_request = contextvars.ContextVar("mail_request", default={})
+
+
+def publish_events(message_id, source, recipients):
+    """SES tells the event destinations of a mail's configuration set what became of it; ministack keeps them silent.
+
+    As on AWS, addresses at simulator.amazonses.com (bounce@, suppressionlist@, complaint@) choose what becomes of it.
+    """
+    base_notifications(message_id, source, recipients)
+    request = mail_request.get()
+    tags = {tag["Name"]: [tag["Value"]] for tag in request.get("EmailTags", [])}
+    mail = {"messageId": message_id, "source": source, "destination": recipients, "tags": tags}
+    destinations = (ses_v2._config_sets.get(request.get("ConfigurationSetName")) or {}).get("EventDestinations") or {}
+    for recipient in recipients:
+        local, _, domain = recipient.partition("@")
+        outcomes = ses._SIMULATOR_OUTCOMES.get(local, ()) if domain == ses._SIMULATOR_DOMAIN else ()
+        for kind, subtype in outcomes:
+            event = {"eventType": kind, "mail": mail,
+                     **ses._notification_detail(kind, recipient, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), subtype)}
+            for destination in destinations.values():
+                if kind.upper() in destination["MatchingEventTypes"]:
+                    ses._publish_notification(destination["SnsDestination"]["TopicArn"], event)
+
+
+base_notifications, ses._send_notifications = ses._send_notifications, publish_events
 
 
 # ---- The stream ----------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::digest::hex;
 use crate::problem::{Complaint, Problem};
 use crate::source::Source;
 
@@ -100,6 +101,20 @@ impl RequestId {
     /// The id.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The id as a tag of a mail, which may not hold all of its characters.
+    pub(crate) fn to_tag(&self) -> String {
+        hex(self.0.as_bytes())
+    }
+
+    /// The id that a tag was made of.
+    pub(crate) fn from_tag(tag: &str) -> Option<Self> {
+        let (pairs, rest) = tag.as_bytes().as_chunks::<2>();
+        let byte = |pair: &[u8; 2]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
+        let bytes: Option<Vec<u8>> = pairs.iter().map(byte).collect();
+        let id = String::from_utf8(bytes.filter(|_| rest.is_empty())?).ok()?;
+        Self::parse(&id).ok()
     }
 }
 
@@ -333,6 +348,16 @@ mod tests {
             parse(&padding(MAX_BODY + 1)),
             Err(Problem::TooLarge)
         ));
+    }
+
+    #[test]
+    fn a_request_id_comes_back_from_its_tag_which_is_plainer_still() {
+        let id = RequestId::parse("JKJa-XmP_vHcESHA=").unwrap();
+        assert!(id.to_tag().bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        assert_eq!(RequestId::from_tag(&id.to_tag()), Some(id));
+        for bad in ["", "4", "zz", "+4", "4a4", "0a", "é"] {
+            assert_eq!(RequestId::from_tag(bad), None, "{bad}");
+        }
     }
 
     #[test]

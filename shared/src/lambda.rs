@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_dynamo::{AttributeValue, Item};
 
 use crate::fault::Fault;
+use crate::feedback::Feedback;
 use crate::http::{self, Request, RequestId, Response};
 use crate::problem::Problem;
 use crate::source::Source;
@@ -135,7 +136,13 @@ async fn drain<F: Function>(
     clock: impl Fn() -> Timestamp,
 ) -> Checkpoint {
     for record in records {
-        let change = record.change;
+        let change = match record {
+            Record::Change { change } => change,
+            Record::Notification { notification } => {
+                pass_on(&notification, function.telemetry(), clock());
+                continue;
+            }
+        };
         let Some(image) = change.new_image.filter(|image| is_row(image, F::ROWS)) else {
             continue;
         };
@@ -156,6 +163,16 @@ async fn drain<F: Function>(
         }
     }
     Checkpoint::default()
+}
+
+/// Says what SES said of a mail. That cannot fail, and is not worth another try where SES said something else.
+fn pass_on(notification: &Notification, telemetry: &Telemetry, now: Timestamp) {
+    let Ok(feedback) = serde_json::from_str::<Feedback>(&notification.message) else {
+        return;
+    };
+    if let Some((metric, detail)) = feedback.meaning() {
+        telemetry.count(metric, detail, &feedback.request_id(), now);
+    }
 }
 
 fn is_row(image: &Item, prefix: &str) -> bool {
@@ -251,10 +268,24 @@ struct Identity {
     source_ip: Option<String>,
 }
 
+/// A record of the table's stream, or of the topic that SES tells what became of mails.
 #[derive(Debug, Deserialize)]
-struct Record {
-    #[serde(rename = "dynamodb")]
-    change: Change,
+#[serde(untagged)]
+enum Record {
+    Change {
+        #[serde(rename = "dynamodb")]
+        change: Change,
+    },
+    Notification {
+        #[serde(rename = "Sns")]
+        notification: Notification,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Notification {
+    message: String,
 }
 
 #[derive(Debug, Deserialize)]

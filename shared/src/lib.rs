@@ -35,6 +35,7 @@
 //! - [`limits`] says how often is too often.
 //! - [`table`], [`users`] and [`mail`] are the effects; [`deployment`] holds them together, and [`fault`] is what can
 //!   go wrong with them.
+//! - [`feedback`] is what SES says later of a mail.
 //! - [`config`] reads the environment, [`aws`] sets the SDK up, [`telemetry`] writes the log.
 
 pub mod aws;
@@ -43,6 +44,7 @@ pub mod deployment;
 mod digest;
 pub mod email;
 pub mod fault;
+pub mod feedback;
 pub mod http;
 pub mod lambda;
 pub mod limits;

@@ -8,7 +8,9 @@ use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::config::Builder;
 use aws_sdk_sesv2::error::ProvideErrorMetadata as _;
 use aws_sdk_sesv2::operation::send_email::SendEmailError;
-use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message, MessageHeader};
+use aws_sdk_sesv2::types::{
+    Body, Content, Destination, EmailContent, Message, MessageHeader, MessageTag,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -16,6 +18,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::config::Env;
 use crate::email::Email;
 use crate::fault::Fault;
+use crate::feedback::REQUEST_TAG;
+use crate::http::RequestId;
 
 /// A mail, rendered. It may hold a link, so it does not print.
 #[derive(Debug)]
@@ -126,17 +130,20 @@ impl Mailer {
         }
     }
 
-    /// Sends a mail to one address. This cannot be undone, so it comes last.
+    /// Sends a mail to one address, for a request: what becomes of it is told by that id. This cannot be undone, so it
+    /// comes last.
     ///
     /// # Errors
     /// A fault where SES may take it later. All such faults are passing: the stream brings the record again.
-    pub async fn send(&self, to: &Email, mail: &Mail) -> Result<Posting, Fault> {
+    pub async fn send(&self, to: &Email, mail: &Mail, id: &RequestId) -> Result<Posting, Fault> {
+        let tag = MessageTag::builder().name(REQUEST_TAG).value(id.to_tag());
         let sending = self
             .client
             .send_email()
             .from_email_address(&self.sender.from)
             .destination(Destination::builder().to_addresses(to.as_str()).build())
             .content(EmailContent::builder().simple(message(mail)?).build())
+            .email_tags(tag.build().map_err(unbuilt)?)
             .set_configuration_set_name(self.sender.configuration_set.clone());
         let Err(error) = sending.send().await else {
             return Ok(Posting::Sent);

@@ -36,6 +36,12 @@ pub enum Metric {
     NoticesSent,
     /// A row could never be acted upon.
     RowsDiscarded,
+    /// A mail that SES had taken came back.
+    MailsBounced,
+    /// SES took a mail and did not send it: the address is on a suppression list.
+    MailsSuppressed,
+    /// A recipient called a mail spam.
+    MailsComplained,
     /// How much of the day's budget of mails is used, in percent. Not a count, and told only once it is a lot.
     MailBudgetUsed,
 }

@@ -15,9 +15,14 @@
 )]
 
 mod browser;
+mod feedback;
+mod flood;
 mod forgot;
 mod http;
+mod redrive;
 mod reset;
 mod roles;
 mod stack;
 mod template;
+#[path = "../journeys/torture.rs"]
+mod torture;

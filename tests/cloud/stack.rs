@@ -30,10 +30,33 @@ impl Stack {
             .local_address(IpAddr::from(caller))
             .build()
             .unwrap();
+        Self::of(client)
+    }
+
+    /// The caller that a client is.
+    pub(crate) fn of(client: Client) -> Self {
         Self {
             client,
             dynamodb: DynamoDb::new(&sdk_config()),
         }
+    }
+
+    /// One call of SQS, which is not worth an SDK crate.
+    pub(crate) async fn put_into_failure_queue(&self, message: &Value) {
+        let (key, region) = (variable("AWS_ACCESS_KEY_ID"), variable("AWS_REGION"));
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential={key}/20261123/{region}/sqs/aws4_request, SignedHeaders=host, Signature=0"
+        );
+        let body = json!({ "QueueUrl": variable("FAILURE_QUEUE_URL"), "MessageBody": message.to_string() });
+        let call = self
+            .client
+            .post(variable("AWS_ENDPOINT_URL"))
+            .header("authorization", authorization)
+            .header("x-amz-target", "AmazonSQS.SendMessage")
+            .header("content-type", "application/x-amz-json-1.0")
+            .body(body.to_string());
+        let response = call.send().await.unwrap();
+        assert_eq!(response.status(), 200, "{:?}", response.text().await);
     }
 
     pub(crate) fn call(&self, path: &str) -> RequestBuilder {

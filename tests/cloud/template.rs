@@ -84,7 +84,11 @@ async fn the_logs_of_all_four_functions_follow_a_request_and_hold_no_secret() {
 }
 
 /// Waits for a line in a function's log, and returns all of it.
-async fn wait_for_line(stack: &Stack, function: &str, is_meant: impl Fn(&Value) -> bool) -> String {
+pub(crate) async fn wait_for_line(
+    stack: &Stack,
+    function: &str,
+    is_meant: impl Fn(&Value) -> bool,
+) -> String {
     let group = format!("/aws/lambda/{}-{function}", variable("STACK_NAME"));
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {

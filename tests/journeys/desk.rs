@@ -253,6 +253,18 @@ impl Desk {
         }
     }
 
+    /// Brings an event of SES to the half that SES's topic is connected to.
+    pub(crate) async fn feedback(&self, event: &Value) {
+        let record = json!({ "EventSource": "aws:sns", "Sns": { "Message": event.to_string(), "Type": "Notification" } });
+        match self
+            .handle(&self.reset, json!({ "Records": [record] }))
+            .await
+        {
+            Answer::Stream(checkpoint) => assert_eq!(stopped_at(&checkpoint), None),
+            Answer::Http(_) => panic!("an answer to a gateway"),
+        }
+    }
+
     /// The rows of the Rekey table whose keys begin so, in `DynamoDB`'s JSON.
     pub(crate) async fn rows(&self, prefix: &str) -> Vec<Value> {
         let items = self
@@ -422,6 +434,11 @@ impl Mail {
         self.0["Content"]["Simple"]["Subject"]["Data"]
             .as_str()
             .unwrap()
+    }
+
+    /// The tag by which what becomes of the mail is told.
+    pub(crate) fn tag(&self) -> &Value {
+        &self.0["EmailTags"][0]
     }
 
     pub(crate) fn text(&self) -> &str {

@@ -11,6 +11,7 @@
 mod abuse;
 mod configuration;
 mod desk;
+mod feedback;
 mod forgot;
 mod http;
 mod outage;

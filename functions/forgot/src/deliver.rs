@@ -59,7 +59,8 @@ impl Forgot {
         };
         self.on.table.issue(&token.hash(), &issued).await?;
         let mail = self.letter(&reset_url.link(&issued.email, &token), requested.locale)?;
-        match self.on.mailer.send(&issued.email, &mail).await? {
+        let id = &requested.request_id;
+        match self.on.mailer.send(&issued.email, &mail, id).await? {
             Posting::Sent => count(Metric::LinksSent, "the link is with SES"),
             Posting::Refused(fault) => count(Metric::MailsRefused, fault.code()),
         }

@@ -23,7 +23,8 @@ impl Reset {
                 .telemetry
                 .count(metric, detail, &changed.request_id, now);
         };
-        match self.on.mailer.send(&changed.email, &mail).await? {
+        let id = &changed.request_id;
+        match self.on.mailer.send(&changed.email, &mail, id).await? {
             Posting::Sent => count(Metric::NoticesSent, "the notice is with SES"),
             Posting::Refused(fault) => count(Metric::MailsRefused, fault.code()),
         }
