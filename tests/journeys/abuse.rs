@@ -5,6 +5,8 @@ use rekey::http::Response;
 use serde_json::{Value, json};
 
 use crate::desk::{ADA, Desk, PAGE};
+use crate::forgot::futures;
+use crate::torture::{report, times};
 
 async fn ask_from(desk: &Desk, source: &str, email: &str) -> Response {
     let body = json!({ "email": email, "reset_url": PAGE }).to_string();
@@ -112,4 +114,49 @@ async fn what_waited_for_the_next_days_budget_is_sent_if_its_link_would_still_be
     desk.later(SignedDuration::from_mins(30));
     assert_eq!(desk.stream().await, None);
     assert_eq!(desk.aws.mails().len(), 1);
+}
+
+/// Five hundred requests a second, of which one is another's, at four instances.
+#[tokio::test]
+async fn under_a_flood_from_one_source_the_others_still_get_their_mail() {
+    const RATE: usize = 500;
+    const SOURCE_LIMIT: usize = 100;
+    let desk = Desk::open().await;
+    let seconds = times(3, 60);
+    let instances: Vec<Desk> = (0..4).map(|_| desk.instance(&[])).collect();
+    let (mut let_through, mut calls) = (0, 0);
+    for second in 0..seconds {
+        let other = format!("other-{second}@example.com");
+        desk.user(&second.to_string(), &other).await;
+        desk.aws.take_calls();
+        let flood = (0..RATE).map(|n| {
+            let email = format!("{second}-{n}@example.com");
+            let instance = &instances[n % instances.len()];
+            async move { ask_from(instance, "198.51.100.7", &email).await.status() }
+        });
+        let source = format!("192.0.2.{second}");
+        let (flooded, answer) = tokio::join!(
+            futures(flood.collect()),
+            ask_from(&instances[0], &source, &other)
+        );
+        assert_eq!(answer.status(), 202);
+        assert!(flooded.iter().all(|status| [202, 429].contains(status)));
+        let_through += flooded.iter().filter(|status| **status == 202).count();
+        calls += desk.aws.take_calls().len();
+        desk.stream().await;
+        let mails = desk.aws.mails();
+        assert_eq!(mails.last().unwrap().to(), other, "in the same second");
+        for each in instances.iter().chain([&desk]) {
+            each.later(SignedDuration::from_secs(1));
+        }
+    }
+    assert!(let_through <= SOURCE_LIMIT * (1 + seconds / 300));
+    // Each instance asks the table until it has seen as many itself, and then no more.
+    assert!(calls <= seconds + instances.len() * SOURCE_LIMIT, "{calls}");
+    let shown = format!("{let_through} let through, {seconds} others got their link");
+    report(
+        "500 requests a second from one source",
+        seconds * RATE,
+        &shown,
+    );
 }

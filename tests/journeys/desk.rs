@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt::Write as _;
 use std::io;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -66,6 +67,26 @@ impl Desk {
             tick: Mutex::default(),
             carried: Mutex::default(),
             requests: Mutex::default(),
+        }
+    }
+
+    /// Another instance of the same deployment, as Lambda starts them when there is much to do.
+    pub(crate) fn instance(&self, settings: &[(&str, &str)]) -> Self {
+        static INSTANCES: AtomicU32 = AtomicU32::new(1);
+        let sdk = sdk_config(&self.aws.endpoint);
+        let settings = environment(settings);
+        let variable = |name: &str| settings.get(name).cloned();
+        let log = || Box::new(self.log.clone());
+        Self {
+            forgot: Forgot::new(&sdk, &variable, log()).unwrap(),
+            reset: Reset::new(&sdk, &variable, log()).unwrap(),
+            aws: Arc::clone(&self.aws),
+            dynamodb: self.dynamodb.clone(),
+            log: self.log.clone(),
+            now: Mutex::new(self.now()),
+            tick: Mutex::default(),
+            carried: Mutex::default(),
+            requests: Mutex::new(INSTANCES.fetch_add(1, Ordering::Relaxed) * 1_000_000),
         }
     }
 
