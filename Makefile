@@ -1,6 +1,6 @@
 # Rekey on a desk. Needs Rust and Python 3.11 or later; everything else is installed into target/tools.
 .DEFAULT_GOAL := help
-.PHONY: help dev test demo watch check build redrive clean
+.PHONY: help dev test torture demo watch check build redrive clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -20,6 +20,10 @@ test: $(DESK) $(SAM) ## every test there is, end to end ones against a stack of 
 	@sh infra/desk/browser.sh
 	@cargo test --workspace --locked
 	@$(desk) test cargo test --locked --test cloud
+
+torture: $(DESK) $(SAM) ## the long versions of the tests, for hours, and a table of what they tried
+	@sh infra/desk/browser.sh
+	@target/tools/desk/bin/python infra/desk/torture.py
 
 demo: $(DESK) ## walks the flow once, on a running `make dev`
 	@target/tools/desk/bin/python infra/desk/demo.py

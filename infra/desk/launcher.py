@@ -177,7 +177,6 @@ def enforce_send_email(method, path, headers, body, query_params, request_id):
             sender = str(message_from_bytes(base64.b64decode(raw))["From"])
     except (ValueError, KeyError, TypeError):
         return base_enforce_ses(method, path, headers, body, query_params, request_id)
-    mail_request.set(request)
     address = parseaddr(sender)[1]
     identity = (ses._notification_identity(address) or (address,))[0]
     scope = f"arn:aws:ses:{ministack.extract_region(headers, query_params)}:{responses.get_account_id()}:"
@@ -210,31 +209,33 @@ def json_object(body):
 
 # ---- Mail events ---------------------------------------------------------------------------------
 
-mail_request = contextvars.ContextVar("mail_request", default={})
-
-
-def publish_events(message_id, source, recipients):
+async def send_and_publish(method, path, headers, body, query_params):
     """SES tells the event destinations of a mail's configuration set what became of it; ministack keeps them silent.
 
     As on AWS, addresses at simulator.amazonses.com (bounce@, suppressionlist@, complaint@) choose what becomes of it.
     """
-    base_notifications(message_id, source, recipients)
-    request = mail_request.get()
-    tags = {tag["Name"]: [tag["Value"]] for tag in request.get("EmailTags", [])}
-    mail = {"messageId": message_id, "source": source, "destination": recipients, "tags": tags}
-    destinations = (ses_v2._config_sets.get(request.get("ConfigurationSetName")) or {}).get("EventDestinations") or {}
-    for recipient in recipients:
-        local, _, domain = recipient.partition("@")
-        outcomes = ses._SIMULATOR_OUTCOMES.get(local, ()) if domain == ses._SIMULATOR_DOMAIN else ()
-        for kind, subtype in outcomes:
-            event = {"eventType": kind, "mail": mail,
-                     **ses._notification_detail(kind, recipient, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), subtype)}
-            for destination in destinations.values():
-                if kind.upper() in destination["MatchingEventTypes"]:
-                    ses._publish_notification(destination["SnsDestination"]["TopicArn"], event)
+    answer = await base_ses_v2(method, path, headers, body, query_params)
+    if method == "POST" and path.rstrip("/") == "/v2/email/outbound-emails" and answer[0] == 200:
+        request = json.loads(body)
+        configuration = ses_v2._config_sets.get(request.get("ConfigurationSetName")) or {}
+        for recipient in request.get("Destination", {}).get("ToAddresses", []):
+            for event in events_of(recipient, request.get("EmailTags", [])):
+                for destination in configuration.get("EventDestinations", {}).values():
+                    if event["eventType"].upper() in destination["MatchingEventTypes"]:
+                        ses._publish_notification(destination["SnsDestination"]["TopicArn"], event)
+    return answer
 
 
-base_notifications, ses._send_notifications = ses._send_notifications, publish_events
+def events_of(recipient, tags):
+    local, _, domain = recipient.partition("@")
+    outcomes = ses._SIMULATOR_OUTCOMES.get(local, ()) if domain == ses._SIMULATOR_DOMAIN else ()
+    mail = {"destination": [recipient], "tags": {tag["Name"]: [tag["Value"]] for tag in tags}}
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return [{"eventType": kind, "mail": mail, **ses._notification_detail(kind, recipient, now, subtype)}
+            for kind, subtype in outcomes]
+
+
+base_ses_v2, ses_v2.handle_request = ses_v2.handle_request, send_and_publish
 
 
 # ---- The stream ----------------------------------------------------------------------------------
