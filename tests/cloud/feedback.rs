@@ -1,6 +1,8 @@
 //! What SES says later of a mail reaches the log by the topic, the subscription and the function of the template.
 
-use crate::stack::Stack;
+use aws_sdk_sesv2::types::SuppressionListReason::{Bounce, Complaint};
+
+use crate::stack::{Stack, sdk_config};
 use crate::template::wait_for_line;
 
 #[tokio::test]
@@ -24,4 +26,18 @@ async fn bounces_complaints_and_suppressed_addresses_are_told_to_the_operator_al
         .await;
         assert!(!log.contains("simulator.amazonses.com"));
     }
+}
+
+#[tokio::test]
+async fn the_suppression_list_is_honoured() {
+    let ses = aws_sdk_sesv2::Client::new(&sdk_config());
+    let sets = ses.list_configuration_sets().send().await.unwrap();
+    let [name] = sets.configuration_sets() else {
+        panic!("{sets:?}");
+    };
+    let set = ses.get_configuration_set().configuration_set_name(name);
+    let options = set.send().await.unwrap().suppression_options.unwrap();
+    let mut reasons = options.suppressed_reasons().to_vec();
+    reasons.sort();
+    assert_eq!(reasons, [Bounce, Complaint]);
 }

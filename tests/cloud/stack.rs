@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_config::{BehaviorVersion, Region};
@@ -24,8 +24,9 @@ pub(crate) struct Stack {
 
 impl Stack {
     pub(crate) fn new() -> Self {
-        static CALLERS: AtomicU8 = AtomicU8::new(1);
-        let caller = Ipv4Addr::new(127, 0, 1, CALLERS.fetch_add(1, Ordering::Relaxed));
+        static CALLERS: AtomicU16 = AtomicU16::new(1);
+        let [high, low] = CALLERS.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let caller = Ipv4Addr::new(127, 1, high, low);
         let client = Client::builder()
             .local_address(IpAddr::from(caller))
             .build()
