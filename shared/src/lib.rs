@@ -41,7 +41,7 @@
 pub mod aws;
 pub mod config;
 pub mod deployment;
-mod digest;
+pub mod digest;
 pub mod email;
 pub mod fault;
 pub mod feedback;

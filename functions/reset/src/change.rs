@@ -1,7 +1,7 @@
 //! The public half: the password is replaced. It may write a password, and can read no user.
 
 use rekey::email::Email;
-use rekey::http::{Field, Request, Response};
+use rekey::http::{Field, Request, RequestId, Response};
 use rekey::lambda::Clock;
 use rekey::problem::{Complaint, Problem};
 use rekey::table::{Admission, Changed, Redemption};
@@ -11,7 +11,8 @@ use serde::Deserialize;
 use tokio::join;
 
 use crate::Reset;
-use crate::password::{NewPassword, Policy};
+use crate::breaches::Unanswered;
+use crate::password::{LEAKED, NewPassword, Policy};
 
 impl Reset {
     /// Answers a request to set a new password with the token of a link.
@@ -48,6 +49,7 @@ impl Reset {
             return refused("unknown, used, expired, or somebody else's");
         };
 
+        self.refuse_if_leaked(&password, &request.id, clock).await?;
         let hash = self.hasher.hash(password)?;
         // Not the time of the request: a link or a session that began while we hashed is older than this change.
         let changed_at = clock();
@@ -64,6 +66,28 @@ impl Reset {
             Redemption::Refused => return refused("used or overtaken meanwhile"),
         }
         Ok(Response::no_content())
+    }
+
+    /// Asks whether a password was leaked, where the deployment wants that. Only now: strangers cannot make us ask, bad
+    /// tokens are refused in the same time as ever, and what is refused here burns no link either.
+    async fn refuse_if_leaked(
+        &self,
+        password: &NewPassword,
+        id: &RequestId,
+        clock: Clock<'_>,
+    ) -> Result<(), Problem> {
+        let Some(breaches) = &self.breaches else {
+            return Ok(());
+        };
+        match breaches.know(password).await {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(Problem::invalid([("password", Some(LEAKED))])),
+            Err(fault) if breaches.unanswered() == Unanswered::Refuse => Err(fault.into()),
+            Err(fault) => {
+                self.on.telemetry.fault(&fault, id, clock());
+                Ok(())
+            }
+        }
     }
 }
 
@@ -92,7 +116,7 @@ impl Form {
         let token = self.token.required(Token::parse);
         let password = self
             .password
-            .required(|typed| NewPassword::parse(typed, policy));
+            .required(|typed| NewPassword::parse(typed, policy, email.as_ref().ok()));
         let confirmation = self
             .password_confirmation
             .optional(|typed| match &password {

@@ -3,8 +3,11 @@
 //! - [`change`]: the public half replaces the password of whoever has a good token.
 //! - [`notify`]: the private half tells the owner by mail.
 //! - [`password`]: what a password must be, and how it is hashed.
+//! - [`breaches`]: whether a password is known from data leaks, as others know.
 
+pub mod breaches;
 pub mod change;
+mod common_passwords;
 pub mod notify;
 pub mod password;
 
@@ -20,12 +23,14 @@ use rekey::problem::Problem;
 use rekey::table::{self, Changed};
 use rekey::telemetry::Telemetry;
 
+use crate::breaches::Breaches;
 use crate::password::{Hasher, Policy};
 
 /// The function: its settings, and what it acts upon.
 #[derive(Debug)]
 pub struct Reset {
     policy: Policy,
+    breaches: Option<Breaches>,
     hasher: Hasher,
     on: Deployment,
 }
@@ -51,10 +56,15 @@ impl Reset {
         let mut env = Env::new(variable);
         let on = Deployment::read(&mut env, sdk, log);
         let policy = Policy::read(&mut env);
+        let breaches = Breaches::read(&mut env);
         let hasher = Hasher::read(&mut env);
-        let reset = on.zip(policy).zip(hasher);
-        let reset = reset.map(|((on, policy), hasher)| Self { policy, hasher, on });
-        env.finish(reset)
+        let reset = on.zip(policy).zip(breaches).zip(hasher);
+        env.finish(reset.map(|(((on, policy), breaches), hasher)| Self {
+            policy,
+            breaches,
+            hasher,
+            on,
+        }))
     }
 }
 

@@ -6,32 +6,103 @@ use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use rekey::config::Env;
+use rekey::email::Email;
 use rekey::fault::Fault;
 use rekey::problem::Complaint;
 use rekey::users::PasswordHash;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::common_passwords;
+
 /// The longest password, in code points. Every one of them counts: nothing is cut off (OWASP ASVS 5.0, 6.2.8 and 6.2.9).
 const MAX_LENGTH: usize = 256;
 
-/// What the deployment asks of a password: a length, and no rules of composition (OWASP ASVS 5.0, 6.2.1 and 6.2.5).
+/// What is left of a password without the words of its context must be this long, in code points: the least that a
+/// password may have at all.
+const MIN_REST: usize = 8;
+
+/// What the deployment asks of a password: a length, that attackers would not try it first, and no rules of composition
+/// (OWASP ASVS 5.0, 6.2.1, 6.2.4, 6.2.5, 6.2.11; NIST SP 800-63B-4, "Password Verifiers").
 #[derive(Clone, Debug)]
 pub struct Policy {
     min_length: usize,
     too_short: Complaint,
+    product: Vec<String>,
 }
 
 impl Policy {
-    /// Reads `PASSWORD_MIN_LENGTH`, in code points.
+    /// Reads `PASSWORD_MIN_LENGTH`, in code points, and `PRODUCT_NAME`, whose words alone are no password.
     pub fn read(env: &mut Env<'_>) -> Option<Self> {
         let min_length = env.number("PASSWORD_MIN_LENGTH", 8, 8..=64)? as usize;
         let too_short =
             Complaint::of_setting(format!("must have at least {min_length} characters"));
+        // Whoever needs it to be there says so.
+        let product = env.optional("PRODUCT_NAME", Vec::new(), |name| Ok(words(name)))?;
         Some(Self {
             min_length,
             too_short,
+            product,
         })
     }
+
+    fn check(&self, typed: &str, email: Option<&Email>) -> Result<(), Complaint> {
+        let length = typed.chars().count();
+        if length < self.min_length {
+            return Err(self.too_short.clone());
+        }
+        if length > MAX_LENGTH {
+            return Err(Complaint::fixed("must have at most 256 characters"));
+        }
+        let lower_case = SecretString::from(typed.to_lowercase());
+        let lower_case = lower_case.expose_secret();
+        let address = email.map(words_of_address).unwrap_or_default();
+        if length_without(lower_case, self.product.iter().chain(&address)) < MIN_REST {
+            return Err(Complaint::fixed(
+                "must not be made of your e-mail address or of the name of this service",
+            ));
+        }
+        if common_passwords::contains(lower_case) {
+            return Err(LEAKED);
+        }
+        Ok(())
+    }
+}
+
+/// The complaint about a password that attackers know.
+pub(crate) const LEAKED: Complaint = Complaint::fixed(
+    "is known from data leaks, so that attackers try it first: choose another one",
+);
+
+/// The words of a text, in lower case: of at least three letters or digits.
+fn words(text: &str) -> Vec<String> {
+    text.to_lowercase()
+        .split(|character: char| !character.is_alphanumeric())
+        .filter(|word| word.chars().count() >= 3)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The parts of an address, but for its top-level domain.
+fn words_of_address(email: &Email) -> Vec<String> {
+    let (rest, _top_level) = email.as_str().rsplit_once('.').unwrap_or_default();
+    words(rest)
+}
+
+/// How many code points are not part of any of the words.
+fn length_without<'a>(text: &str, words: impl Iterator<Item = &'a String>) -> usize {
+    let mut is_part = vec![false; text.len()];
+    for word in words {
+        for (start, found) in text.match_indices(word.as_str()) {
+            is_part
+                .iter_mut()
+                .skip(start)
+                .take(found.len())
+                .for_each(|part| *part = true);
+        }
+    }
+    text.char_indices()
+        .filter(|(at, _)| is_part.get(*at) == Some(&false))
+        .count()
 }
 
 /// A password that the policy accepts, exactly as it was received.
@@ -39,24 +110,23 @@ impl Policy {
 pub struct NewPassword(SecretString);
 
 impl NewPassword {
-    /// Takes a password as it was typed. It is neither trimmed nor normalised: the application's own login has to find
-    /// the same bytes.
+    /// Takes a password as it was typed, for the user who has an address. It is neither trimmed nor normalised: the
+    /// application's own login has to find the same bytes.
     ///
     /// # Errors
     /// A complaint where the policy refuses it.
-    pub fn parse(typed: &str, policy: &Policy) -> Result<Self, Complaint> {
-        match typed.chars().count() {
-            length if length < policy.min_length => Err(policy.too_short.clone()),
-            length if length > MAX_LENGTH => {
-                Err(Complaint::fixed("must have at most 256 characters"))
-            }
-            _ => Ok(Self(typed.into())),
-        }
+    pub fn parse(typed: &str, policy: &Policy, email: Option<&Email>) -> Result<Self, Complaint> {
+        policy.check(typed, email)?;
+        Ok(Self(typed.into()))
     }
 
     /// Whether this is the same password.
     pub fn is(&self, typed: &str) -> bool {
         self.0.expose_secret() == typed
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.expose_secret().as_bytes()
     }
 }
 
@@ -90,9 +160,7 @@ impl Hasher {
         SysRng
             .try_fill_bytes(&mut salt)
             .map_err(|_| Fault::of_our_own(ACT, "NoRandomness"))?;
-        let hash = self
-            .0
-            .hash_password_with_salt(password.0.expose_secret().as_bytes(), &salt);
+        let hash = self.0.hash_password_with_salt(password.as_bytes(), &salt);
         drop(password);
         Ok(PasswordHash::new(
             hash.map_err(|_| Fault::of_our_own(ACT, "NotHashed"))?
@@ -126,11 +194,55 @@ mod tests {
     #[test]
     fn code_points_are_counted() {
         let policy = policy();
-        assert!(NewPassword::parse("pässwör", &policy).is_err());
-        assert!(NewPassword::parse("😀😀😀😀😀😀😀", &policy).is_err());
-        assert!(NewPassword::parse("😀😀😀😀😀😀😀😀", &policy).is_ok());
-        assert!(NewPassword::parse(&"é".repeat(256), &policy).is_ok());
-        assert!(NewPassword::parse(&"é".repeat(257), &policy).is_err());
+        assert!(NewPassword::parse("pässwör", &policy, None).is_err());
+        assert!(NewPassword::parse("😀😀😀😀😀😀😀", &policy, None).is_err());
+        assert!(NewPassword::parse("😀😀😀😀😀😀😀😀", &policy, None).is_ok());
+        assert!(NewPassword::parse(&"é".repeat(256), &policy, None).is_ok());
+        assert!(NewPassword::parse(&"é".repeat(257), &policy, None).is_err());
+    }
+
+    #[test]
+    fn words_of_the_context_do_not_make_a_password() {
+        let variables =
+            |name: &str| (name == "PRODUCT_NAME").then(|| "Söhne & Co. Example".to_owned());
+        let policy = Policy::read(&mut Env::new(&variables)).unwrap();
+        let email = Email::parse("ada.lovelace@mail.analytical.org").unwrap();
+        for weak in [
+            "ada.lovelace@mail.analytical.org",
+            "Lovelace1815!",
+            "adaadaada",
+            "ANALYTICAL-7",
+            "söhne2026!",
+            "SÖHNE example",
+            "mail-example-ada",
+        ] {
+            assert!(
+                NewPassword::parse(weak, &policy, Some(&email)).is_err(),
+                "{weak}"
+            );
+        }
+        for fine in [
+            "an example of a long passphrase",
+            "lovelace and seven swans",
+            "co-organiser",
+        ] {
+            assert!(
+                NewPassword::parse(fine, &policy, Some(&email)).is_ok(),
+                "{fine}"
+            );
+        }
+        assert!(NewPassword::parse("Lovelace1815!", &policy, None).is_ok());
+    }
+
+    #[test]
+    fn a_leaked_password_is_refused_in_any_case() {
+        for leaked in ["iloveyou", "Password123", "QWERTYUIOP", "passw0rd1"] {
+            assert_eq!(
+                NewPassword::parse(leaked, &policy(), None).unwrap_err(),
+                LEAKED,
+                "{leaked}"
+            );
+        }
     }
 
     #[test]
@@ -141,7 +253,7 @@ mod tests {
             ("cafe\u{301} in NFD", "caf\u{e9} in NFD"),
             ("CaSe matters", "case matters"),
         ] {
-            let password = NewPassword::parse(typed, &policy()).unwrap();
+            let password = NewPassword::parse(typed, &policy(), None).unwrap();
             let hash = hasher().hash(password).unwrap();
             let verify = |password: &str| {
                 Argon2::default()
@@ -157,7 +269,7 @@ mod tests {
     fn the_hash_is_an_argon2id_phc_string_with_owasps_parameters_and_a_salt_of_its_own() {
         let hash = || {
             hasher()
-                .hash(NewPassword::parse("correct horse", &policy()).unwrap())
+                .hash(NewPassword::parse("correct horse", &policy(), None).unwrap())
                 .unwrap()
         };
         assert!(
@@ -184,7 +296,7 @@ mod tests {
 
     #[test]
     fn debug_output_holds_no_password() {
-        let password = NewPassword::parse("correct horse", &policy()).unwrap();
+        let password = NewPassword::parse("correct horse", &policy(), None).unwrap();
         assert!(!format!("{password:?}").contains("horse"));
     }
 }
