@@ -52,5 +52,5 @@ target/tools/%/installed: infra/desk/requirements-%.txt
 	@python3 -c 'import sys; (3, 11) <= sys.version_info < (3, 15) or sys.exit("The pinned tools need Python 3.11 to 3.14.")'
 	@rm -rf target/tools/$* && mkdir -p target/tools
 	@python3 -m venv target/tools/$*
-	@target/tools/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement $<
+	@target/tools/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
 	@touch $@
