@@ -8,6 +8,7 @@ export PARAMETERS
 
 DESK := target/tools/desk/installed
 SAM := target/tools/sam/installed
+CARGO := target/tools/cargo/installed
 desk := target/tools/desk/bin/python infra/desk/desk.py
 
 help: ## this list
@@ -31,13 +32,18 @@ demo: $(DESK) ## walks the flow once, on a running `make dev`
 watch: $(DESK) ## both public halves with hot reload on port 9000, against a running `make dev`
 	@$(desk) watch
 
-check: $(SAM) ## format, lints, documentation, template
+check: $(SAM) $(CARGO) ## format, lints, documentation, template, dependencies
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	SAM_CLI_TELEMETRY=0 target/tools/sam/bin/sam validate --lint
+	target/tools/cargo/bin/cargo-machete
+	target/tools/cargo/bin/cargo-deny check licenses bans sources
+	@if target/tools/cargo/bin/cargo-deny fetch db >/dev/null 2>&1; \
+	then target/tools/cargo/bin/cargo-deny check --disable-fetch advisories; \
+	else echo "The database of advisories cannot be had from here: known vulnerabilities are NOT checked."; fi
 
-build: $(DESK) $(SAM) ## sam build, as dev and test do it
+build: $(DESK) $(SAM) ## sam build, as dev and test do it, and a bill of materials for each binary
 	@$(desk) build
 
 redrive: $(DESK) ## brings what was given up to its function again; STACK=name, by your AWS credentials
@@ -45,6 +51,13 @@ redrive: $(DESK) ## brings what was given up to its function again; STACK=name, 
 
 clean: ## what was built, the tools included
 	rm -rf target .aws-sam
+
+# Compiled without optimisation: they run for seconds, and compile for minutes.
+$(CARGO):
+	@echo "Installing cargo-deny and cargo-machete into target/tools/cargo; this happens once, and compiles for minutes."
+	@CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+		cargo install --quiet --locked --root target/tools/cargo cargo-deny@0.20.2 cargo-machete@0.9.2
+	@touch $@
 
 # Two environments, since aws-sam-cli and ministack want different versions of boto3.
 target/tools/%/installed: infra/desk/requirements-%.txt

@@ -147,6 +147,9 @@ def build():
                 SAM, "build", "--template-file", ROOT / "template.yaml", "--build-dir", BUILT,
                 "--config-file", no_config(home), "--parameter-overrides", f"Architecture={architecture()}"],
                 environment(home))
+            run("bill of materials", [sys.executable, Path(__file__).with_name("sbom.py"),
+                                      f"{'aarch64' if architecture() == 'arm64' else 'x86_64'}-unknown-linux-gnu"],
+                environment(home))
         built_from.write_text(wanted)
 
 
@@ -154,7 +157,7 @@ def digest_of_sources():
     """Of the content and not of the times: a checkout touches files that it does not change."""
     digest = hashlib.sha256(architecture().encode())
     for name in ("Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "template.yaml", ".cargo", "shared", "functions",
-                 "infra/desk/requirements-desk.txt", "infra/desk/requirements-sam.txt"):
+                 "infra/desk/requirements-desk.txt", "infra/desk/requirements-sam.txt", "infra/desk/sbom.py"):
         path = ROOT / name
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file():

@@ -45,6 +45,36 @@ async fn expired_rows_are_deleted_and_tables_are_guarded() {
     );
 }
 
+#[test]
+fn each_binary_has_a_bill_of_what_is_compiled_in_and_of_nothing_else() {
+    for (binary, has, has_not) in [
+        ("forgot", "aws-sdk-sesv2", "argon2"),
+        ("reset", "argon2", "forgot"),
+    ] {
+        let bom = std::fs::read(format!("target/sam/{binary}.cdx.json")).unwrap();
+        let bom: Value = serde_json::from_slice(&bom).unwrap();
+        assert_eq!(
+            (&bom["bomFormat"], &bom["specVersion"]),
+            (&json!("CycloneDX"), &json!("1.5"))
+        );
+        assert_eq!(bom["metadata"]["component"]["name"], binary);
+        let crates = bom["components"].as_array().unwrap();
+        let names: Vec<&str> = crates
+            .iter()
+            .map(|each| each["name"].as_str().unwrap())
+            .collect();
+        assert!(
+            names.contains(&has) && !names.contains(&has_not) && !names.contains(&"dynoxide-rs")
+        );
+        for each in crates.iter().filter(|each| each["name"] != "rekey") {
+            assert!(
+                each["hashes"][0]["content"].is_string() && each["licenses"][0].is_object(),
+                "{each}"
+            );
+        }
+    }
+}
+
 /// With roles enforced by the local AWS: the whole flow works, and nothing that it wrote gives anybody away.
 #[tokio::test]
 async fn the_logs_of_all_four_functions_follow_a_request_and_hold_no_secret() {

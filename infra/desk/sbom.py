@@ -1,0 +1,54 @@
+"""The bill of materials of each binary, as CycloneDX 1.5: target/sam/forgot.cdx.json and target/sam/reset.cdx.json.
+
+    sbom.py TARGET         the target's triple
+
+It lists what `cargo tree` says is compiled into the binary. Tools that ask `cargo metadata` also list what only the tests
+bring in, since features are united there.
+"""
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def main(target):
+    locked = tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]
+    checksums = {(each["name"], each["version"]): each.get("checksum") for each in locked}
+    for binary in ("forgot", "reset"):
+        (name, version, licence), *crates = crates_of(binary, target)
+        bom = {
+            "bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1,
+            "metadata": {"component": {"type": "application", "name": name, "version": version,
+                                       "licenses": [{"expression": licence}]}},
+            "components": [component(*crate, checksums) for crate in sorted(set(crates))],
+        }
+        file = ROOT / f"target/sam/{binary}.cdx.json"
+        file.write_text(json.dumps(bom, indent=1) + "\n")
+        print(f"{file.relative_to(ROOT)} lists {len(bom['components'])} crates.")
+
+
+def crates_of(binary, target):
+    """Name, version and licence of the binary and of each crate in it."""
+    tree = subprocess.run(
+        ["cargo", "tree", "--locked", "--package", binary, "--edges", "normal", "--target", target, "--prefix", "none",
+         "--no-dedupe", "--format", "{p}|{l}"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for line in tree.splitlines():
+        package, licence = line.split("|")
+        name, version = package.split()[:2]
+        yield name, version.removeprefix("v"), licence.replace("/", " OR ").replace("  ", " ")
+
+
+def component(name, version, licence, checksums):
+    found = {"type": "library", "name": name, "version": version, "purl": f"pkg:cargo/{name}@{version}",
+             "licenses": [{"expression": licence}]}
+    if checksums[name, version]:
+        found["hashes"] = [{"alg": "SHA-256", "content": checksums[name, version]}]
+    return found
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
