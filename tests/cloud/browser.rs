@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use argon2::{Argon2, PasswordVerifier as _};
+use serde_json::Value;
 use thirtyfour::prelude::*;
 
 use crate::stack::{PASSWORD, Stack, variable};
@@ -86,12 +87,146 @@ async fn a_person_asks_for_a_link_follows_it_and_sets_a_password() -> WebDriverR
             .verify_password(PASSWORD.as_bytes(), hash.as_str())
             .is_ok()
     );
-    let kept = browser.execute(
-        "return localStorage.length + sessionStorage.length + document.cookie.length",
-        vec![],
-    );
-    assert_eq!(kept.await?.json(), 0);
+    assert_eq!(evaluate(&browser, KEPT).await?, 0);
     browser.quit().await
+}
+
+/// Everything that a page may keep.
+const KEPT: &str = "return (await indexedDB.databases()).length + (await caches.keys()).length \
+    + localStorage.length + sessionStorage.length + document.cookie.length";
+
+#[tokio::test]
+async fn a_links_token_is_in_no_history_no_referrer_and_no_request() -> WebDriverResult<()> {
+    let chromedriver = ChromeDriver::start();
+    let browser = chromedriver.open().await;
+    let page = variable("PAGE_URL");
+    let token = "0123456789abcdef".repeat(4);
+    for mark in ["?", "#"] {
+        let opened = format!("{page}{mark}email=ada%40example.com&token={token}");
+        browser.goto(&opened).await?;
+        wait_for_value(&browser, "#reset-email", "ada@example.com").await?;
+        assert_eq!(evaluate(&browser, "return location.href").await?, page);
+        assert_eq!(
+            evaluate(
+                &browser,
+                "return document.documentElement.outerHTML.includes('0123456789abcdef')"
+            )
+            .await?,
+            false
+        );
+
+        // On to another page, and back: neither is told where we came from, nor does the way back lead to the token.
+        evaluate(&browser, "location.href = 'page.css'").await?;
+        browser.query(By::Css("pre")).first().await?;
+        assert_eq!(evaluate(&browser, "return document.referrer").await?, "");
+        browser.back().await?;
+        wait_for_text(&browser, "#forgot-title", "Forgot your password?").await?;
+        assert_eq!(evaluate(&browser, "return location.href").await?, page);
+    }
+    browser.quit().await
+}
+
+#[tokio::test]
+async fn the_page_runs_no_script_but_its_own_and_asks_nobody_but_the_api() -> WebDriverResult<()> {
+    let (page, api) = (variable("PAGE_URL"), variable("API_URL"));
+    let served = reqwest::get(&page).await.unwrap();
+    let policy = served.headers()["content-security-policy"]
+        .to_str()
+        .unwrap();
+    assert!(
+        policy.contains("default-src 'none'") && !policy.contains("unsafe"),
+        "{policy}"
+    );
+    assert_eq!(served.headers()["referrer-policy"], "no-referrer");
+
+    let chromedriver = ChromeDriver::start();
+    let browser = chromedriver.open().await;
+    browser.goto(&page).await?;
+    evaluate(&browser, "document.addEventListener('securitypolicyviolation', () => window.violations = (window.violations ?? 0) + 1)").await?;
+    // As a person uses it.
+    fill(&browser, "#forgot-email", "nobody@example.com")
+        .await?
+        .send_keys(Key::Enter + "")
+        .await?;
+    wait_for_text(&browser, "#forgot-status", "on its way").await?;
+    assert!(
+        evaluate(&browser, "return window.violations ?? null")
+            .await?
+            .is_null()
+    );
+    let asked = evaluate(
+        &browser,
+        "return performance.getEntriesByType('resource').map(({ name }) => name)",
+    )
+    .await?;
+    let asked = asked.as_array().unwrap();
+    let is_ours = |name: &str| name.starts_with(&page) || name.starts_with(&api);
+    assert!(
+        asked.len() > 2 && asked.iter().all(|name| is_ours(name.as_str().unwrap())),
+        "{asked:?}"
+    );
+
+    // As an injection would.
+    let inject = "const script = document.createElement('script'); script.textContent = 'window.injected = 1'; \
+        document.body.append(script); document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.injected = 2\">')";
+    evaluate(&browser, inject).await?;
+    let evil =
+        "try { await fetch('https://evil.test/'); return 'sent' } catch { return 'refused' }";
+    assert_eq!(evaluate(&browser, evil).await?, "refused");
+    assert!(
+        evaluate(&browser, "return window.injected ?? null")
+            .await?
+            .is_null()
+    );
+    assert!(
+        evaluate(&browser, "return window.violations")
+            .await?
+            .as_i64()
+            .unwrap()
+            >= 3
+    );
+    browser.quit().await
+}
+
+/// Password managers and the clipboard may do their work (OWASP ASVS 5.0, 6.2.6 and 6.2.7).
+#[tokio::test]
+async fn a_password_may_be_pasted_and_is_offered_to_be_kept() -> WebDriverResult<()> {
+    let chromedriver = ChromeDriver::start();
+    let browser = chromedriver.open().await;
+    let opened = format!(
+        "{}?email=ada%40example.com&token={}",
+        variable("PAGE_URL"),
+        "0".repeat(64)
+    );
+    browser.goto(&opened).await?;
+    wait_for_value(&browser, "#reset-email", "ada@example.com").await?;
+    for field in ["reset-password", "reset-confirmation"] {
+        let element = browser.find(By::Id(field)).await?;
+        assert_eq!(
+            element.attr("autocomplete").await?.as_deref(),
+            Some("new-password")
+        );
+        assert_eq!(element.attr("type").await?.as_deref(), Some("password"));
+        assert_eq!(element.attr("maxlength").await?, None);
+        let paste = format!(
+            "return document.getElementById('{field}').dispatchEvent(new ClipboardEvent('paste', {{ cancelable: true, bubbles: true }}))"
+        );
+        assert_eq!(
+            evaluate(&browser, &paste).await?,
+            true,
+            "nobody prevents it"
+        );
+    }
+    browser.quit().await
+}
+
+/// What a piece of script in the page says, which may wait.
+async fn evaluate(browser: &WebDriver, script: &str) -> WebDriverResult<Value> {
+    let asynchronous = format!(
+        "const done = arguments[0]; (async () => {{ {script} }})().then(done, (error) => done(String(error)))"
+    );
+    let answer = browser.execute_async(asynchronous, vec![]).await?;
+    Ok(answer.json().clone())
 }
 
 const POLL: Duration = Duration::from_millis(100);
