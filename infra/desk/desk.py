@@ -108,7 +108,10 @@ def desk(ports, env_file):
         parameters = parameters_for(page_url)
         prepare_account(endpoint, parameters)
         deploy(endpoint, parameters, state, still_there)
-        stack = client(endpoint, "cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
+        cloudformation = client(endpoint, "cloudformation")
+        stack = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
+        transformed = cloudformation.get_template(StackName=STACK, TemplateStage="Processed")["TemplateBody"]
+        (state / "transformed.json").write_text(json.dumps(transformed))
         output = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
         seed(endpoint, output["ForgotRequestFunction"])
         address = {
@@ -120,6 +123,7 @@ def desk(ports, env_file):
             "USERS_TABLE": output["UsersTableName"],
             "STACK_NAME": STACK,
             "FAILURE_QUEUE_URL": endpoint + urllib.parse.urlsplit(output["FailureQueueUrl"]).path,
+            "TRANSFORMED_TEMPLATE": str(state / "transformed.json"),
             "DESK_LOG": str(state / "log"),
             "DESK_PID": str(os.getpid()),
         }

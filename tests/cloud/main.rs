@@ -19,6 +19,7 @@ mod feedback;
 mod flood;
 mod forgot;
 mod http;
+mod policies;
 mod redrive;
 mod reset;
 mod roles;

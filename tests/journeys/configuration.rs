@@ -170,22 +170,3 @@ fn the_readme_lists_every_parameter_with_its_default() {
         }
     }
 }
-
-/// What stands in a role is an action of a service, on a resource by its name.
-#[test]
-fn no_role_has_a_wildcard() {
-    let template = std::fs::read_to_string("template.yaml").unwrap();
-    let (_, roles) = template.split_once("# ---- Who may do what").unwrap();
-    let (roles, _) = roles.split_once("# ---- What is seen").unwrap();
-    assert_eq!(roles.matches("AssumeRolePolicyDocument").count(), 4);
-    assert!(!roles.contains("ManagedPolicyArns") && !template.contains("Policies: ["));
-    // The only stars are those behind the prefixes of keys.
-    let stars = roles.matches('*').count();
-    let prefixes = roles.matches("#*\"").count();
-    let aliases = roles
-        .lines()
-        .filter(|line| line.trim_start().starts_with("- *"))
-        .count()
-        + roles.matches(": *assumed-by-lambda").count();
-    assert_eq!(stars, prefixes + aliases, "{roles}");
-}

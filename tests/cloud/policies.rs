@@ -1,0 +1,146 @@
+//! Every policy of the template, as SAM has transformed it: who may do what names an action and a resource.
+
+use serde_json::{Map, Value};
+
+use crate::stack::variable;
+
+/// Where a wildcard stands all the same, and why.
+const EXCEPTIONS: [(&str, &str); 2] = [
+    (
+        "ApiPostPasswordForgotPermission",
+        "SAM lets every stage of the API call; there is one, and it is $default",
+    ),
+    ("ApiPostPasswordResetPermission", "the same"),
+];
+
+#[test]
+fn no_policy_has_a_wildcard_but_those_with_a_reason() {
+    let mut found = Vec::new();
+    for (name, resource) in resources() {
+        let mut wild = resource["Properties"]
+            .as_object()
+            .is_some_and(|properties| properties.contains_key("ManagedPolicyArns"));
+        if resource["Type"] == "AWS::Lambda::Permission" {
+            let permission = &resource["Properties"];
+            assert!(
+                permission.get("SourceArn").is_some(),
+                "{name}: anybody's API or topic"
+            );
+            wild |= texts(permission).iter().any(|text| text.contains('*'));
+        }
+        for statement in statements(&resource) {
+            for denial in ["NotAction", "NotResource", "NotPrincipal"] {
+                assert!(statement.get(denial).is_none(), "{name}: {denial}");
+            }
+            for part in ["Action", "Resource", "Principal"] {
+                let part = statement.get(part).unwrap_or(&Value::Null);
+                wild |= texts(part).iter().any(|text| text.contains('*'));
+            }
+        }
+        if wild {
+            found.push(name);
+        }
+    }
+    let excepted: Vec<&str> = found
+        .iter()
+        .filter_map(|name| {
+            EXCEPTIONS
+                .iter()
+                .find(|(excepted, _)| name.contains(excepted))
+        })
+        .map(|(excepted, _)| *excepted)
+        .collect();
+    assert_eq!(found.len(), excepted.len(), "{found:?}");
+    assert_eq!(
+        excepted.len(),
+        EXCEPTIONS.len(),
+        "a reason that is not needed any more"
+    );
+}
+
+/// `ForAllValues` is true of a request that has no such key at all (IAM User Guide, "Multivalued context keys").
+#[test]
+fn a_condition_on_all_values_asks_for_one_at_least() {
+    let mut guarded = 0;
+    for (name, resource) in resources() {
+        for statement in statements(&resource) {
+            let Some(conditions) = statement.get("Condition").and_then(Value::as_object) else {
+                continue;
+            };
+            for (operator, keys) in conditions {
+                if !operator.starts_with("ForAllValues") {
+                    continue;
+                }
+                for key in keys.as_object().unwrap().keys() {
+                    assert_eq!(conditions["Null"][key], "false", "{name}: {key}");
+                    guarded += 1;
+                }
+            }
+        }
+    }
+    assert!(guarded >= 8, "{guarded}");
+}
+
+/// The emulator lets every event source read: that the public halves may not is seen here alone.
+#[test]
+fn the_stream_and_the_failure_queue_are_the_private_halves() {
+    for (name, resource) in resources() {
+        if resource["Type"] != "AWS::IAM::Role" {
+            continue;
+        }
+        let is_private = name.contains("Deliver") || name.contains("Notify");
+        let actions: Vec<String> = statements(&resource)
+            .iter()
+            .flat_map(|statement| texts(&statement["Action"]))
+            .collect();
+        for action in ["dynamodb:GetRecords", "sqs:SendMessage", "ses:SendEmail"] {
+            assert_eq!(
+                actions.iter().any(|each| each == action),
+                is_private,
+                "{name}: {action}"
+            );
+        }
+        assert!(
+            !actions.iter().any(|each| each == "sqs:ReceiveMessage"),
+            "{name}"
+        );
+    }
+}
+
+fn resources() -> Map<String, Value> {
+    let template = std::fs::read_to_string(variable("TRANSFORMED_TEMPLATE")).unwrap();
+    let template: Value = serde_json::from_str(&template).unwrap();
+    let resources = template["Resources"].as_object().unwrap().clone();
+    let roles = resources
+        .values()
+        .filter(|resource| resource["Type"] == "AWS::IAM::Role");
+    assert_eq!(roles.count(), 4, "SAM adds no role of its own");
+    resources
+}
+
+/// The statements of all policies within a resource.
+fn statements(value: &Value) -> Vec<Map<String, Value>> {
+    match value {
+        Value::Object(object) => {
+            let here = object
+                .get("Statement")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten();
+            let here = here.map(|statement| statement.as_object().unwrap().clone());
+            here.chain(object.values().flat_map(statements)).collect()
+        }
+        Value::Array(values) => values.iter().flat_map(statements).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// All texts within a value, whichever functions of the template they stand in.
+fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(values) => values.iter().flat_map(texts).collect(),
+        Value::Object(object) => object.values().flat_map(texts).collect(),
+        _ => Vec::new(),
+    }
+}
