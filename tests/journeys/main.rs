@@ -9,6 +9,7 @@
 )]
 
 mod configuration;
+mod corpus;
 mod desk;
 mod forgot;
 mod http;
