@@ -66,14 +66,14 @@ fuzz() {
     fi
 }
 
-# libFuzzer takes the inputs that reach most code first: the corpus is the first of them, small ones.
+# Inputs by hand stay. Of the others, libFuzzer takes those first that reach most code beyond: these are kept, small ones.
 keep() {
     rm -rf target/fuzz/best
-    mkdir -p "$found/$1"
+    mkdir -p target/fuzz/best "$found/$1"
+    cp "$kept/$1"/hand-* target/fuzz/best
     run "$1" target/fuzz/best "$found/$1" -- -set_cover_merge=1 -use_counters=0 -max_len=1000
-    rm -rf "${kept:?}/$1"
-    mkdir "$kept/$1"
-    ls -tr target/fuzz/best | head -n 80 | while read -r input; do
+    find "$kept/$1" -type f ! -name 'hand-*' -delete
+    ls -tr target/fuzz/best | grep -v '^hand-' | head -n 60 | while read -r input; do
         mv "target/fuzz/best/$input" "$kept/$1/"
     done
 }
