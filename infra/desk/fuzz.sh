@@ -53,8 +53,10 @@ fuzz() {
         *) words=tests/fuzz/json.dict ;;
     esac
     if ! run "$1" "$found/$1" -- -max_total_time="$seconds" -timeout=10 -dict="$words" -print_final_stats=1; then
+        grep -A 1 'panicked at' "$log" >&2 || true
         tail -n 40 "$log" >&2
-        echo "A finding: fuzzing $1. All of the log is in $log." >&2
+        echo "A finding in $1; all of the log is in $log. \`cargo test corpus\` fails too, once the failing input" >&2
+        echo "is copied to $kept/$1/hand-…, which is where it belongs when it is mended." >&2
         exit 1
     fi
     tried=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
