@@ -165,7 +165,7 @@ pub fn link(text: &[u8]) -> bool {
         .chain(carried.clone())
         .collect();
     assert!(in_query.query_pairs().into_owned().eq(pairs));
-    assert_eq!(without(&in_query), without(&page));
+    assert_eq!(bare(&in_query), bare(&page));
     assert_eq!(in_query.fragment(), None);
 
     let fragment = in_fragment.fragment().unwrap();
@@ -174,7 +174,7 @@ pub fn link(text: &[u8]) -> bool {
             .into_owned()
             .eq(carried)
     );
-    assert_eq!(without(&in_fragment), without(&page));
+    assert_eq!(bare(&in_fragment), bare(&page));
     assert_eq!(in_fragment.query(), page.query());
     true
 }
@@ -234,7 +234,7 @@ impl<R> Probe<R> {
         self.has_accepted.store(true, Ordering::Relaxed);
     }
 
-    /// German is not to be had just now, so that some records come again.
+    /// Fails for German, so that some records come again.
     fn act_on(&self, locale: Locale) -> Result<(), Failure> {
         self.accept();
         match locale {
@@ -361,7 +361,8 @@ fn check_page(url: &Url) {
     assert!(!names.any(|name| name == "email" || name == "token"));
 }
 
-fn without(url: &Url) -> String {
+/// The URL up to its path.
+fn bare(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);
