@@ -1,6 +1,6 @@
 # Rekey on a desk. Needs Rust and Python 3.11 or later; everything else is installed into target/tools.
 .DEFAULT_GOAL := help
-.PHONY: help dev test torture demo watch check build redrive clean
+.PHONY: help dev test torture fuzz demo watch check build redrive clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -20,11 +20,15 @@ dev: $(DESK) $(SAM) ## Rekey on a local AWS, with a page and a mailbox; PARAMETE
 test: $(DESK) $(SAM) ## every test there is, end to end ones against a stack of their own
 	@sh infra/desk/browser.sh
 	@cargo test --workspace --locked
+	@sh infra/desk/fuzz.sh try 10
 	@$(desk) test cargo test --locked --test cloud
 
 torture: $(DESK) $(SAM) ## the long versions of the tests, for hours, and a table of what they tried
 	@sh infra/desk/browser.sh
 	@target/tools/desk/bin/python infra/desk/torture.py
+
+fuzz: ## fuzzes what reads requests, events, rows and URLs, each for SECONDS_EACH=600
+	@sh infra/desk/fuzz.sh run $(or $(SECONDS_EACH),600)
 
 demo: $(DESK) ## walks the flow once, on a running `make dev`
 	@target/tools/desk/bin/python infra/desk/demo.py
@@ -34,6 +38,7 @@ watch: $(DESK) ## both public halves with hot reload on port 9000, against a run
 
 check: $(SAM) $(CARGO) ## format, lints, documentation, template, dependencies
 	cargo fmt --all --check
+	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	SAM_CLI_TELEMETRY=0 target/tools/sam/bin/sam validate --lint

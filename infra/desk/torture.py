@@ -18,7 +18,7 @@ RUNS = {
     "in one process": ["cargo", "test", "--workspace", "--locked", "--no-fail-fast"],
     "on the deployed stack": [sys.executable, "infra/desk/desk.py", "test",
                               "cargo", "test", "--locked", "--test", "cloud", "--no-fail-fast"],
-    "fuzzing": ["sh", "infra/desk/fuzz.sh"],
+    "fuzzing": ["sh", "infra/desk/fuzz.sh", "run"],
 }
 
 

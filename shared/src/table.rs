@@ -486,6 +486,10 @@ pub(crate) mod unix_seconds {
         deserializer: D,
     ) -> Result<Timestamp, D::Error> {
         let seconds = f64::deserialize(deserializer)?;
+        // A cast would make 1970 of it.
+        if seconds.is_nan() {
+            return Err(D::Error::custom("not a number"));
+        }
         #[expect(
             clippy::cast_possible_truncation,
             reason = "out of bounds saturates, and is refused"
@@ -510,5 +514,36 @@ mod whole_seconds {
         deserializer: D,
     ) -> Result<Timestamp, D::Error> {
         Timestamp::from_second(i64::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_dynamo::{AttributeValue, Item};
+
+    use super::*;
+
+    #[test]
+    fn a_row_whose_time_is_no_time_is_no_row() {
+        let row = Requested {
+            email: Email::parse("ada@example.com").unwrap(),
+            reset_url: "https://app.example.com/password/reset".to_owned(),
+            locale: Locale::En,
+            request_id: RequestId::unknown(),
+            requested_at: Timestamp::UNIX_EPOCH,
+        };
+        let read = |time: &str| {
+            let item: Item = serde_dynamo::to_item(&row).unwrap();
+            let mut attributes = item.into_inner();
+            attributes.insert(
+                "requested_at".to_owned(),
+                AttributeValue::N(time.to_owned()),
+            );
+            serde_dynamo::from_item::<_, Requested>(Item::from(attributes))
+        };
+        assert_eq!(read("0").unwrap(), row);
+        for bad in ["NaN", "inf", "-inf", "1e300", "253402300800"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -10,6 +10,7 @@
 
 mod abuse;
 mod configuration;
+mod corpus;
 mod desk;
 mod feedback;
 mod forgot;

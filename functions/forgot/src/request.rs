@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use rekey::email::Email;
-use rekey::http::{Field, Request, RequestId, Response};
+use rekey::http::{Field, Request, Response};
 use rekey::locale::Locale;
 use rekey::problem::Problem;
 use rekey::table::{Admission, Requested};
@@ -18,8 +18,7 @@ impl Forgot {
     /// # Errors
     /// What the HTTP table in the README lists.
     pub async fn request(&self, request: &Request, now: Timestamp) -> Result<Response, Problem> {
-        let form: Form = request.json()?;
-        let requested = form.parse(&self.allow_list, &request.id, now)?;
+        let requested = parse(request, &self.allow_list, now)?;
         let count = |metric, detail| self.on.telemetry.count(metric, detail, &request.id, now);
         match self
             .on
@@ -40,6 +39,35 @@ impl Forgot {
     }
 }
 
+/// What a request asks for.
+///
+/// # Errors
+/// What is wrong with it: all that is, where it is in the fields.
+pub fn parse(
+    request: &Request,
+    allow_list: &AllowList,
+    now: Timestamp,
+) -> Result<Requested, Problem> {
+    let form: Form = request.json()?;
+    let email = form.email.required(Email::parse);
+    let reset_url = form.reset_url.required(|typed| allow_list.admit(typed));
+    let locale = form.locale.optional(Locale::parse);
+    match (email, reset_url, locale) {
+        (Ok(email), Ok(reset_url), Ok(locale)) => Ok(Requested {
+            email,
+            reset_url: reset_url.as_str().to_owned(),
+            locale: locale.unwrap_or_default(),
+            request_id: request.id.clone(),
+            requested_at: now,
+        }),
+        (email, reset_url, locale) => Err(Problem::invalid([
+            ("email", email.err()),
+            ("reset_url", reset_url.err()),
+            ("locale", locale.err()),
+        ])),
+    }
+}
+
 /// The body, before it is parsed.
 #[derive(Deserialize)]
 struct Form {
@@ -49,31 +77,4 @@ struct Form {
     reset_url: Field,
     #[serde(default)]
     locale: Field,
-}
-
-impl Form {
-    fn parse(
-        &self,
-        allow_list: &AllowList,
-        id: &RequestId,
-        now: Timestamp,
-    ) -> Result<Requested, Problem> {
-        let email = self.email.required(Email::parse);
-        let reset_url = self.reset_url.required(|typed| allow_list.admit(typed));
-        let locale = self.locale.optional(Locale::parse);
-        match (email, reset_url, locale) {
-            (Ok(email), Ok(reset_url), Ok(locale)) => Ok(Requested {
-                email,
-                reset_url: reset_url.as_str().to_owned(),
-                locale: locale.unwrap_or_default(),
-                request_id: id.clone(),
-                requested_at: now,
-            }),
-            (email, reset_url, locale) => Err(Problem::invalid([
-                ("email", email.err()),
-                ("reset_url", reset_url.err()),
-                ("locale", locale.err()),
-            ])),
-        }
-    }
 }

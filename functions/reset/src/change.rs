@@ -24,12 +24,11 @@ impl Reset {
     /// What the HTTP table in the README lists.
     pub async fn change(&self, request: &Request, clock: Clock<'_>) -> Result<Response, Problem> {
         let now = clock();
-        let form: Form = request.json()?;
         let Submission {
             email,
             token,
             password,
-        } = form.parse(&self.policy)?;
+        } = parse(request, &self.policy)?;
         let count = |metric, detail| self.on.telemetry.count(metric, detail, &request.id, now);
         let refused = |detail| {
             count(Metric::TokensRefused, detail);
@@ -91,6 +90,51 @@ impl Reset {
     }
 }
 
+/// What a request to set a new password holds.
+#[derive(Debug)]
+pub struct Submission {
+    /// Whom it says it is from.
+    pub email: Email,
+    /// The token of the link.
+    pub token: Token,
+    /// The new password.
+    pub password: NewPassword,
+}
+
+/// What a request submits.
+///
+/// # Errors
+/// What is wrong with it: all that is, where it is in the fields.
+pub fn parse(request: &Request, policy: &Policy) -> Result<Submission, Problem> {
+    let form: Form = request.json()?;
+    let email = form.email.required(Email::parse);
+    let token = form.token.required(Token::parse);
+    let password = form
+        .password
+        .required(|typed| NewPassword::parse(typed, policy, email.as_ref().ok()));
+    let confirmation = form
+        .password_confirmation
+        .optional(|typed| match &password {
+            Ok(password) if !password.is(typed) => {
+                Err(Complaint::fixed("must be the same as the password"))
+            }
+            _ => Ok(()),
+        });
+    match (email, token, password, confirmation) {
+        (Ok(email), Ok(token), Ok(password), Ok(_)) => Ok(Submission {
+            email,
+            token,
+            password,
+        }),
+        (email, token, password, confirmation) => Err(Problem::invalid([
+            ("email", email.err()),
+            ("token", token.err()),
+            ("password", password.err()),
+            ("password_confirmation", confirmation.err()),
+        ])),
+    }
+}
+
 /// The body, before it is parsed.
 #[derive(Deserialize)]
 struct Form {
@@ -102,41 +146,4 @@ struct Form {
     password: Field,
     #[serde(default)]
     password_confirmation: Field,
-}
-
-struct Submission {
-    email: Email,
-    token: Token,
-    password: NewPassword,
-}
-
-impl Form {
-    fn parse(&self, policy: &Policy) -> Result<Submission, Problem> {
-        let email = self.email.required(Email::parse);
-        let token = self.token.required(Token::parse);
-        let password = self
-            .password
-            .required(|typed| NewPassword::parse(typed, policy, email.as_ref().ok()));
-        let confirmation = self
-            .password_confirmation
-            .optional(|typed| match &password {
-                Ok(password) if !password.is(typed) => {
-                    Err(Complaint::fixed("must be the same as the password"))
-                }
-                _ => Ok(()),
-            });
-        match (email, token, password, confirmation) {
-            (Ok(email), Ok(token), Ok(password), Ok(_)) => Ok(Submission {
-                email,
-                token,
-                password,
-            }),
-            (email, token, password, confirmation) => Err(Problem::invalid([
-                ("email", email.err()),
-                ("token", token.err()),
-                ("password", password.err()),
-                ("password_confirmation", confirmation.err()),
-            ])),
-        }
-    }
 }

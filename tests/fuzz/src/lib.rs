@@ -1,0 +1,374 @@
+//! What no input may do to Rekey: a function for each fuzz target, which panics where an input does it.
+//!
+//! Each says whether it accepted the input. The fuzzer does not ask; the test that tries the kept inputs again does, to
+//! see that what follows after parsing is tried at all.
+
+use std::fmt::Debug;
+use std::io;
+use std::marker::PhantomData;
+use std::pin::pin;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use forgot::reset_url::{AllowList, Placement};
+use jiff::Timestamp;
+use rekey::config::Env;
+use rekey::email::Email;
+use rekey::fault::Fault;
+use rekey::http::{Request, RequestId, Response};
+use rekey::lambda::{self, Answer, Event, Failure, Function};
+use rekey::locale::Locale;
+use rekey::problem::Problem;
+use rekey::source::Source;
+use rekey::table::{self, Changed, Issued, Requested};
+use rekey::telemetry::Telemetry;
+use rekey::token::Token;
+use reset::password::Policy;
+use secrecy::ExposeSecret as _;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_dynamo::{AttributeValue, Item};
+use serde_json::Value;
+use url::{Url, form_urlencoded};
+
+const ALLOWED: [&str; 4] = [
+    "https://app.example.com/password/reset",
+    "https://app.example.com/account?view=reset",
+    "https://xn--exmple-cua.com:8443/zur%C3%BCck/",
+    "http://localhost:4601/",
+];
+
+/// All of them, and each alone.
+static ALL: LazyLock<AllowList> = LazyLock::new(|| listed(&ALLOWED.join(",")));
+static ALONE: LazyLock<[AllowList; 4]> = LazyLock::new(|| ALLOWED.map(listed));
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
+
+/// Any body, posted to `/password/forgot`.
+pub fn forgot_body(body: &[u8]) -> bool {
+    let Ok(requested) = parse_forgot(&posted(body)) else {
+        return false;
+    };
+    if let Some(typed) = member(body, "email") {
+        let plain = typed.trim_matches(' ').to_ascii_lowercase();
+        assert_eq!(requested.email.as_str(), plain);
+    }
+    true
+}
+
+/// Any body, posted to `/password/reset`.
+pub fn reset_body(body: &[u8]) -> bool {
+    let Ok(submission) = parse_reset(&posted(body)) else {
+        return false;
+    };
+    if let Some(typed) = member(body, "token") {
+        assert_eq!(submission.token.hex().expose_secret(), typed);
+    }
+    if let Some(typed) = member(body, "password") {
+        assert!(submission.password.is(&typed));
+        assert!((8..=256).contains(&typed.chars().count()));
+    }
+    if let Some(typed) = member(body, "password_confirmation") {
+        assert!(submission.password.is(&typed));
+    }
+    true
+}
+
+/// Any event, as of a gateway, for both functions.
+pub fn gateway_event(event: &[u8]) -> bool {
+    handle::<Requested>(event) | handle::<Changed>(event)
+}
+
+/// Any event, as of the table's stream, for both functions.
+pub fn stream_record(event: &[u8]) -> bool {
+    handle::<Requested>(event) | handle::<Changed>(event)
+}
+
+/// Any item of the table, as `DynamoDB` writes it in JSON.
+pub fn stored_row(item: &[u8]) -> bool {
+    let Ok(item) = serde_json::from_slice::<Item>(item) else {
+        return false;
+    };
+    let requested = serde_dynamo::from_item::<_, Requested>(item.clone());
+    let issued = serde_dynamo::from_item::<_, Issued>(item.clone());
+    let changed = serde_dynamo::from_item::<_, Changed>(item.clone());
+    if let Ok(row) = &requested {
+        check_requested(row);
+        check_time(row.requested_at, &item, "requested_at");
+    }
+    if let Ok(row) = &issued {
+        check_email(&row.email);
+        check_row(row);
+        check_time(row.issued_at, &item, "issued_at");
+        check_time(row.expires_at, &item, "expires_at");
+    }
+    if let Ok(row) = &changed {
+        check_changed(row);
+        check_time(row.changed_at, &item, "changed_at");
+    }
+    requested.is_ok() || issued.is_ok() || changed.is_ok()
+}
+
+/// Any text, as the URL that a request names, and as the setting.
+pub fn allow_list(text: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(text) else {
+        return false;
+    };
+    let mut is_accepted = false;
+    for (list, allowed) in ALONE.iter().zip(ALLOWED) {
+        if let Ok(admitted) = list.admit(text) {
+            assert_eq!(admitted.as_str(), allowed);
+            assert_eq!(Url::parse(text).unwrap().as_str(), allowed);
+            is_accepted = true;
+        }
+    }
+    if let Ok(list) = AllowList::parse(text, Placement::Query) {
+        for part in text.split(',') {
+            let url = Url::parse(list.admit(part).unwrap().as_str()).unwrap();
+            check_page(&url);
+            assert_eq!(url, Url::parse(part).unwrap());
+        }
+        is_accepted = true;
+    }
+    is_accepted
+}
+
+/// An address and a page, with a space between them, as a link: what goes in comes out in the browser.
+pub fn link(text: &[u8]) -> bool {
+    let text = str::from_utf8(text).unwrap_or_default();
+    let Some((Ok(email), page)) = text
+        .split_once(' ')
+        .map(|(email, page)| (Email::parse(email), page))
+    else {
+        return false;
+    };
+    let token = Token::parse(TOKEN).unwrap();
+    let link = |placement| {
+        let reset_url = AllowList::parse(page, placement).ok()?.admit(page).ok()?;
+        let link = reset_url.link(&email, &token);
+        assert!(link.expose().bytes().all(|byte| byte.is_ascii_graphic()));
+        Some(Url::parse(link.expose()).unwrap())
+    };
+    let (Some(in_query), Some(in_fragment)) = (link(Placement::Query), link(Placement::Fragment))
+    else {
+        return false;
+    };
+    let page = Url::parse(page).unwrap();
+    let carried = [("email", email.as_str()), ("token", TOKEN)].map(owned);
+
+    let pairs: Vec<_> = page
+        .query_pairs()
+        .into_owned()
+        .chain(carried.clone())
+        .collect();
+    assert!(in_query.query_pairs().into_owned().eq(pairs));
+    assert_eq!(bare(&in_query), bare(&page));
+    assert_eq!(in_query.fragment(), None);
+
+    let fragment = in_fragment.fragment().unwrap();
+    assert!(
+        form_urlencoded::parse(fragment.as_bytes())
+            .into_owned()
+            .eq(carried)
+    );
+    assert_eq!(bare(&in_fragment), bare(&page));
+    assert_eq!(in_fragment.query(), page.query());
+    true
+}
+
+// ---- Both functions, without what they act upon --------------------------------------------------
+
+struct Probe<R> {
+    telemetry: Telemetry,
+    has_accepted: AtomicBool,
+    row: PhantomData<fn(R)>,
+}
+
+impl Function for Probe<Requested> {
+    const PATH: &'static str = "/password/forgot";
+    const ROWS: &'static str = table::REQUESTED;
+    type Row = Requested;
+
+    async fn answer(&self, request: &Request, _: Timestamp) -> Result<Response, Problem> {
+        parse_forgot(request)?;
+        self.accept();
+        Ok(Response::accepted())
+    }
+
+    async fn act(&self, row: Requested, _: Timestamp) -> Result<(), Failure> {
+        check_requested(&row);
+        self.act_on(row.locale)
+    }
+
+    fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
+    }
+}
+
+impl Function for Probe<Changed> {
+    const PATH: &'static str = "/password/reset";
+    const ROWS: &'static str = table::CHANGED;
+    type Row = Changed;
+
+    async fn answer(&self, request: &Request, _: Timestamp) -> Result<Response, Problem> {
+        parse_reset(request)?;
+        self.accept();
+        Ok(Response::no_content())
+    }
+
+    async fn act(&self, row: Changed, _: Timestamp) -> Result<(), Failure> {
+        check_changed(&row);
+        self.act_on(row.locale)
+    }
+
+    fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
+    }
+}
+
+impl<R> Probe<R> {
+    fn accept(&self) {
+        self.has_accepted.store(true, Ordering::Relaxed);
+    }
+
+    /// Fails for German, so that some records come again.
+    fn act_on(&self, locale: Locale) -> Result<(), Failure> {
+        self.accept();
+        match locale {
+            Locale::En => Ok(()),
+            Locale::De => Err(Fault::of_our_own("probe.act", "German").into()),
+        }
+    }
+}
+
+fn handle<R>(event: &[u8]) -> bool
+where
+    Probe<R>: Function,
+{
+    let Ok(event) = serde_json::from_slice::<Event>(event) else {
+        return false;
+    };
+    let probe = Probe {
+        telemetry: Telemetry::new("fuzz".to_owned(), Box::new(io::sink())),
+        has_accepted: AtomicBool::new(false),
+        row: PhantomData,
+    };
+    let handled = pin!(lambda::handle(&probe, event, "an id!".to_owned(), || NOW));
+    let Poll::Ready(answer) = handled.poll(&mut Context::from_waker(Waker::noop())) else {
+        unreachable!("nothing in it waits");
+    };
+    if let Ok(answer) = answer {
+        check_answer(&answer);
+    }
+    probe.has_accepted.load(Ordering::Relaxed)
+}
+
+fn parse_forgot(request: &Request) -> Result<Requested, Problem> {
+    let requested = forgot::request::parse(request, &ALL, NOW)?;
+    check_requested(&requested);
+    assert!(ALLOWED.contains(&requested.reset_url.as_str()));
+    Ok(requested)
+}
+
+fn parse_reset(request: &Request) -> Result<reset::change::Submission, Problem> {
+    let policy = Policy::read(&mut Env::new(&|_| None)).unwrap();
+    let submission = reset::change::parse(request, &policy)?;
+    check_email(&submission.email);
+    Ok(submission)
+}
+
+fn listed(setting: &str) -> AllowList {
+    AllowList::parse(setting, Placement::Query).unwrap()
+}
+
+fn posted(body: &[u8]) -> Request {
+    Request {
+        method: "POST".to_owned(),
+        path: "/".to_owned(),
+        content_type: Some("application/json".to_owned()),
+        body: body.to_vec().into(),
+        source: Source::parse(None),
+        id: RequestId::unknown(),
+    }
+}
+
+/// A text in a body, as another parser reads it. None where it has no such text, or is too much for that parser: it
+/// wants to keep what Rekey skips, like numbers beyond all bounds.
+fn member(body: &[u8], name: &str) -> Option<String> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    Some(body.get(name)?.as_str()?.to_owned())
+}
+
+// ---- What must hold ------------------------------------------------------------------------------
+
+fn check_answer(answer: &Answer) {
+    let told = serde_json::to_value(answer).unwrap();
+    match answer {
+        Answer::Http(response) => {
+            let status = response.status();
+            assert!([202, 204, 400, 404, 405, 413, 415, 422].contains(&status));
+            assert!(RequestId::parse(response.header("X-Request-Id").unwrap()).is_ok());
+            assert_eq!(told["statusCode"], status);
+        }
+        Answer::Stream(_) => assert!(told["batchItemFailures"].as_array().unwrap().len() <= 1),
+    }
+}
+
+fn check_requested(row: &Requested) {
+    check_email(&row.email);
+    check_row(row);
+}
+
+fn check_changed(row: &Changed) {
+    check_email(&row.email);
+    check_row(row);
+}
+
+fn check_email(email: &Email) {
+    let address = email.as_str();
+    assert!(address.bytes().all(|byte| byte.is_ascii_graphic()));
+    assert!(!address.bytes().any(|byte| byte.is_ascii_uppercase()));
+    assert_eq!(Email::parse(address).as_ref(), Ok(email));
+}
+
+/// What is written is what is read.
+fn check_row<R>(row: &R)
+where
+    R: Serialize + DeserializeOwned + PartialEq + Debug,
+{
+    let item: Item = serde_dynamo::to_item(row).unwrap();
+    assert_eq!(serde_dynamo::from_item::<_, R>(item).as_ref(), Ok(row));
+}
+
+/// A time is the number that is stored, to the millisecond.
+fn check_time(time: Timestamp, item: &Item, attribute: &str) {
+    let Some(AttributeValue::N(stored)) = item.get(attribute) else {
+        unreachable!("a time is a number");
+    };
+    let difference = time.as_duration().as_secs_f64() - stored.parse::<f64>().unwrap();
+    assert!(difference.abs() < 0.001, "{time} of {stored}");
+}
+
+fn check_page(url: &Url) {
+    let is_localhost = url.scheme() == "http" && url.host_str() == Some("localhost");
+    assert!(url.scheme() == "https" || is_localhost);
+    assert!(url.has_host() && url.username().is_empty() && url.password().is_none());
+    assert_eq!(url.fragment(), None);
+    let mut names = url.query_pairs().map(|(name, _)| name);
+    assert!(!names.any(|name| name == "email" || name == "token"));
+}
+
+/// The URL up to its path.
+fn bare(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    url.into()
+}
+
+fn owned((name, value): (&str, &str)) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}

@@ -1,0 +1,50 @@
+//! What fuzzing has found worth keeping, tried again: a folder for each target, a file for each input.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+#[expect(unreachable_pub, reason = "it is the library of the fuzz targets too")]
+#[path = "../fuzz/src/lib.rs"]
+mod targets;
+
+type Target = fn(&[u8]) -> bool;
+
+const TARGETS: [(&str, Target); 7] = [
+    ("allow_list", targets::allow_list),
+    ("forgot_body", targets::forgot_body),
+    ("gateway_event", targets::gateway_event),
+    ("link", targets::link),
+    ("reset_body", targets::reset_body),
+    ("stored_row", targets::stored_row),
+    ("stream_record", targets::stream_record),
+];
+
+#[test]
+fn no_kept_input_is_a_finding_and_some_are_accepted() {
+    for (name, target) in TARGETS {
+        let inputs = files(&corpus().join(name));
+        let accepted = inputs.iter().filter(|input| {
+            println!("{}", input.display());
+            target(&fs::read(input).unwrap())
+        });
+        assert_ne!(accepted.count(), 0, "{name}");
+    }
+}
+
+#[test]
+fn every_folder_of_the_corpus_is_tried() {
+    let folders = files(&corpus());
+    let names = TARGETS.map(|(name, _)| corpus().join(name));
+    assert_eq!(folders, names);
+}
+
+fn corpus() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus")
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
