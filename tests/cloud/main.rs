@@ -16,6 +16,7 @@
 
 mod browser;
 mod forgot;
+mod hostile;
 mod http;
 mod reset;
 mod roles;

@@ -12,6 +12,7 @@ mod abuse;
 mod configuration;
 mod desk;
 mod forgot;
+mod hostile;
 mod http;
 mod outage;
 mod reset;
