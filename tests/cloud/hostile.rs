@@ -16,6 +16,9 @@ use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use reqwest::Method;
 use reqwest::header::HeaderValue;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use url::Url;
 
 use self::attempts::{Attempt, PAGES, USERS, attempts};
 use self::inputs::{Input, inputs};
@@ -30,6 +33,7 @@ const ADA: &str = "ada@example.com";
 #[tokio::test]
 async fn every_hostile_input_is_answered_as_it_should_be() {
     let stack = Stack::new();
+    end_the_cooldown(&stack).await;
     let inputs = inputs();
     for inputs in inputs.chunks(REQUESTS) {
         let caller = Stack::new();
@@ -79,14 +83,45 @@ async fn no_attempt_is_a_fault_or_leads_astray() {
 }
 
 async fn send_input(caller: &Stack, input: &Input) -> (u16, String) {
+    let url = Url::parse(&variable("API_URL"))
+        .unwrap()
+        .join(&input.path)
+        .unwrap();
+    if url.path() != input.path {
+        return (send_as_it_is(&url, input).await, String::new());
+    }
     let method: Method = input.method.parse().unwrap();
-    let url = format!("{}{}", variable("API_URL"), input.path);
     let mut call = caller.client.request(method, url).body(input.body.clone());
     if !input.content_type.is_empty() {
         call = call.header("content-type", &input.content_type);
     }
     let response = call.send().await.unwrap();
     (response.status().as_u16(), response.text().await.unwrap())
+}
+
+/// Sends a path that a client would tidy up: with dots in it.
+async fn send_as_it_is(url: &Url, input: &Input) -> u16 {
+    let authority = url.authority();
+    let Input {
+        method,
+        path,
+        content_type,
+        body,
+        ..
+    } = input;
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {authority}\r\ncontent-type: {content_type}\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    let mut socket = TcpStream::connect(authority).await.unwrap();
+    socket
+        .write_all(&[head.as_bytes(), body].concat())
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 /// What cannot be sent over HTTP at all is left out: control characters in headers, the length.
@@ -108,18 +143,23 @@ async fn send_attempt(caller: &Stack, attempt: &Attempt) -> u16 {
         .as_u16()
 }
 
-/// Lets the address be asked for again, where it was.
+/// Forgets that the address was asked for, if it was.
 async fn end_the_cooldown(stack: &Stack) {
     let table = variable("REKEY_TABLE");
     let scan = stack.dynamodb.scan().table_name(&table);
     let rows = scan.send().await.unwrap().items.unwrap();
-    let text = |text: &str| AttributeValue::S(text.to_owned());
-    for row in rows
+    let email = AttributeValue::S(ADA.to_owned());
+    let digest = rows
         .iter()
-        .filter(|row| row.get("email") == Some(&text(ADA)))
-    {
-        let key = row["pk"].clone();
-        if key.as_s().unwrap().starts_with("request#") {
+        .filter(|row| row.get("email") == Some(&email))
+        .find_map(|row| {
+            let digest = row["pk"].as_s().unwrap().strip_prefix("request#")?;
+            Some(digest.to_owned())
+        });
+    let Some(digest) = digest else { return };
+    // The request, and how often there was one.
+    for key in rows.into_iter().map(|mut row| row.remove("pk").unwrap()) {
+        if key.as_s().unwrap().contains(&digest) {
             let delete = stack.dynamodb.delete_item().table_name(&table);
             delete.key("pk", key).send().await.unwrap();
         }
@@ -129,12 +169,15 @@ async fn end_the_cooldown(stack: &Stack) {
 async fn only_stored_users_have_mail_with_links_to_listed_pages(stack: &Stack) {
     let users = stack.dynamodb.scan().table_name(variable("USERS_TABLE"));
     let users = users.send().await.unwrap().items.unwrap();
-    let stored: HashSet<&str> = users
-        .iter()
-        .map(|user| user["email"].as_s().unwrap().as_str())
-        .collect();
+    // Other tests put attributes where no user is.
+    let emails = users.iter().filter_map(|user| user.get("email"));
+    let stored: HashSet<&str> = emails.map(|email| email.as_s().unwrap().as_str()).collect();
     let page = variable("PAGE_URL");
     for mail in stack.mails().await {
+        if mail.to == ["roles@example.com"] {
+            // Not by the functions: by who has their roles.
+            continue;
+        }
         let [to] = mail.to.as_slice() else {
             panic!("{mail:?}")
         };

@@ -172,13 +172,13 @@ fn addresses_that_unicode_would_fold_together_are_never_the_same_user() {
         "mike@example.or\u{ff47}",
         "\u{212a}iss.it@sub.example.com",
         "MIKE@EXAMPLE.ORG",
-        "ad\u{e1}@example.com",
-        "ada@ex\u{430}mple.com",
+        "ann\u{e1}@example.com",
+        "anna@ex\u{430}mple.com",
     ];
     let asked = [
         "mike@example.org",
         "kiss.it@sub.example.com",
-        "ada@example.com",
+        "anna@example.com",
         "Kiss.It@Sub.Example.Com",
     ];
     let asked = prop_oneof![
@@ -295,7 +295,7 @@ impl Siege {
 
     async fn good_link(&self) -> Link {
         if self.link.borrow().is_none() {
-            let link = self.desk.link(ADA).await;
+            let link = self.desk.link(USERS[0]).await;
             *self.link.borrow_mut() = Some(link);
             self.new_mails().await;
         }
@@ -326,11 +326,11 @@ impl Siege {
         attempt: &Attempt,
         token: &str,
     ) -> Result<(), TestCaseError> {
-        prop_assert_eq!(plain(&attempt.email()), ADA);
+        prop_assert_eq!(plain(&attempt.email()), USERS[0]);
         prop_assert_eq!(attempt.token(), token);
         let mails = self.new_mails().await;
         let to: Vec<&str> = mails.iter().map(Mail::to).collect();
-        prop_assert_eq!(to, [ADA]);
+        prop_assert_eq!(to, [USERS[0]]);
         *self.link.borrow_mut() = None;
         Ok(())
     }

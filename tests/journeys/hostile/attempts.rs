@@ -17,7 +17,7 @@ pub(crate) const CANARY: &str = "canary-6c1f";
 
 /// Who is stored: addresses that others resemble.
 pub(crate) const USERS: [&str; 4] = [
-    "ada@example.com",
+    "anna@example.com",
     "mike@example.org",
     "kiss.it@sub.example.com",
     "o'brien+x@xn--exmple-cua.com",
