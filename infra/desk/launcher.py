@@ -115,8 +115,8 @@ def condition_keys(request):
     """The dynamodb:* condition keys that AWS derives from a request, or from one member of a transaction.
 
     ministack knows Select and the projection; AWS also fills in LeadingKeys, every top-level attribute that
-    the request names, and ReturnValues. Batches and queries get no LeadingKeys here, so a policy that
-    asks for one denies them.
+    the request names, and ReturnValues. Batches and queries of an index get no LeadingKeys here, so a policy
+    that asks for one denies them.
     """
     keys = base_context(json.dumps(request).encode())
     names = request.get("ExpressionAttributeNames") or {}
@@ -129,12 +129,22 @@ def condition_keys(request):
     if attributes:
         keys["dynamodb:Attributes"] = sorted(attributes)
     table = dynamodb._tables.get(str(request.get("TableName", "")).rpartition("/")[2])
-    leading = (request.get("Key") or request.get("Item") or {}).get(table["pk_name"]) if table else None
+    leading = (request.get("Key") or request.get("Item") or queried_key(request)).get(table["pk_name"]) if table else None
     if leading:
         keys["dynamodb:LeadingKeys"] = [str(value) for value in leading.values()]
     if "ReturnValues" in request:
         keys["dynamodb:ReturnValues"] = request["ReturnValues"]
     return keys
+
+
+def queried_key(request):
+    """The partition key of a query of a table: of all that a key condition may say, the one form that pins it."""
+    names, values = request.get("ExpressionAttributeNames") or {}, request.get("ExpressionAttributeValues") or {}
+    pinned = re.fullmatch(r"\s*(#?\w+)\s*=\s*(:\w+)\s*", request.get("KeyConditionExpression") or "")
+    if not pinned or request.get("IndexName"):
+        return {}
+    name, value = pinned.groups()
+    return {names.get(name, name): values.get(value)}
 
 
 class TableOf(str):

@@ -1,13 +1,15 @@
 //! What comes in through a gateway, and what goes out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use lambda_http::http::StatusCode;
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
-use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeOwned, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -53,11 +55,39 @@ impl Request {
         if body.len() > MAX_BODY {
             return Err(Problem::TooLarge);
         }
-        // serde would take an array for a struct, field by field.
-        if body.trim_ascii_start().first() != Some(&b'{') {
-            return Err(Problem::Malformed);
+        // serde passes over what a form has no field for: bytes that are no text there, and names that come twice.
+        let text = str::from_utf8(body).map_err(|_| Problem::Malformed)?;
+        let form = serde_json::from_str(text).and_then(|Object| serde_json::from_str(text));
+        form.map_err(|_| Problem::Malformed)
+    }
+}
+
+/// A JSON object that has each field once. What parsers make of one that has not differs (RFC 8259 section 4), and so
+/// would what is checked and what is used.
+struct Object;
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+
+        impl<'de> Visitor<'de> for Names {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object that has each field once")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Object, A::Error> {
+                let mut names = HashSet::new();
+                while let Some((name, _)) = entries.next_entry::<String, IgnoredAny>()? {
+                    if !names.insert(name) {
+                        return Err(A::Error::custom("a field twice"));
+                    }
+                }
+                Ok(Object)
+            }
         }
-        serde_json::from_slice(body).map_err(|_| Problem::Malformed)
+
+        deserializer.deserialize_map(Names)
     }
 }
 
@@ -299,11 +329,15 @@ mod tests {
     }
 
     fn parse(body: &str) -> Result<Form, Problem> {
+        parse_bytes(body.into())
+    }
+
+    fn parse_bytes(body: Vec<u8>) -> Result<Form, Problem> {
         let request = Request {
             method: "POST".to_owned(),
             path: "/".to_owned(),
             content_type: Some("Application/JSON ; charset=utf-8".to_owned()),
-            body: body.as_bytes().to_vec().into(),
+            body: body.into(),
             source: Source::parse(None),
             id: RequestId::parse("id").unwrap(),
         };
@@ -320,6 +354,19 @@ mod tests {
             parse(r#"{"email":"a@b.co","\u0065mail":"c@d.co"}"#),
             Err(Problem::Malformed)
         ));
+        // One that is not ours, too: who reads the body after or before us may know it.
+        assert!(matches!(
+            parse(r#"{"email":"a@b.co","x":1,"\u0078":2}"#),
+            Err(Problem::Malformed)
+        ));
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf_8_are_malformed_wherever_they_stand() {
+        for field in ["email", "x"] {
+            let body = [b"{\"", field.as_bytes(), b"\":\"\xff\"}"].concat();
+            assert!(matches!(parse_bytes(body), Err(Problem::Malformed)));
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod browser;
 mod feedback;
 mod flood;
 mod forgot;
+mod hostile;
 mod http;
 mod policies;
 mod redrive;

@@ -146,6 +146,13 @@ impl Stack {
     }
 
     pub(crate) async fn mails_to(&self, email: &str) -> Vec<Mail> {
+        let mut mails = self.mails().await;
+        mails.retain(|mail| mail.to == [email]);
+        mails
+    }
+
+    /// Every mail of this run, in order.
+    pub(crate) async fn mails(&self) -> Vec<Mail> {
         let mailbox: Value = self
             .client
             .get(variable("MAILBOX_URL"))
@@ -163,7 +170,6 @@ impl Stack {
                 .collect(),
             other => panic!("{other}"),
         };
-        mails.retain(|mail| mail.to == [email]);
         mails.sort_by(|a, b| a.time.total_cmp(&b.time));
         mails
     }
@@ -243,7 +249,7 @@ pub(crate) struct Link {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Mail {
-    to: Vec<String>,
+    pub(crate) to: Vec<String>,
     time: f64,
     pub(crate) subject: String,
     pub(crate) text: String,

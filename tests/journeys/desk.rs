@@ -383,7 +383,7 @@ pub(crate) fn sdk_config(endpoint: &str) -> SdkConfig {
         .build()
 }
 
-async fn create_tables(dynamodb: &Client, settings: &HashMap<String, String>) {
+pub(crate) async fn create_tables(dynamodb: &Client, settings: &HashMap<String, String>) {
     let attribute = |name: &str| {
         let attribute = AttributeDefinition::builder().attribute_name(name);
         attribute
@@ -496,10 +496,22 @@ impl Mail {
 /// AWS on a socket: `DynamoDB` is passed on to one in this process, SES is answered here. Any call can be made to fail.
 pub(crate) struct Aws {
     endpoint: String,
-    dynamodb: String,
+    /// Where `DynamoDB` is by itself.
+    pub(crate) dynamodb: String,
+    client: reqwest::Client,
     mails: Mutex<Vec<Mail>>,
-    calls: Mutex<Vec<String>>,
+    calls: Mutex<Vec<Call>>,
     failures: Mutex<VecDeque<Failure>>,
+}
+
+/// A call to AWS: what a look at the network would tell of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Call {
+    pub(crate) name: String,
+    /// The length of what was asked, in bytes.
+    pub(crate) asked: usize,
+    /// The length of what was answered.
+    pub(crate) answered: usize,
 }
 
 struct Failure {
@@ -509,12 +521,13 @@ struct Failure {
 }
 
 impl Aws {
-    async fn start() -> Arc<Self> {
+    pub(crate) async fn start() -> Arc<Self> {
         let dynamodb = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let front = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let aws = Arc::new(Self {
             endpoint: format!("http://{}", front.local_addr().unwrap()),
             dynamodb: format!("http://{}", dynamodb.local_addr().unwrap()),
+            client: reqwest::Client::new(),
             mails: Mutex::default(),
             calls: Mutex::default(),
             failures: Mutex::default(),
@@ -539,6 +552,12 @@ impl Aws {
 
     /// The calls since the last look: `PutItem`, `SendEmail`.
     pub(crate) fn take_calls(&self) -> Vec<String> {
+        let traffic = self.take_traffic().into_iter();
+        traffic.map(|call| call.name).collect()
+    }
+
+    /// The same with their lengths.
+    pub(crate) fn take_traffic(&self) -> Vec<Call> {
         std::mem::take(&mut self.calls.lock().unwrap())
     }
 
@@ -590,13 +609,21 @@ impl Aws {
     }
 
     async fn answer(&self, target: Option<&str>, body: Vec<u8>) -> (u16, String) {
-        let call = target
-            .map_or("SendEmail", |target| target.rsplit('.').next().unwrap())
-            .to_owned();
-        self.calls.lock().unwrap().push(call.clone());
-        if let Some(failure) = self.failure(&call) {
-            return failure;
-        }
+        let name = target.map_or("SendEmail", |target| target.rsplit('.').next().unwrap());
+        let asked = body.len();
+        let (status, answer) = match self.failure(name) {
+            Some(failure) => failure,
+            None => self.act(target, body).await,
+        };
+        self.calls.lock().unwrap().push(Call {
+            name: name.to_owned(),
+            asked,
+            answered: answer.len(),
+        });
+        (status, answer)
+    }
+
+    async fn act(&self, target: Option<&str>, body: Vec<u8>) -> (u16, String) {
         let Some(target) = target else {
             self.mails
                 .lock()
@@ -604,7 +631,7 @@ impl Aws {
                 .push(Mail(serde_json::from_slice(&body).unwrap()));
             return (200, json!({ "MessageId": "1" }).to_string());
         };
-        let request = reqwest::Client::new().post(&self.dynamodb).body(body);
+        let request = self.client.post(&self.dynamodb).body(body);
         let request = request
             .header("x-amz-target", target)
             .header("content-type", "application/x-amz-json-1.0");

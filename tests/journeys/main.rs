@@ -14,6 +14,7 @@ mod corpus;
 mod desk;
 mod feedback;
 mod forgot;
+mod hostile;
 mod http;
 mod outage;
 mod passwords;

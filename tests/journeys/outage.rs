@@ -65,7 +65,7 @@ async fn a_transaction_that_meets_another_is_tried_again() {
 async fn a_reset_that_fails_burns_nothing() {
     let desk = Desk::with_ada().await;
     let link = desk.link(ADA).await;
-    for call in ["UpdateItem", "GetItem", "TransactWriteItems"] {
+    for call in ["UpdateItem", "Query", "TransactWriteItems"] {
         desk.aws.fail(call, 3, (500, "InternalServerError", ""));
         assert_eq!(desk.reset(&link, PASSWORD).await.status(), 503, "{call}");
         assert_eq!(desk.stored("1", "password_hash").await, "old");

@@ -1,0 +1,438 @@
+//! Requests from hell: never a fault, never a mail to who is not stored, never a link to what is not in the list.
+
+mod attempts;
+mod inputs;
+
+use std::cell::RefCell;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use jiff::SignedDuration;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use rekey::http::Response;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use self::attempts::{
+    Attempt, CANARY, PAGES, TOKEN, USERS, addresses, attempts, json_texts, lookalikes, object,
+    plain, spellings,
+};
+use self::inputs::inputs;
+use crate::desk::{ADA, Desk, Link, Mail, PAGE};
+use crate::torture::{report, times};
+
+#[tokio::test]
+async fn every_hostile_input_is_answered_as_it_should_be_at_both_kinds_of_gateway() {
+    for payload in [
+        Payload::Two,
+        Payload::TwoBase64,
+        Payload::One,
+        Payload::OneBase64,
+    ] {
+        let desk = Desk::with(&[("SOURCE_LIMIT", "1000"), ("ADDRESS_LIMIT", "1000")]).await;
+        desk.user("1", ADA).await;
+        for input in inputs() {
+            let headers = [("content-type".to_owned(), input.content_type.clone())];
+            let door = (input.method.as_str(), input.path.as_str());
+            let Some(event) = payload.event(door, "", &headers, &input.body) else {
+                continue;
+            };
+            let before = desk.aws.mails().len();
+            let response = desk.send(event).await;
+            input.check_answer(response.status(), response.body());
+            desk.stream().await;
+            let mails = desk.aws.mails().split_off(before);
+            let mails: Vec<_> = mails
+                .iter()
+                .map(|mail| (mail.to().to_owned(), mail.link().url.into()))
+                .collect();
+            input.check_mails(&mails);
+            // The next one is not held back by the cooldown.
+            desk.later(SignedDuration::from_mins(2));
+        }
+        // Two that are the same address, and two that are the same URL.
+        assert_eq!(desk.aws.mails().len(), 4);
+    }
+}
+
+#[test]
+fn no_attempt_is_a_fault_or_leads_astray() {
+    let cases = times(400, 50_000);
+    for _ in 0..cases.div_ceil(SIEGE) {
+        Siege::with_users(&USERS).withstand(&payloads(attempts()));
+    }
+    let shown =
+        "no fault, no mail but to stored users, no link but to listed pages, nothing repeated";
+    report("attempts at both doors", cases, shown);
+}
+
+#[test]
+fn a_field_that_comes_twice_is_refused_however_it_is_spelt() {
+    Siege::with_users(&USERS).each(
+        times(200, 10_000),
+        &bodies_with_twins(),
+        &async |siege, body| {
+            let event = siege.desk.event("/password/forgot", &body);
+            prop_assert_eq!(siege.desk.send(event).await.status(), 400);
+            prop_assert_eq!(siege.new_mails().await.len(), 0);
+            Ok(())
+        },
+    );
+}
+
+/// A good request with one more field that it has already, under the same name or its alias.
+fn bodies_with_twins() -> impl Strategy<Value = String> {
+    let names = select(vec![
+        "email",
+        "reset_url",
+        "locale",
+        "x",
+        "",
+        "é",
+        "__proto__",
+    ]);
+    let values = prop_oneof![
+        addresses().prop_map(|text| json!(text).to_string()),
+        Just(json!(PAGE).to_string()),
+        Just("null".to_owned())
+    ];
+    let bodies = (
+        names,
+        values,
+        vec(spellings(), 5),
+        any::<prop::sample::Index>(),
+        any::<bool>(),
+    );
+    bodies.prop_map(|(name, value, spellings, at, is_alias)| {
+        let twin = if name == "reset_url" && is_alias {
+            "reseturl"
+        } else {
+            name
+        };
+        let ours = [
+            ("email", json!(ADA)),
+            ("reset_url", json!(PAGE)),
+            (name, json!(PAGE)),
+        ];
+        let count = if ["email", "reset_url"].contains(&name) {
+            2
+        } else {
+            3
+        };
+        let fields = ours
+            .into_iter()
+            .take(count)
+            .map(|(name, value)| (name, value.to_string()));
+        let mut fields: Vec<_> = fields.collect();
+        fields.insert(at.index(count + 1), (twin, value));
+        let fields = fields.iter().zip(spellings);
+        let fields: Vec<String> = fields
+            .map(|((name, value), spelling)| format!("{}:{value}", spelling.of(name)))
+            .collect();
+        format!("{{{}}}", fields.join(" , "))
+    })
+}
+
+#[test]
+fn an_address_that_is_no_string_is_refused() {
+    let bodies = json_texts().prop_filter("no string", |json| !json.trim_start().starts_with('"'));
+    Siege::with_users(&USERS).each(times(200, 10_000), &bodies, &async |siege, json| {
+        let page = json!(PAGE).to_string();
+        let fields = [("email".to_owned(), json), ("reset_url".to_owned(), page)];
+        let body = object(&fields, attempts::Spelling::Plain);
+        let status = siege
+            .desk
+            .send(siege.desk.event("/password/forgot", &body))
+            .await
+            .status();
+        // A number is refused where it is 413, too: a deep nest may be longer than 8 KiB.
+        prop_assert!([400, 413, 422].contains(&status), "{}", status);
+        prop_assert_eq!(siege.new_mails().await.len(), 0);
+        Ok(())
+    });
+}
+
+/// CVE-2019-19844: a look-up that folds, and a mail to what was typed.
+#[test]
+fn addresses_that_unicode_would_fold_together_are_never_the_same_user() {
+    let cases = times(200, 10_000);
+    Siege::with_users(&USERS).each(cases, &lookalikes(USERS.to_vec()), &async |siege, typed| {
+        if !USERS.contains(&typed.as_str()) {
+            siege.desk.forgot(&typed).await;
+            prop_assert_eq!(siege.new_mails().await.len(), 0);
+        }
+        Ok(())
+    });
+    // And the other way round: it is they who are stored.
+    let stored = [
+        "m\u{131}ke@example.org",
+        "mike@example.or\u{ff47}",
+        "\u{212a}iss.it@sub.example.com",
+        "MIKE@EXAMPLE.ORG",
+        "ann\u{e1}@example.com",
+        "anna@ex\u{430}mple.com",
+    ];
+    let asked = [
+        "mike@example.org",
+        "kiss.it@sub.example.com",
+        "anna@example.com",
+        "Kiss.It@Sub.Example.Com",
+    ];
+    let asked = prop_oneof![
+        select(asked.to_vec()).prop_map(str::to_owned),
+        select(stored.to_vec()).prop_map(str::to_owned),
+        lookalikes(USERS.to_vec())
+    ];
+    Siege::with_users(&stored).each(cases, &asked, &async |siege, typed| {
+        siege.desk.forgot(&typed).await;
+        prop_assert_eq!(siege.new_mails().await.len(), 0);
+        Ok(())
+    });
+    report(
+        "addresses that Unicode would fold together",
+        2 * cases,
+        "no mail",
+    );
+}
+
+#[tokio::test]
+async fn a_body_of_any_length_is_answered() {
+    let desk = Desk::with_ada().await;
+    for length in [8191, 8192, 8193, 1 << 20, 6 << 20, 10 << 20, (10 << 20) + 1] {
+        for path in ["/password/forgot", "/password/reset"] {
+            for filling in ["x", "[", "\\", "é"] {
+                let body = format!("{{\"email\":\"{}", filling.repeat(length / filling.len()));
+                let status = desk.send(desk.event(path, &body)).await.status();
+                assert_eq!(status, if body.len() > 8192 { 413 } else { 400 });
+            }
+        }
+    }
+}
+
+/// How many attempts one desk stands: its table grows, and with it what there is to look through.
+const SIEGE: usize = 100;
+
+/// A desk under attack.
+struct Siege {
+    runtime: Runtime,
+    desk: Desk,
+    /// A link that works.
+    link: RefCell<Option<Link>>,
+    mails: RefCell<usize>,
+}
+
+impl Siege {
+    fn with_users(users: &[&str]) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let desk = runtime.block_on(async {
+            let limits = [
+                ("SOURCE_LIMIT", "100000"),
+                ("ADDRESS_LIMIT", "1000"),
+                ("TOKEN_LIFETIME_MINUTES", "1440"),
+            ];
+            let desk = Desk::with(&limits).await;
+            for email in users {
+                desk.user(email, email).await;
+            }
+            desk
+        });
+        Self {
+            runtime,
+            desk,
+            link: RefCell::default(),
+            mails: RefCell::default(),
+        }
+    }
+
+    /// Tries so many of these.
+    fn each<S: Strategy>(
+        &self,
+        cases: usize,
+        strategy: &S,
+        attempt: &impl AsyncFn(&Self, S::Value) -> Result<(), TestCaseError>,
+    ) {
+        let config = Config {
+            cases: u32::try_from(cases).unwrap(),
+            failure_persistence: None,
+            ..Config::default()
+        };
+        let one = |value| self.runtime.block_on(attempt(self, value));
+        TestRunner::new(config).run(strategy, one).unwrap();
+    }
+
+    /// A siege's worth of attempts.
+    fn withstand(&self, attempts: &impl Strategy<Value = (Payload, Attempt)>) {
+        self.each(SIEGE, attempts, &async |siege, (payload, attempt)| {
+            let token = siege.good_link().await.token;
+            let attempt = attempt.with_token(&token);
+            let headers = &attempt.headers;
+            let event = payload.event(
+                ("POST", attempt.path),
+                &attempt.query,
+                headers,
+                &attempt.body,
+            );
+            let Some(event) = event else { return Ok(()) };
+            let response = siege.desk.send(event).await;
+            well_formed(&response)?;
+            let told = format!("{response:?}{}", siege.desk.log());
+            for secret in [CANARY, token.as_str(), TOKEN, "evil.test"] {
+                prop_assert!(!told.contains(secret), "{} in {}", secret, told);
+            }
+            match response.status() {
+                202 => siege.only_the_owner_has_mail(&attempt).await,
+                204 => siege.only_the_owner_changed(&attempt, &token).await,
+                _ => {
+                    prop_assert_eq!(siege.new_mails().await.len(), 0);
+                    Ok(())
+                }
+            }
+        });
+    }
+
+    async fn good_link(&self) -> Link {
+        if self.link.borrow().is_none() {
+            let link = self.desk.link(USERS[0]).await;
+            *self.link.borrow_mut() = Some(link);
+            self.new_mails().await;
+        }
+        self.link.borrow().clone().unwrap()
+    }
+
+    async fn only_the_owner_has_mail(&self, attempt: &Attempt) -> Result<(), TestCaseError> {
+        let asked = plain(&attempt.email());
+        let owner = USERS.iter().filter(|user| **user == asked);
+        let mails = self.new_mails().await;
+        let to: Vec<&str> = mails.iter().map(Mail::to).collect();
+        prop_assert_eq!(to, owner.copied().collect::<Vec<_>>());
+        for mail in &mails {
+            let link = mail.link().url.to_string();
+            let (bare, _) = link.split_once("email=").unwrap();
+            prop_assert!(
+                PAGES.iter().any(|page| bare[..bare.len() - 1] == **page),
+                "{}",
+                link
+            );
+            prop_assert_eq!(&mail.link().email, &asked);
+        }
+        Ok(())
+    }
+
+    async fn only_the_owner_changed(
+        &self,
+        attempt: &Attempt,
+        token: &str,
+    ) -> Result<(), TestCaseError> {
+        prop_assert_eq!(plain(&attempt.email()), USERS[0]);
+        prop_assert_eq!(attempt.token(), token);
+        let mails = self.new_mails().await;
+        let to: Vec<&str> = mails.iter().map(Mail::to).collect();
+        prop_assert_eq!(to, [USERS[0]]);
+        *self.link.borrow_mut() = None;
+        Ok(())
+    }
+
+    /// Carries the stream; a cooldown later the next may come.
+    async fn new_mails(&self) -> Vec<Mail> {
+        assert_eq!(self.desk.stream().await, None);
+        self.desk.later(SignedDuration::from_secs(61));
+        let seen = self.mails.replace(self.desk.aws.mails().len());
+        self.desk.aws.mails().split_off(seen)
+    }
+}
+
+/// A problem (RFC 9457) or a success of the HTTP table.
+fn well_formed(response: &Response) -> Result<(), TestCaseError> {
+    let status = response.status();
+    if status == 204 {
+        prop_assert_eq!(response.body(), "");
+        return Ok(());
+    }
+    let body: Value = serde_json::from_str(response.body()).unwrap();
+    if status == 202 {
+        prop_assert!(body["message"].is_string());
+        return Ok(());
+    }
+    prop_assert!([400, 413, 415, 422].contains(&status), "{}", status);
+    prop_assert_eq!(
+        response.header("Content-Type"),
+        Some("application/problem+json")
+    );
+    prop_assert_eq!(&body["status"], status);
+    prop_assert!(
+        body["type"]
+            .as_str()
+            .unwrap()
+            .starts_with("urn:rekey:problem:")
+    );
+    Ok(())
+}
+
+/// How a gateway hands a request over.
+#[derive(Clone, Copy, Debug)]
+enum Payload {
+    One,
+    OneBase64,
+    Two,
+    TwoBase64,
+}
+
+fn payloads(attempts: impl Strategy<Value = Attempt>) -> impl Strategy<Value = (Payload, Attempt)> {
+    let payloads = [
+        Payload::One,
+        Payload::OneBase64,
+        Payload::Two,
+        Payload::TwoBase64,
+    ];
+    (select(payloads.to_vec()), attempts)
+}
+
+impl Payload {
+    /// The event. None where bytes that are no text would have to be text.
+    fn event(
+        self,
+        (method, path): (&str, &str),
+        query: &str,
+        headers: &[(String, String)],
+        body: &[u8],
+    ) -> Option<Value> {
+        let is_base64 = matches!(self, Self::OneBase64 | Self::TwoBase64);
+        let body = if is_base64 {
+            BASE64.encode(body)
+        } else {
+            str::from_utf8(body).ok()?.to_owned()
+        };
+        // A gateway hands an absent body over as null.
+        let body = Some(body).filter(|body| !body.is_empty());
+        let headers: Value = headers
+            .iter()
+            .map(|(name, value)| (name.clone(), json!(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
+        let address = "192.0.2.1";
+        Some(if matches!(self, Self::Two | Self::TwoBase64) {
+            json!({
+                "version": "2.0",
+                "rawPath": path,
+                "rawQueryString": query,
+                "headers": headers,
+                "requestContext": { "http": { "method": method, "path": path, "sourceIp": address } },
+                "body": body,
+                "isBase64Encoded": is_base64,
+            })
+        } else {
+            json!({
+                "path": path,
+                "httpMethod": method,
+                "headers": headers,
+                "queryStringParameters": { query: query },
+                "requestContext": { "identity": { "sourceIp": address } },
+                "body": body,
+                "isBase64Encoded": is_base64,
+            })
+        })
+    }
+}

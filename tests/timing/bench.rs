@@ -1,0 +1,138 @@
+//! Requests through `lambda::handle`, and how long each takes.
+
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use forgot::Forgot;
+use jiff::{SignedDuration, Timestamp};
+use rand::TryRng as _;
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
+use rand::seq::SliceRandom as _;
+use rekey::config::Env;
+use rekey::lambda::{self, Answer, Function};
+use rekey::limits::Limits;
+use rekey::table::Table;
+use rekey::users::{Schema, Users};
+use reset::Reset;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::desk::{Aws, create_tables, environment, sdk_config};
+
+/// A deployment whose limits no measurement reaches, with a `DynamoDB` of its own on loopback.
+pub(crate) struct Bench {
+    pub(crate) forgot: Forgot,
+    pub(crate) reset: Reset,
+    pub(crate) users: Users,
+    pub(crate) table: Table,
+    pub(crate) dynamodb: Client,
+    now: Mutex<Timestamp>,
+}
+
+impl Bench {
+    pub(crate) async fn open() -> Self {
+        let settings = environment(&[
+            ("ADDRESS_LIMIT", "1000"),
+            ("SOURCE_LIMIT", "100000"),
+            ("SOURCE_WINDOW_SECONDS", "3600"),
+        ]);
+        let aws = Aws::start().await;
+        let sdk = sdk_config(&aws.dynamodb);
+        let dynamodb = Client::new(&sdk);
+        create_tables(&dynamodb, &settings).await;
+        let variable = |name: &str| settings.get(name).cloned();
+        let (users, table) = stores(&sdk, &variable);
+        Self {
+            forgot: Forgot::new(&sdk, &variable, Box::new(io::sink())).unwrap(),
+            reset: Reset::new(&sdk, &variable, Box::new(io::sink())).unwrap(),
+            users,
+            table,
+            dynamodb,
+            now: Mutex::new("2026-11-23T12:00:00.250Z".parse().unwrap()),
+        }
+    }
+
+    pub(crate) async fn user(&self, email: &str) {
+        let item = [("id", email), ("email", email), ("password_hash", "old")];
+        let item = item.map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())));
+        let put = self.dynamodb.put_item().table_name("users");
+        put.set_item(Some(item.into())).send().await.unwrap();
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        *self.now.lock().unwrap()
+    }
+
+    pub(crate) fn later(&self, duration: SignedDuration) {
+        *self.now.lock().unwrap() += duration;
+    }
+
+    /// How long a request takes, in microseconds: from the event to the answer, which has to have this status.
+    pub(crate) async fn time<F: Function>(&self, function: &F, body: &Value, status: u16) -> f64 {
+        let event = json!({
+            "version": "2.0",
+            "rawPath": F::PATH,
+            "headers": { "content-type": "application/json" },
+            "requestContext": {
+                "http": { "method": "POST", "path": F::PATH, "sourceIp": "192.0.2.1" },
+                "requestId": format!("{:016x}", random()),
+            },
+            "body": body.to_string(),
+            "isBase64Encoded": false,
+        });
+        let event = serde_json::from_value(event).unwrap();
+        let now = self.now();
+        let start = Instant::now();
+        let answer = lambda::handle(function, event, String::new(), || now).await;
+        let took = start.elapsed();
+        match answer.unwrap() {
+            Answer::Http(response) => assert_eq!(response.status(), status, "{}", response.body()),
+            Answer::Stream(_) => panic!("an answer to a stream"),
+        }
+        took.as_secs_f64() * 1e6
+    }
+}
+
+/// What the functions act upon, for the test to prepare.
+fn stores(sdk: &SdkConfig, variable: &dyn Fn(&str) -> Option<String>) -> (Users, Table) {
+    let mut env = Env::new(variable);
+    let schema = Schema::read(&mut env);
+    let limits = Limits::read(&mut env, Some(SignedDuration::from_hours(1)));
+    let (schema, limits) = env.finish(schema.zip(limits)).unwrap();
+    let table = Table::new(sdk, variable("REKEY_TABLE").unwrap(), limits);
+    (Users::new(sdk, schema), table)
+}
+
+/// Everything in one thread, as in Lambda, so that no scheduler adds to the noise.
+pub(crate) fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// One measurement at a time: tests are threads of one process.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    // That another test failed does not hold this one back.
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn random() -> u64 {
+    SysRng.try_next_u64().unwrap()
+}
+
+pub(crate) fn shuffle<T>(items: &mut [T]) {
+    items.shuffle(&mut UnwrapErr(SysRng));
+}
+
+/// Addresses of one length.
+pub(crate) fn addresses(count: usize) -> Vec<String> {
+    let address = || format!("{:016x}@example.com", random());
+    std::iter::repeat_with(address).take(count).collect()
+}

@@ -1,0 +1,221 @@
+//! Whether two kinds of requests differ in time: Welch's t-test, as `dudect` uses it.
+//!
+//! O. Reparaz, J. Balasch, I. Verbauwhede, "Dude, is my code constant time?", DATE 2017: both kinds are measured in a
+//! random order, and compared by Welch's t on all samples, on the samples below each of 100 percentiles (the slow ones
+//! are mostly the machine's: a difference shows better without them), and on the squared distances from the mean (a
+//! difference in spread). The largest |t| counts, and 4.5 is where a difference is taken for real: by chance, one test
+//! comes so far once in 150,000 times.
+//!
+//! Here are 102 tests, although of much the same samples: by chance, one of them comes so far at most once in 1,400
+//! times. To fail a build less often than that, and no leak less surely, a difference counts where it is found twice:
+//! again with new addresses, a new order and another table. A leak is found again.
+
+use std::fmt;
+
+/// From here on a difference is real.
+pub(crate) const THRESHOLD: f64 = 4.5;
+
+/// The times of two kinds of requests, in microseconds.
+#[derive(Debug, Default)]
+pub(crate) struct Samples {
+    pub(crate) left: Vec<f64>,
+    pub(crate) right: Vec<f64>,
+}
+
+/// The largest |t|, and which test it is of. It is positive where the left kind takes longer.
+#[derive(Clone, Debug)]
+pub(crate) struct Finding {
+    pub(crate) t: f64,
+    test: String,
+    /// Of both kinds together, in microseconds.
+    pub(crate) median: f64,
+    /// How much longer the left kind takes, in the median.
+    difference: f64,
+}
+
+impl Samples {
+    pub(crate) fn add(&mut self, is_left: bool, microseconds: f64) {
+        let kind = if is_left {
+            &mut self.left
+        } else {
+            &mut self.right
+        };
+        kind.push(microseconds);
+    }
+
+    /// Does all tests.
+    pub(crate) fn compare(&self) -> Finding {
+        let mut all: Vec<f64> = self.left.iter().chain(&self.right).copied().collect();
+        all.sort_by(f64::total_cmp);
+        let mut found = (welch(&self.left, &self.right), "raw".to_owned());
+        let mut note = |t: f64, test: &dyn Fn() -> String| {
+            if t.abs() > found.0.abs() {
+                found = (t, test());
+            }
+        };
+        for crop in 1..=100 {
+            let share = 1.0 - 0.5_f64.powf(10.0 * f64::from(crop) / 100.0);
+            let limit = percentile(&all, share);
+            let below = |samples: &[f64]| -> Vec<f64> {
+                let below = samples.iter().copied().filter(|sample| *sample < limit);
+                below.collect()
+            };
+            let t = welch(&below(&self.left), &below(&self.right));
+            note(t, &|| format!("below the percentile {:.1}", share * 100.0));
+        }
+        let t = welch(&spread(&self.left), &spread(&self.right));
+        note(t, &|| "spread".to_owned());
+        let (t, test) = found;
+        Finding {
+            t,
+            test,
+            median: percentile(&all, 0.5),
+            difference: median(&self.left) - median(&self.right),
+        }
+    }
+}
+
+impl Finding {
+    pub(crate) fn is_difference(&self) -> bool {
+        self.t.abs() >= THRESHOLD
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            t,
+            test,
+            median,
+            difference,
+        } = self;
+        write!(
+            f,
+            "t = {t:.2} ({test}), medians {difference:+.1} µs apart at {median:.0} µs"
+        )
+    }
+}
+
+/// What a run and its repetition found.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict(pub(crate) Vec<Finding>);
+
+impl Verdict {
+    /// Measures, and once more where there seems to be a difference.
+    pub(crate) fn of(mut measure: impl FnMut() -> Samples) -> Self {
+        let [verdict] = Self::of_each(|| [measure()]);
+        verdict
+    }
+
+    /// The same for several comparisons that are measured together.
+    pub(crate) fn of_each<const N: usize>(mut measure: impl FnMut() -> [Samples; N]) -> [Self; N] {
+        let compare = |samples: [Samples; N]| samples.map(|samples| samples.compare());
+        let mut verdicts = compare(measure()).map(|first| Self(vec![first]));
+        if verdicts.iter().any(|verdict| verdict.0[0].is_difference()) {
+            for (verdict, again) in verdicts.iter_mut().zip(compare(measure())) {
+                verdict.0.push(again);
+            }
+        }
+        verdicts
+    }
+
+    /// Whether there is a difference: found twice, and in the same direction.
+    pub(crate) fn is_difference(&self) -> bool {
+        let all_found = self.0.iter().all(Finding::is_difference);
+        let direction = |finding: &Finding| finding.t.is_sign_positive();
+        self.0.len() == 2 && all_found && direction(&self.0[0]) == direction(&self.0[1])
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, finding) in self.0.iter().enumerate() {
+            f.write_str(if n == 0 { "" } else { "; repeated: " })?;
+            finding.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// Welch's t: the difference of two means, in units of its standard error.
+fn welch(left: &[f64], right: &[f64]) -> f64 {
+    let ((mean, error), (other_mean, other_error)) = (moments(left), moments(right));
+    let error = (error + other_error).sqrt();
+    // Too few samples to have a spread.
+    if error > 0.0 && error.is_finite() {
+        (mean - other_mean) / error
+    } else {
+        0.0
+    }
+}
+
+/// The mean, and the square of its standard error.
+fn moments(samples: &[f64]) -> (f64, f64) {
+    let count = number(samples.len());
+    let mean = samples.iter().sum::<f64>() / count;
+    let squares: f64 = samples.iter().map(|sample| (sample - mean).powi(2)).sum();
+    (mean, squares / (count - 1.0) / count)
+}
+
+fn spread(samples: &[f64]) -> Vec<f64> {
+    let (mean, _) = moments(samples);
+    samples
+        .iter()
+        .map(|sample| (sample - mean).powi(2))
+        .collect()
+}
+
+pub(crate) fn median(samples: &[f64]) -> f64 {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    percentile(&sorted, 0.5)
+}
+
+fn percentile(sorted: &[f64], share: f64) -> f64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a place in the list"
+    )]
+    let place = (share * number(sorted.len())) as usize;
+    sorted[place.min(sorted.len() - 1)]
+}
+
+fn number(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap())
+}
+
+#[test]
+fn t_is_welchs() {
+    let t = welch(&[1.0, 2.0, 3.0, 4.0], &[2.0, 4.0, 6.0, 8.0]);
+    assert!((t + 3.0_f64.sqrt()).abs() < 1e-9, "{t}");
+    assert!(welch(&[1.0], &[2.0]).abs() < 1e-9, "too few to tell");
+}
+
+/// A few slow requests are the machine's. They hide a difference from the test on all samples, and from no other.
+#[test]
+fn a_difference_is_found_below_what_is_slow() {
+    let samples = |offset: f64| -> Vec<f64> {
+        let outlier = |n: u32| {
+            if n.is_multiple_of(100) {
+                1e6 * f64::from(n)
+            } else {
+                0.0
+            }
+        };
+        (0..2_000)
+            .map(|n| f64::from(n * 7 % 100) + outlier(n) + offset)
+            .collect()
+    };
+    let differing = Samples {
+        left: samples(10.0),
+        right: samples(0.0),
+    };
+    assert!(welch(&differing.left, &differing.right).abs() < 1.0);
+    assert!(differing.compare().t > THRESHOLD);
+    let alike = Samples {
+        left: samples(0.0),
+        right: samples(0.0),
+    };
+    assert!(!alike.compare().is_difference());
+}

@@ -1,0 +1,187 @@
+//! Known and unknown addresses, at the public half of `forgot`.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use forgot::Forgot;
+use jiff::{SignedDuration, Timestamp};
+use rekey::email::Email;
+use rekey::http::{Request, Response};
+use rekey::lambda::{Clock, Failure, Function};
+use rekey::problem::Problem;
+use rekey::telemetry::Telemetry;
+use rekey::users::Owner;
+use serde_json::{Value, json};
+
+use crate::bench::{self, Bench, alone, runtime, shuffle};
+use crate::desk::PAGE;
+use crate::dudect::{Samples, Verdict};
+use crate::tell;
+use crate::torture::times;
+
+/// How many addresses of each kind there are. All of them are asked for equally often.
+const POOL: usize = 100;
+
+#[test]
+fn known_and_unknown_addresses_take_the_same_time() {
+    let _alone = alone();
+    let pairs = times(10_000, 100_000);
+    let verdict = Verdict::of(|| measure(pairs, Plant::Nothing, Asked::AfterTheCooldown));
+    let what = "time of forgot, known and unknown addresses";
+    tell(what, pairs, &verdict);
+    assert!(!verdict.is_difference(), "{verdict}");
+}
+
+#[test]
+fn known_and_unknown_addresses_take_the_same_time_within_the_cooldown() {
+    let _alone = alone();
+    let pairs = times(2_000, 100_000);
+    let verdict = Verdict::of(|| measure(pairs, Plant::Nothing, Asked::WithinTheCooldown));
+    let what = "time of forgot within the cooldown, known and unknown addresses";
+    tell(what, pairs, &verdict);
+    assert!(!verdict.is_difference(), "{verdict}");
+}
+
+/// A harness that finds these would find the like of them in the product.
+#[test]
+fn what_is_planted_is_found() {
+    let _alone = alone();
+    let usual = measure(200, Plant::Nothing, Asked::AfterTheCooldown).compare();
+    let delay = |percent: f64| Plant::Delay(Duration::from_secs_f64(usual.median * percent / 1e8));
+    for (what, plant, pairs) in [
+        (
+            "a look-up and a write",
+            Plant::LookUpAndWrite,
+            times(300, 10_000),
+        ),
+        ("a look-up", Plant::LookUp, times(1_500, 10_000)),
+        ("a delay of 5 percent", delay(5.0), times(1_000, 10_000)),
+        ("a delay of 1 percent", delay(1.0), times(0, 10_000)),
+    ] {
+        if pairs > 0 {
+            let verdict = Verdict::of(|| measure(pairs, plant, Asked::AfterTheCooldown));
+            tell(
+                &format!("time of forgot with {what} planted"),
+                pairs,
+                &verdict,
+            );
+            assert!(verdict.is_difference(), "{what}: {verdict}");
+        }
+    }
+}
+
+/// When an address is asked for again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Asked {
+    AfterTheCooldown,
+    WithinTheCooldown,
+}
+
+/// What stands before the product's own public half.
+#[derive(Clone, Copy, Debug)]
+enum Plant {
+    Nothing,
+    /// What most products do: look the user up, and write a token where there is one.
+    LookUpAndWrite,
+    /// Only the look-up: the kinds differ by what it finds.
+    LookUp,
+    /// So much longer for known addresses.
+    Delay(Duration),
+}
+
+/// The times of requests: known addresses left, unknown ones right.
+///
+/// All addresses are asked for once in every round, in a new order. So both kinds have the same history.
+fn measure(pairs: usize, plant: Plant, asked: Asked) -> Samples {
+    runtime().block_on(async {
+        let bench = Bench::open().await;
+        let mut known = bench::addresses(2 * POOL);
+        let unknown = known.split_off(POOL);
+        for email in &known {
+            bench.user(email).await;
+        }
+        let mut all: Vec<String> = known.iter().chain(&unknown).cloned().collect();
+        let function = Planted {
+            bench: &bench,
+            plant,
+            known: known.into_iter().collect(),
+        };
+        let mut samples = Samples::default();
+        // The first two rounds meet cold connections and new addresses.
+        for round in 0..pairs.div_ceil(POOL) + 2 {
+            if asked == Asked::AfterTheCooldown || round < 2 {
+                bench.later(SignedDuration::from_secs(61));
+            }
+            shuffle(&mut all);
+            for email in &all {
+                let body = json!({ "email": email, "reset_url": PAGE });
+                let time = bench.time(&function, &body, 202).await;
+                if round >= 2 {
+                    let is_known = function.known.contains(email);
+                    samples.add(is_known, time);
+                }
+            }
+        }
+        samples
+    })
+}
+
+/// The function, with something planted before its public half.
+struct Planted<'a> {
+    bench: &'a Bench,
+    plant: Plant,
+    known: HashSet<String>,
+}
+
+impl Planted<'_> {
+    async fn act_before(&self, email: &str) {
+        let owner = || async {
+            let email = Email::parse(email).unwrap();
+            self.bench.users.owner_of(&email).await.unwrap()
+        };
+        match self.plant {
+            Plant::Nothing => {}
+            Plant::LookUp => drop(owner().await),
+            Plant::LookUpAndWrite => {
+                if let Owner::One(user) = owner().await {
+                    self.write(user.email.as_str()).await;
+                }
+            }
+            Plant::Delay(delay) => {
+                let start = Instant::now();
+                while self.known.contains(email) && start.elapsed() < delay {}
+            }
+        }
+    }
+
+    async fn write(&self, id: &str) {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let update = self.bench.dynamodb.update_item().table_name("users");
+        let update = update
+            .key("id", text(id))
+            .update_expression("SET reset_token = :token");
+        let update = update.expression_attribute_values(":token", text(&"0".repeat(64)));
+        update.send().await.unwrap();
+    }
+}
+
+impl Function for Planted<'_> {
+    const PATH: &'static str = Forgot::PATH;
+    const ROWS: &'static str = Forgot::ROWS;
+    type Row = <Forgot as Function>::Row;
+
+    async fn answer(&self, request: &Request, clock: Clock<'_>) -> Result<Response, Problem> {
+        let body: Value = request.json()?;
+        self.act_before(body["email"].as_str().unwrap()).await;
+        self.bench.forgot.answer(request, clock).await
+    }
+
+    async fn act(&self, row: Self::Row, now: Timestamp) -> Result<(), Failure> {
+        self.bench.forgot.act(row, now).await
+    }
+
+    fn telemetry(&self) -> &Telemetry {
+        self.bench.forgot.telemetry()
+    }
+}
