@@ -15,6 +15,7 @@ mod feedback;
 mod forgot;
 mod http;
 mod outage;
+mod races;
 mod reset;
 mod silence;
 mod torture;
