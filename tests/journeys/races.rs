@@ -180,18 +180,25 @@ async fn call(desk: &Desk, wanted: Option<&str>, turns: usize) {
     }
 }
 
+/// Calls of a reset: the other one waits for them.
+const MOMENTS: [Option<&str>; 4] = [
+    None,
+    Some("GetItem"),
+    Some("UpdateItem"),
+    Some("TransactWriteItems"),
+];
+
 #[tokio::test]
 async fn a_reset_and_a_write_of_the_application_come_one_after_the_other() {
-    const MOMENTS: [Option<&str>; 3] = [None, Some("GetItem"), Some("TransactWriteItems")];
-    let rounds = times(18, 3000);
+    let rounds = times(24, 3000);
     let mut won_by_reset = 0;
     for round in 0..rounds {
         let desk = Desk::with_ada().await;
         let link = desk.link(ADA).await;
         desk.aws.take_calls();
         let write = [Write::Address, Write::Password, Write::Deletion][round % 3];
-        let moment = MOMENTS[round / 3 % 3];
-        desk.aws.conflict(dice(round, 4));
+        let moment = MOMENTS[round / 3 % 4];
+        desk.aws.conflict((round % 2) * dice(round, 4));
         let (answer, ()) = tokio::join!(desk.reset(&link, PASSWORD), async {
             call(&desk, moment, dice(round, 50)).await;
             write.act(&desk).await;
@@ -209,7 +216,7 @@ async fn a_reset_and_a_write_of_the_application_come_one_after_the_other() {
 
 #[tokio::test]
 async fn a_reset_and_a_new_request_do_not_hinder_one_another() {
-    let rounds = times(6, 1000);
+    let rounds = times(8, 1000);
     let mut survived = 0;
     for round in 0..rounds {
         let desk = Desk::with_ada().await;
@@ -217,11 +224,23 @@ async fn a_reset_and_a_new_request_do_not_hinder_one_another() {
         desk.later(SignedDuration::from_secs(60));
         desk.tick(SignedDuration::from_millis(1));
         desk.aws.take_calls();
-        let moment = [None, Some("GetItem"), Some("TransactWriteItems")][round % 3];
-        let (answer, second) = tokio::join!(desk.reset(&first, PASSWORD), async {
-            call(&desk, moment, dice(round, 50)).await;
+        let turns = dice(round, 50);
+        // Either waits for a call of the other.
+        let (of_reset, of_request) = match round % 4 {
+            0 => (None, Some("PutItem")),
+            1 => (None, Some("SendEmail")),
+            2 => (Some("GetItem"), None),
+            _ => (Some("TransactWriteItems"), None),
+        };
+        let reset = async {
+            call(&desk, of_request, turns).await;
+            desk.reset(&first, PASSWORD).await
+        };
+        let request = async {
+            call(&desk, of_reset, turns).await;
             desk.link(ADA).await
-        });
+        };
+        let (answer, second) = tokio::join!(reset, request);
         assert!(won(&answer));
 
         // The second link is good if it was made after the change, and dead if it was made before or with it.
@@ -240,6 +259,7 @@ async fn a_reset_and_a_new_request_do_not_hinder_one_another() {
         let third = desk.link(ADA).await;
         assert!(won(&desk.reset(&third, PASSWORD).await));
     }
+    assert!(0 < survived && survived < rounds, "{survived}");
     let shown = format!("both answered; {survived} new links were made after the change");
     report("a reset against a new request", rounds, &shown);
 }

@@ -135,7 +135,16 @@ fn possible() -> Vec<Property<Protocol>> {
                 .iter()
                 .any(|one| one.end == Some(End::Expired))
         }),
-        sometimes("a request is nobody's", |_, state| {
+    ]
+    .into_iter()
+    .chain(possible_ends())
+    .collect()
+}
+
+fn possible_ends() -> Vec<Property<Protocol>> {
+    let sometimes = Property::sometimes;
+    vec![
+        sometimes("a request is nobody's", |_: &Protocol, state: &State| {
             state
                 .requests
                 .iter()

@@ -407,13 +407,13 @@ pub(crate) fn hash_of(token: usize) -> String {
 }
 
 pub(crate) fn token_key(token: usize) -> Key {
-    rekey_key(format!("token#{}", secret(token).hash().as_str()))
+    rekey_key(&format!("token#{}", secret(token).hash().as_str()))
 }
 
-fn rekey_key(key: String) -> Key {
+fn rekey_key(key: &str) -> Key {
     Key {
         table: "rekey",
-        key: Value::text_of(&key),
+        key: Value::text_of(key),
     }
 }
 
@@ -537,7 +537,7 @@ impl Model for Protocol {
         match action {
             Action::Tick => next.clock += 1,
             Action::Ask(email) => self.ask(&mut next, email),
-            Action::Find => self.find(&mut next),
+            Action::Find => find(&mut next),
             Action::Store => self.store(&mut next),
             Action::Mail(outcome) => mail(&mut next, outcome),
             Action::GiveUpRequest => {
@@ -634,20 +634,6 @@ impl Protocol {
         });
     }
 
-    fn find(&self, state: &mut State) {
-        let requested: Requested = parsed(&state.asked[0]);
-        let now = state.clock;
-        if requested.is_too_old(TICK * LIFETIME.into(), time(now)) {
-            return state.end(End::Expired);
-        }
-        let is_owner = |user: &Item| user["email"].text() == requested.email.as_str();
-        if state.user().is_some_and(is_owner) {
-            state.delivery = Delivery::Found { now };
-        } else {
-            state.end(End::Nobodys);
-        }
-    }
-
     fn store(&self, state: &mut State) {
         let Delivery::Found { now } = state.delivery else {
             panic!("{:?}", state.delivery)
@@ -734,6 +720,20 @@ fn streamed(statements: &[Statement], prefix: &str) -> Vec<Arc<Item>> {
         }
     });
     images.collect()
+}
+
+fn find(state: &mut State) {
+    let requested: Requested = parsed(&state.asked[0]);
+    let now = state.clock;
+    if requested.is_too_old(TICK * LIFETIME.into(), time(now)) {
+        return state.end(End::Expired);
+    }
+    let is_owner = |user: &Item| user["email"].text() == requested.email.as_str();
+    if state.user().is_some_and(is_owner) {
+        state.delivery = Delivery::Found { now };
+    } else {
+        state.end(End::Nobodys);
+    }
 }
 
 fn mail(state: &mut State, outcome: Outcome) {
