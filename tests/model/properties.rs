@@ -75,7 +75,7 @@ fn is_stored(state: &State) -> bool {
         .is_none_or(|user| user.get("password_hash") == Some(&Value::text_of(&expected)))
 }
 
-/// The stream gives up what is too old, and so nothing is on its way for ever.
+/// Nothing is on its way for ever: the stream brings the first request until it ends, or gives it up by its age.
 fn is_kept(state: &State) -> bool {
     let mut requests = state.requests.iter().enumerate();
     requests.all(|(request, admitted)| {
@@ -173,7 +173,7 @@ fn possible_ends() -> Vec<Property<Protocol>> {
     ]
 }
 
-/// What `make test` looks at: with the application, but without crashes; with crashes, but without the application.
+/// What `make test` looks at: asking up to the limits; the application, without crashes; crashes, without the application.
 pub(crate) const UNDISTURBED: Bounds = Bounds {
     ticks: 3,
     requests: 2,
@@ -251,7 +251,12 @@ fn the_protocol_holds_in_every_state() {
 }
 
 /// What `make torture` looks at besides.
-const LONG: [Bounds; 2] = [
+const LONG: [Bounds; 3] = [
+    Bounds {
+        ticks: 4,
+        requests: 3,
+        ..UNDISTURBED
+    },
     Bounds {
         troubles: 1,
         writes: 1,
