@@ -238,7 +238,7 @@ fn the_protocol_holds_in_every_state() {
     }
     let (mut states, mut seen) = (0, BTreeSet::new());
     for bounds in bounds {
-        let (looked_at, found) = look(Protocol::new(bounds, &[]), None);
+        let (looked_at, found) = look(Protocol::new(bounds, None), None);
         assert_eq!(broken(&found), [], "{bounds:?}");
         states += looked_at;
         seen.extend(found.into_keys());

@@ -74,7 +74,7 @@ pub(crate) struct Protocol {
     table: Table,
     users: Users,
     pub(crate) bounds: Bounds,
-    mutations: Vec<Mutation>,
+    mutation: Option<Mutation>,
     /// Statements that were built before: building is most of the work.
     admissions: Memo<(&'static str, usize, u8)>,
     redemptions: Memo<(Reset, usize, u8)>,
@@ -244,7 +244,7 @@ pub(crate) const ADA: &str = "ada@example.com";
 pub(crate) const COUNTESS: &str = "countess@example.com";
 
 impl Protocol {
-    pub(crate) fn new(bounds: Bounds, mutations: &[Mutation]) -> Self {
+    pub(crate) fn new(bounds: Bounds, mutation: Option<Mutation>) -> Self {
         let sdk = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .build();
@@ -278,29 +278,26 @@ impl Protocol {
             table: Table::new(&sdk, "rekey".to_owned(), limits),
             users: Users::new(&sdk, schema),
             bounds,
-            mutations: mutations.to_vec(),
+            mutation,
             admissions: Memo::default(),
             redemptions: Memo::default(),
         }
     }
 
-    /// Whether the mutations of this protocol do change a statement.
+    /// Whether the mutation of this protocol does change a statement.
     pub(crate) fn differs(&self) -> bool {
         let issued = issued(0, ADA);
         let statements = |protocol: &Self| {
             let mut statements = protocol.admission(ADA, 0, 0);
             statements.extend(protocol.redemption(0, issued.clone(), 0, 0));
-            let words = statements.into_iter();
-            let words: Vec<_> = words
-                .map(|one| format!("{:?} {:?}", one.condition, one.write))
-                .collect();
-            words
+            let words = |one: Statement| format!("{:?} {:?}", one.condition, one.write);
+            statements.into_iter().map(words).collect::<Vec<_>>()
         };
-        statements(self) != statements(&Self::new(self.bounds, &[]))
+        statements(self) != statements(&Self::new(self.bounds, None))
     }
 
     fn has(&self, mutation: Mutation) -> bool {
-        self.mutations.contains(&mutation)
+        self.mutation == Some(mutation)
     }
 
     /// The statements of somebody asking.
@@ -348,21 +345,20 @@ impl Protocol {
 
     fn mutated(&self, statements: Vec<TransactWriteItem>) -> Vec<Statement> {
         let mut statements: Vec<Statement> = statements.into_iter().map(Statement::of).collect();
-        for mutation in &self.mutations {
-            match *mutation {
-                Mutation::Words(from, to) => reword(&mut statements, from, to),
-                Mutation::Both(words) => {
-                    for (from, to) in words {
-                        reword(&mut statements, from, to);
-                    }
+        match self.mutation {
+            None | Some(Mutation::NoLook | Mutation::TimeOfRequest) => {}
+            Some(Mutation::Words(from, to)) => reword(&mut statements, from, to),
+            Some(Mutation::Both(words)) => {
+                for (from, to) in words {
+                    reword(&mut statements, from, to);
                 }
-                Mutation::NoPut(prefix) => statements.retain(|one| {
-                    !(matches!(one.write, Write::Put(_)) && one.key.key.text().starts_with(prefix))
-                }),
-                Mutation::NoDelete => {
-                    statements.retain(|one| !matches!(one.write, Write::Delete));
-                }
-                Mutation::NoLook | Mutation::TimeOfRequest => {}
+            }
+            Some(Mutation::NoPut(prefix)) => statements.retain(|one| {
+                let is_put = matches!(one.write, Write::Put(_));
+                !(is_put && one.key.key.text().starts_with(prefix))
+            }),
+            Some(Mutation::NoDelete) => {
+                statements.retain(|one| !matches!(one.write, Write::Delete));
             }
         }
         statements
@@ -463,7 +459,7 @@ impl State {
             && of_all < bounds.source as usize
     }
 
-    /// What the stream has of it: the first request's place among all.
+    /// The number of the first request on its way.
     fn first_asked(&self) -> usize {
         let id = id_of(&self.asked[0]);
         let number = id.strip_prefix("request-").unwrap();

@@ -15,15 +15,21 @@ const COUNT: &str = "attribute_not_exists(requests) OR requests < :limit";
 
 /// Asserts that a mutation is one, and that it breaks a property.
 fn breaks(bounds: Bounds, mutation: Mutation, property: &'static str) {
-    assert!(Protocol::new(bounds, &[mutation]).differs(), "{mutation:?}");
-    let (_, found) = look(Protocol::new(bounds, &[mutation]), Some(property));
+    assert!(
+        Protocol::new(bounds, Some(mutation)).differs(),
+        "{mutation:?}"
+    );
+    let (_, found) = look(Protocol::new(bounds, Some(mutation)), Some(property));
     assert!(found.contains_key(property), "{mutation:?} went unnoticed");
 }
 
 /// Asserts that a mutation is one, and breaks nothing: there is another guard.
 fn breaks_nothing(bounds: Bounds, mutation: Mutation) {
-    assert!(Protocol::new(bounds, &[mutation]).differs(), "{mutation:?}");
-    let (_, found) = look(Protocol::new(bounds, &[mutation]), None);
+    assert!(
+        Protocol::new(bounds, Some(mutation)).differs(),
+        "{mutation:?}"
+    );
+    let (_, found) = look(Protocol::new(bounds, Some(mutation)), None);
     assert_eq!(broken(&found), [], "{mutation:?}");
 }
 
@@ -32,7 +38,7 @@ fn a_token_has_two_guards_against_a_second_use_and_one_of_them_is_enough() {
     let unguarded = Mutation::Both([(TOKEN_IS_THERE, ""), (NOT_OVERTAKEN, "")]);
     breaks(UNDISTURBED, unguarded, ONCE);
     for guard in [TOKEN_IS_THERE, NOT_OVERTAKEN] {
-        let unguarded = Protocol::new(UNDISTURBED, &[Mutation::Words(guard, "")]);
+        let unguarded = Protocol::new(UNDISTURBED, Some(Mutation::Words(guard, "")));
         let (_, found) = look(unguarded, None);
         assert!(!found.contains_key(ONCE), "{guard}");
     }
@@ -47,7 +53,7 @@ fn what_is_not_there_has_not_expired_either() {
 
 #[test]
 fn the_look_before_hashing_is_for_speed_alone() {
-    let (_, found) = look(Protocol::new(UNDISTURBED, &[Mutation::NoLook]), None);
+    let (_, found) = look(Protocol::new(UNDISTURBED, Some(Mutation::NoLook)), None);
     assert_eq!(broken(&found), []);
 }
 
@@ -62,7 +68,7 @@ fn a_change_ends_older_tokens_and_those_of_its_own_time() {
 
 #[test]
 fn a_change_that_has_the_time_of_its_request_spares_a_link_made_while_it_hashed() {
-    let protocol = Protocol::new(UNDISTURBED, &[Mutation::TimeOfRequest]);
+    let protocol = Protocol::new(UNDISTURBED, Some(Mutation::TimeOfRequest));
     let (_, found) = look(protocol, Some(OVERTAKEN));
     let path = found.get(OVERTAKEN).expect("the bug that was");
     assert!(path.contains("Follow") && path.contains("Tick"), "{path}");
@@ -93,7 +99,7 @@ fn a_change_is_written_down_with_its_notice() {
 #[test]
 fn a_user_without_a_time_of_change_can_use_a_link() {
     let mutation = Mutation::Words("attribute_not_exists(#changed_at) OR ", "");
-    let (_, found) = look(Protocol::new(UNDISTURBED, &[mutation]), None);
+    let (_, found) = look(Protocol::new(UNDISTURBED, Some(mutation)), None);
     assert!(!found.contains_key("a link sets a password"));
 }
 

@@ -163,7 +163,7 @@ fn user(email: &str, changed_at: Option<u8>) -> (Key, Arc<Item>) {
 #[tokio::test]
 async fn the_products_statements_have_the_same_outcome() {
     let client = dynamodb().await;
-    let protocol = Protocol::new(UNDISTURBED, &[]);
+    let protocol = Protocol::new(UNDISTURBED, None);
     let mut done = Vec::new();
     for later in 0..3 {
         let before = rows_of(&protocol.admission(ADA, 0, 0));
