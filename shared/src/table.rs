@@ -52,6 +52,13 @@ pub struct Requested {
     pub requested_at: Timestamp,
 }
 
+impl Requested {
+    /// Whether nobody waits for it any more: a link would have ended by now, had it been sent at once.
+    pub fn is_too_old(&self, lifetime: SignedDuration, now: Timestamp) -> bool {
+        now.duration_since(self.requested_at) > lifetime
+    }
+}
+
 /// A token was made for a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Issued {
@@ -68,6 +75,13 @@ pub struct Issued {
     /// The language of the mail it was sent in, for the notice.
     #[serde(default)]
     pub locale: Locale,
+}
+
+impl Issued {
+    /// Whether the token is good for this address now. What has happened to the user meanwhile is not known here.
+    pub fn is_good(&self, email: &Email, now: Timestamp) -> bool {
+        self.email == *email && now < self.expires_at
+    }
 }
 
 /// A password was replaced.
@@ -241,17 +255,25 @@ impl Table {
     /// # Errors
     /// A fault where `DynamoDB` does not do it.
     pub async fn issue(&self, token: &TokenHash, issued: &Issued) -> Result<(), Fault> {
-        const ACT: &str = "table.issue";
-        let item = serde_dynamo::to_item(issued).map_err(|_| Fault::of_our_own(ACT, "NotARow"))?;
+        let put = self.issuance(token, issued)?;
         self.client
             .put_item()
-            .table_name(&self.name)
-            .set_item(Some(item))
-            .item("pk", text(issued_key(token)))
+            .table_name(put.table_name)
+            .set_item(Some(put.item))
             .send()
             .await
-            .map_err(|error| Fault::of_call(ACT, &error))?;
+            .map_err(|error| Fault::of_call("table.issue", &error))?;
         Ok(())
+    }
+
+    /// The statement of [`Table::issue`].
+    ///
+    /// # Errors
+    /// A fault that cannot be: all parts are given.
+    pub fn issuance(&self, token: &TokenHash, issued: &Issued) -> Result<Put, Fault> {
+        const ACT: &str = "table.issue";
+        let put = self.put(&issued_key(token), issued, issued.expires_at, ACT)?;
+        built(put.build(), ACT)
     }
 
     /// Finds what a token was issued for, if it is still good for this address.
@@ -282,7 +304,8 @@ impl Table {
             .map_err(|error| Fault::of_call("table.issued", &error))?;
         let item = output.items.and_then(|mut items| items.pop());
         // A row that cannot be read is no token of ours.
-        Ok(item.and_then(|item| serde_dynamo::from_item(item).ok()))
+        let issued = item.and_then(|item| serde_dynamo::from_item::<_, Issued>(item).ok());
+        Ok(issued.filter(|issued| issued.is_good(email, now)))
     }
 
     /// Uses a token: deletes it, replaces the user's password and writes down that this was done, or none of it.

@@ -18,6 +18,7 @@ mod hostile;
 mod http;
 mod outage;
 mod passwords;
+mod races;
 mod reset;
 mod silence;
 mod torture;

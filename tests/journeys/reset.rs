@@ -5,10 +5,9 @@ use serde_json::{Value, json};
 
 use crate::desk::{ADA, Desk, Link, PASSWORD};
 use crate::forgot::futures;
-use crate::torture::{report, times};
 
 /// The one answer for every token that is not good.
-fn is_refused(response: &rekey::http::Response) -> bool {
+pub(crate) fn is_refused(response: &rekey::http::Response) -> bool {
     let body: Value = serde_json::from_str(response.body()).unwrap_or_default();
     let told = "This link is not valid, or not any more. Please ask for a new one.";
     response.status() == 422 && body["errors"] == json!({ "token": [told] })
@@ -167,47 +166,6 @@ async fn a_link_dies_when_the_application_says_that_it_changed_the_password() {
         .await
         .unwrap();
     assert!(is_refused(&desk.reset(&link, PASSWORD).await));
-}
-
-#[tokio::test]
-async fn fifty_resets_with_one_link_have_one_winner() {
-    let rounds = times(1, 200);
-    for _ in 0..rounds {
-        fifty_resets_with_one_link().await;
-    }
-    report(
-        "50 resets at once with one link",
-        rounds * 50,
-        "one winner each",
-    );
-}
-
-async fn fifty_resets_with_one_link() {
-    let desk = Desk::with_ada().await;
-    let link = desk.link(ADA).await;
-    let passwords: Vec<String> = (0..50).map(|n| format!("password of number {n}")).collect();
-    let answers = futures(
-        passwords
-            .iter()
-            .map(|password| desk.reset(&link, password))
-            .collect(),
-    )
-    .await;
-
-    let winners: Vec<usize> = (0..50).filter(|n| answers[*n].status() == 204).collect();
-    assert_eq!(winners.len(), 1);
-    assert_eq!(
-        answers.iter().filter(|answer| is_refused(answer)).count(),
-        49
-    );
-    let hash = desk.stored("1", "password_hash").await;
-    assert!(
-        Argon2::default()
-            .verify_password(passwords[winners[0]].as_bytes(), hash.as_str())
-            .is_ok()
-    );
-    desk.stream().await;
-    assert_eq!(desk.aws.mails().len(), 2, "one link, one notice");
 }
 
 #[tokio::test]

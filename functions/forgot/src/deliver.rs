@@ -36,7 +36,7 @@ impl Forgot {
         let Ok(reset_url) = self.allow_list.admit(&requested.reset_url) else {
             return Err(Failure::Discard("the reset URL is not in the allow list"));
         };
-        if now.duration_since(requested.requested_at) > self.on.token_lifetime {
+        if requested.is_too_old(self.on.token_lifetime, now) {
             return Err(Failure::Discard("the request is too old"));
         }
         self.spend_mail(&requested.request_id, now).await?;

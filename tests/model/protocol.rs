@@ -1,0 +1,758 @@
+//! The protocol as a state machine: one user, who asks and follows links; the stream; the application; time.
+//!
+//! A handler is as many steps as it has calls that others can come between. A transaction is one step, and the clock
+//! is read in it: between that reading and the commit lie some milliseconds, and here nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex};
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_dynamodb::types::TransactWriteItem;
+use jiff::{SignedDuration, Timestamp};
+use rekey::config::Env;
+use rekey::email::Email;
+use rekey::http::RequestId;
+use rekey::limits::{Limit, Limits};
+use rekey::locale::Locale;
+use rekey::source::Source;
+use rekey::table::{CHANGED, Changed, Issued, REQUESTED, Requested, Table};
+use rekey::token::Token;
+use rekey::users::{CHANGED_AT, PasswordHash, Schema, UserKey, Users};
+use stateright::{Model, Property};
+
+use crate::dynamodb::{self, Item, Key, Rows, Statement, Value, Write};
+use crate::properties;
+
+/// A tick of the clock: the longest that makes both the cooldown and the lifetime whole.
+const TICK: SignedDuration = SignedDuration::from_mins(30);
+/// The cooldown, in ticks.
+pub(crate) const COOLDOWN: u8 = 1;
+/// How long a link lives, in ticks: an hour, as by default. A record of the stream is given up at the same age.
+pub(crate) const LIFETIME: u8 = 2;
+
+/// How far to look.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// The last tick of the clock.
+    pub(crate) ticks: u8,
+    /// Requests that are written down.
+    pub(crate) requests: usize,
+    /// Resets at the same time.
+    pub(crate) resets: usize,
+    /// Crashes and refusals that leave something behind.
+    pub(crate) troubles: u8,
+    /// Writes of the application to the user.
+    pub(crate) writes: u8,
+    /// How the keys begin of rows that `DynamoDB` may delete when they have expired.
+    pub(crate) expires: &'static str,
+    /// How often an address may be asked for in the time that a link lives.
+    pub(crate) address: u32,
+    /// How often a source may ask in an hour.
+    pub(crate) source: u32,
+}
+
+/// How the protocol differs from the product's, to see that this is noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mutation {
+    /// A part of a condition or of an update has other words.
+    Words(&'static str, &'static str),
+    /// Two of these.
+    Both([(&'static str, &'static str); 2]),
+    /// A transaction has no put of rows whose keys begin so.
+    NoPut(&'static str),
+    /// A token is not deleted.
+    NoDelete,
+    /// A token that is found is not looked at before the transaction.
+    NoLook,
+    /// A change has the time at which its request began, as it once was.
+    TimeOfRequest,
+}
+
+/// The model: the product's statements, and how far to look.
+pub(crate) struct Protocol {
+    table: Table,
+    users: Users,
+    pub(crate) bounds: Bounds,
+    mutation: Option<Mutation>,
+    /// Statements that were built before: building is most of the work.
+    admissions: Memo<(&'static str, usize, u8)>,
+    redemptions: Memo<(Reset, usize, u8)>,
+}
+
+type Memo<K> = Mutex<HashMap<K, Arc<[Statement]>>>;
+
+fn remembered<K: Eq + Hash>(
+    memo: &Memo<K>,
+    key: K,
+    build: impl FnOnce() -> Vec<Statement>,
+) -> Arc<[Statement]> {
+    let mut memo = memo.lock().unwrap();
+    Arc::clone(memo.entry(key).or_insert_with(|| build().into()))
+}
+
+/// Everything that is, and what of the past the properties speak of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct State {
+    pub(crate) clock: u8,
+    /// Both tables.
+    pub(crate) rows: Rows,
+    /// Requests on their way to `deliver`, in order.
+    pub(crate) asked: Vec<Arc<Item>>,
+    /// Changes on their way to `notify`, in order.
+    pub(crate) changed: Vec<Arc<Item>>,
+    /// Request ids of what was given up.
+    pub(crate) failures: BTreeSet<String>,
+    /// Where `deliver` is.
+    pub(crate) delivery: Delivery,
+    /// Resets between the look at their token and the transaction, sorted: which is which does not matter.
+    pub(crate) resets: Vec<Reset>,
+    pub(crate) troubles: u8,
+    pub(crate) writes: u8,
+    /// What was written down and answered with 202.
+    pub(crate) requests: Vec<Admitted>,
+    /// All tokens that were made, by number.
+    pub(crate) tokens: Vec<Made>,
+    /// All replacements of the password, in order.
+    pub(crate) changes: Vec<Replaced>,
+    /// What must never happen, and did.
+    pub(crate) flaws: BTreeSet<Flaw>,
+}
+
+/// What `deliver` knows at each of its calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Delivery {
+    Idle,
+    /// The user is found; the time was read before.
+    Found {
+        now: u8,
+    },
+    /// The token is stored.
+    Stored {
+        token: usize,
+    },
+}
+
+/// What a reset knows when it begins its transaction.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Reset {
+    token: usize,
+    issued: Arc<Item>,
+    /// When it began. Only a mutation looks at it.
+    began: Option<u8>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Admitted {
+    pub(crate) email: &'static str,
+    pub(crate) at: u8,
+    pub(crate) end: Option<End>,
+}
+
+/// How a request that was written down can end, besides in the failure queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum End {
+    Delivered,
+    Expired,
+    Nobodys,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Made {
+    pub(crate) issued_at: u8,
+    /// Whether a mail with it has left.
+    pub(crate) is_mailed: bool,
+    pub(crate) worked: u8,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Replaced {
+    /// When it happened, whatever was written down of it.
+    pub(crate) at: u8,
+    pub(crate) by: By,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum By {
+    Application,
+    /// Rekey, and whether the owner was told.
+    Token {
+        token: usize,
+        is_told: bool,
+    },
+}
+
+/// What a single step can do wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Flaw {
+    /// A token worked that was issued no later than the password was last replaced.
+    Overtaken,
+    /// A token worked that had expired.
+    Late,
+    /// A token worked for a user who had another address by then.
+    OtherAddress,
+    /// A token worked for a user who was no more.
+    Revived,
+    /// Somebody was held back without reason.
+    HeldBack,
+}
+
+/// What can happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Tick,
+    /// Somebody asks for a link.
+    Ask(&'static str),
+    /// `deliver` gets the first record, reads the clock, and looks the user up.
+    Find,
+    /// `deliver` stores a token.
+    Store,
+    /// `deliver` hands its mail to SES.
+    Mail(Outcome),
+    /// The stream gives the first request up.
+    GiveUpRequest,
+    /// Somebody follows a link: `change` looks its token up.
+    Follow(usize),
+    /// `change` does its transaction.
+    Change(usize),
+    /// `notify` hands its mail to SES.
+    Notify(Outcome),
+    /// The stream gives the first change up.
+    GiveUpChange,
+    /// The application gives the user the other address.
+    Readdress,
+    /// The application replaces the password, and says so.
+    Replace,
+    /// The application deletes the user.
+    Delete,
+    /// DynamoDB deletes an expired row.
+    Expire(Key),
+}
+
+/// How a call to SES can go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Sent,
+    /// It does not work now: the record comes again.
+    Refused,
+    /// It worked, and Lambda ends before the stream knows: the record comes again.
+    SentAndCrashed,
+}
+
+pub(crate) const ADA: &str = "ada@example.com";
+/// The address that the application gives to Ada. It is nobody's before.
+pub(crate) const COUNTESS: &str = "countess@example.com";
+
+impl Protocol {
+    pub(crate) fn new(bounds: Bounds, mutation: Option<Mutation>) -> Self {
+        let sdk = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .build();
+        let limits = Limits {
+            cooldown: TICK * COOLDOWN.into(),
+            source: Limit {
+                most: bounds.source,
+                window: SignedDuration::from_hours(1),
+            },
+            address: Limit {
+                most: bounds.address,
+                window: TICK * LIFETIME.into(),
+            },
+            deployment: Limit {
+                most: 1000,
+                window: SignedDuration::from_hours(24),
+            },
+        };
+        let schema = |name: &str| {
+            let value = match name {
+                "USERS_TABLE" => "users",
+                "USERS_KEY_ATTRIBUTE" => "id",
+                "USERS_EMAIL_ATTRIBUTE" => "email",
+                "USERS_EMAIL_INDEX" => "email-index",
+                _ => "password_hash",
+            };
+            Some(value.to_owned())
+        };
+        let schema = Schema::read(&mut Env::new(&schema)).unwrap();
+        Self {
+            table: Table::new(&sdk, "rekey".to_owned(), limits),
+            users: Users::new(&sdk, schema),
+            bounds,
+            mutation,
+            admissions: Memo::default(),
+            redemptions: Memo::default(),
+        }
+    }
+
+    /// Whether the mutation of this protocol does change a statement.
+    pub(crate) fn differs(&self) -> bool {
+        let issued = issued(0, ADA);
+        let statements = |protocol: &Self| {
+            let mut statements = protocol.admission(ADA, 0, 0);
+            statements.extend(protocol.redemption(0, issued.clone(), 0, 0));
+            let words = |one: Statement| format!("{:?} {:?}", one.condition, one.write);
+            statements.into_iter().map(words).collect::<Vec<_>>()
+        };
+        statements(self) != statements(&Self::new(self.bounds, None))
+    }
+
+    fn has(&self, mutation: Mutation) -> bool {
+        self.mutation == Some(mutation)
+    }
+
+    /// The statements of somebody asking.
+    pub(crate) fn admission(&self, email: &str, number: usize, now: u8) -> Vec<Statement> {
+        let requested = Requested {
+            email: Email::parse(email).unwrap(),
+            reset_url: "https://app.example.com/password/reset".to_owned(),
+            locale: Locale::default(),
+            request_id: RequestId::parse(&request_id(number)).unwrap(),
+            requested_at: time(now),
+        };
+        let source = Source::parse(Some("192.0.2.1"));
+        let statements = self.table.admission(&requested, &source, time(now));
+        self.mutated(statements.unwrap())
+    }
+
+    /// The statements of a token being used, for the change of this number.
+    pub(crate) fn redemption(
+        &self,
+        token: usize,
+        issued: Issued,
+        number: usize,
+        now: u8,
+    ) -> Vec<Statement> {
+        let (users, now) = (&self.users, time(now));
+        let hash = PasswordHash::new(hash_of(token));
+        let replacement = users.replacement(&issued, &hash, now).unwrap();
+        let changed = Changed {
+            user: issued.user,
+            email: issued.email,
+            locale: issued.locale,
+            request_id: RequestId::parse(&change_id(number)).unwrap(),
+            changed_at: now,
+        };
+        let token = secret(token);
+        let statements = self.table.redemption(&token, replacement, &changed);
+        self.mutated(statements.unwrap())
+    }
+
+    /// The statement of a token being stored.
+    pub(crate) fn issuance(&self, token: usize, issued: &Issued) -> Vec<Statement> {
+        let put = self.table.issuance(&secret(token).hash(), issued).unwrap();
+        vec![Statement::of_put(put)]
+    }
+
+    fn mutated(&self, statements: Vec<TransactWriteItem>) -> Vec<Statement> {
+        let mut statements: Vec<Statement> = statements.into_iter().map(Statement::of).collect();
+        match self.mutation {
+            None | Some(Mutation::NoLook | Mutation::TimeOfRequest) => {}
+            Some(Mutation::Words(from, to)) => reword(&mut statements, from, to),
+            Some(Mutation::Both(words)) => {
+                for (from, to) in words {
+                    reword(&mut statements, from, to);
+                }
+            }
+            Some(Mutation::NoPut(prefix)) => statements.retain(|one| {
+                let is_put = matches!(one.write, Write::Put(_));
+                !(is_put && one.key.key.text().starts_with(prefix))
+            }),
+            Some(Mutation::NoDelete) => {
+                statements.retain(|one| !matches!(one.write, Write::Delete));
+            }
+        }
+        statements
+    }
+}
+
+fn reword(statements: &mut [Statement], from: &str, to: &str) {
+    for statement in statements {
+        if let Some(condition) = &statement.condition {
+            let condition = condition.replace(from, to);
+            statement.condition = Some(condition).filter(|condition| !condition.is_empty());
+        }
+        if let Write::Update(update) = &statement.write {
+            statement.write = Write::Update(update.replace(from, to));
+        }
+    }
+}
+
+/// What `deliver` writes down for a token, at a tick.
+pub(crate) fn issued(now: u8, email: &str) -> Issued {
+    Issued {
+        user: UserKey::Text("1".to_owned()),
+        email: Email::parse(email).unwrap(),
+        issued_at: time(now),
+        expires_at: time(now) + TICK * LIFETIME.into(),
+        locale: Locale::default(),
+    }
+}
+
+pub(crate) fn time(tick: u8) -> Timestamp {
+    let noon: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
+    noon + TICK * tick.into()
+}
+
+pub(crate) fn secret(token: usize) -> Token {
+    Token::parse(&format!("{token:064x}")).unwrap()
+}
+
+pub(crate) fn hash_of(token: usize) -> String {
+    format!("the hash of the password that came with token {token}")
+}
+
+pub(crate) fn token_key(token: usize) -> Key {
+    rekey_key(&format!("token#{}", secret(token).hash().as_str()))
+}
+
+fn rekey_key(key: &str) -> Key {
+    Key {
+        table: "rekey",
+        key: Value::text_of(key),
+    }
+}
+
+pub(crate) fn user_key() -> Key {
+    Key {
+        table: "users",
+        key: Value::text_of("1"),
+    }
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(item: &Item) -> T {
+    serde_dynamo::from_item(dynamodb::attributes(item)).unwrap()
+}
+
+/// The request id of a row that the stream brings.
+pub(crate) fn id_of(item: &Item) -> &str {
+    item["request_id"].text()
+}
+
+pub(crate) fn request_id(request: usize) -> String {
+    format!("request-{request}")
+}
+
+pub(crate) fn change_id(change: usize) -> String {
+    format!("change-{change}")
+}
+
+impl State {
+    pub(crate) fn user(&self) -> Option<&Item> {
+        self.rows.get(&user_key()).map(AsRef::as_ref)
+    }
+
+    fn write_user(&mut self, attribute: &str, value: Value) {
+        let row = self.rows.get_mut(&user_key()).unwrap();
+        Arc::make_mut(row).insert(attribute.to_owned(), value);
+    }
+
+    /// Whether a request for the address has a right to be written down now: none is cooling, and not too many were.
+    fn may_ask(&self, email: &str, bounds: &Bounds) -> bool {
+        let now = self.clock;
+        let cools = |one: &&Admitted| one.email == email && one.at + COOLDOWN > now;
+        let in_window = |one: &&Admitted| one.at / LIFETIME == now / LIFETIME;
+        let of_all = self.requests.iter().filter(in_window).count();
+        let of_address = self.requests.iter().filter(in_window);
+        let of_address = of_address.filter(|one| one.email == email).count();
+        !self.requests.iter().any(|one| cools(&one))
+            && of_address < bounds.address as usize
+            && of_all < bounds.source as usize
+    }
+
+    /// The number of the first request on its way.
+    fn first_asked(&self) -> usize {
+        let id = id_of(&self.asked[0]);
+        let number = id.strip_prefix("request-").unwrap();
+        number.parse().unwrap()
+    }
+
+    fn end(&mut self, end: End) {
+        let request = self.first_asked();
+        self.requests[request].end = Some(end);
+        self.asked.remove(0);
+        self.delivery = Delivery::Idle;
+    }
+}
+
+impl Model for Protocol {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        let user = [("id", "1"), ("email", ADA), ("password_hash", "old")];
+        let user = user.map(|(name, value)| (name.to_owned(), Value::text_of(value)));
+        vec![State {
+            clock: 0,
+            rows: BTreeMap::from([(user_key(), Arc::new(user.into()))]),
+            asked: Vec::new(),
+            changed: Vec::new(),
+            failures: BTreeSet::new(),
+            delivery: Delivery::Idle,
+            resets: Vec::new(),
+            troubles: 0,
+            writes: 0,
+            requests: Vec::new(),
+            tokens: Vec::new(),
+            changes: Vec::new(),
+            flaws: BTreeSet::new(),
+        }]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        // A notice reads no table and writes none. So its place among the other steps does not matter: it is the next.
+        if !state.changed.is_empty() {
+            return self.actions_of_a_notice(state, actions);
+        }
+        if state.clock < self.bounds.ticks {
+            actions.push(Action::Tick);
+        }
+        if state.requests.len() < self.bounds.requests {
+            actions.extend([Action::Ask(ADA), Action::Ask(COUNTESS)]);
+        }
+        self.actions_of_the_stream(state, actions);
+        let mailed = (0..state.tokens.len()).filter(|token| state.tokens[*token].is_mailed);
+        if state.resets.len() < self.bounds.resets {
+            actions.extend(mailed.map(Action::Follow));
+        }
+        actions.extend((0..state.resets.len()).map(Action::Change));
+        if state.writes < self.bounds.writes && state.user().is_some() {
+            actions.extend([Action::Readdress, Action::Replace, Action::Delete]);
+        }
+        let now = Value::N(time(state.clock).as_millisecond());
+        let expired = state.rows.iter().filter(|(_, row)| {
+            row.get("expires_at")
+                .is_some_and(|expires_at| *expires_at <= now)
+        });
+        let expired = expired.filter(|(key, _)| key.key.text().starts_with(self.bounds.expires));
+        actions.extend(expired.map(|(key, _)| Action::Expire(key.clone())));
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut next = last.clone();
+        match action {
+            Action::Tick => next.clock += 1,
+            Action::Ask(email) => self.ask(&mut next, email),
+            Action::Find => find(&mut next),
+            Action::Store => self.store(&mut next),
+            Action::Mail(outcome) => mail(&mut next, outcome),
+            Action::GiveUpRequest => {
+                let given_up = next.asked.remove(0);
+                next.failures.insert(id_of(&given_up).to_owned());
+            }
+            Action::Follow(token) => self.follow(&mut next, token),
+            Action::Change(reset) => self.change(&mut next, reset),
+            Action::Notify(outcome) => notify(&mut next, outcome),
+            Action::GiveUpChange => {
+                let given_up = next.changed.remove(0);
+                next.failures.insert(id_of(&given_up).to_owned());
+                next.troubles += 1;
+            }
+            Action::Readdress => {
+                let is_ada = next.user()?["email"].text() == ADA;
+                let other = if is_ada { COUNTESS } else { ADA };
+                next.write_user("email", Value::text_of(other));
+                next.writes += 1;
+            }
+            Action::Replace => {
+                next.write_user("password_hash", Value::text_of("the application's"));
+                next.write_user(CHANGED_AT, Value::N(time(next.clock).as_millisecond()));
+                next.changes.push(Replaced {
+                    at: next.clock,
+                    by: By::Application,
+                });
+                next.writes += 1;
+            }
+            Action::Delete => {
+                next.rows.remove(&user_key());
+                next.writes += 1;
+            }
+            Action::Expire(key) => {
+                next.rows.remove(&key);
+            }
+        }
+        (next != *last).then_some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        properties::all()
+    }
+}
+
+impl Protocol {
+    fn actions_of_the_stream(&self, state: &State, actions: &mut Vec<Action>) {
+        match state.delivery {
+            Delivery::Idle if !state.asked.is_empty() => {
+                actions.push(Action::Find);
+                let request = &state.requests[state.first_asked()];
+                if state.clock >= request.at + LIFETIME {
+                    actions.push(Action::GiveUpRequest);
+                }
+            }
+            Delivery::Idle => {}
+            Delivery::Found { .. } => actions.push(Action::Store),
+            Delivery::Stored { .. } => {
+                actions.push(Action::Mail(Outcome::Sent));
+                if state.troubles < self.bounds.troubles {
+                    actions.push(Action::Mail(Outcome::Refused));
+                    actions.push(Action::Mail(Outcome::SentAndCrashed));
+                }
+            }
+        }
+    }
+
+    /// What can come of a notice.
+    fn actions_of_a_notice(&self, state: &State, actions: &mut Vec<Action>) {
+        actions.push(Action::Notify(Outcome::Sent));
+        if state.troubles < self.bounds.troubles {
+            // Its age would be a day; here it comes at once, which is more.
+            actions.push(Action::GiveUpChange);
+            actions.push(Action::Notify(Outcome::SentAndCrashed));
+        }
+    }
+
+    fn ask(&self, state: &mut State, email: &'static str) {
+        let (now, number) = (state.clock, state.requests.len());
+        let statements = remembered(&self.admissions, (email, number, now), || {
+            self.admission(email, number, now)
+        });
+        if dynamodb::transact(&mut state.rows, &statements).is_err() {
+            if state.may_ask(email, &self.bounds) {
+                state.flaws.insert(Flaw::HeldBack);
+            }
+            return;
+        }
+        state.asked.extend(streamed(&statements, REQUESTED));
+        state.requests.push(Admitted {
+            email,
+            at: state.clock,
+            end: None,
+        });
+    }
+
+    fn store(&self, state: &mut State) {
+        let Delivery::Found { now } = state.delivery else {
+            panic!("{:?}", state.delivery)
+        };
+        let requested: Requested = parsed(&state.asked[0]);
+        let issued = issued(now, requested.email.as_str());
+        let token = state.tokens.len();
+        dynamodb::transact(&mut state.rows, &self.issuance(token, &issued)).unwrap();
+        state.tokens.push(Made {
+            issued_at: now,
+            is_mailed: false,
+            worked: 0,
+        });
+        state.delivery = Delivery::Stored { token };
+    }
+
+    fn follow(&self, state: &mut State, token: usize) {
+        let Some(row) = state.rows.get(&token_key(token)) else {
+            return;
+        };
+        let issued: Issued = parsed(row);
+        // The link carries the address that it was sent to.
+        let is_good = issued.is_good(&issued.email, time(state.clock));
+        if !is_good && !self.has(Mutation::NoLook) {
+            return;
+        }
+        let began = self.has(Mutation::TimeOfRequest).then_some(state.clock);
+        state.resets.push(Reset {
+            token,
+            issued: Arc::clone(row),
+            began,
+        });
+        state.resets.sort();
+    }
+
+    fn change(&self, state: &mut State, reset: usize) {
+        let reset = state.resets.remove(reset);
+        let (token, number) = (reset.token, state.changes.len());
+        let now = reset.began.unwrap_or(state.clock);
+        let issued: Issued = parsed(&reset.issued);
+        let address = issued.email.as_str().to_owned();
+        let statements = remembered(&self.redemptions, (reset, number, now), || {
+            self.redemption(token, issued, number, now)
+        });
+        let before = state.user().cloned();
+        if dynamodb::transact(&mut state.rows, &statements).is_err() {
+            return;
+        }
+        let made = &mut state.tokens[token];
+        made.worked += 1;
+        let flaws = [
+            (Flaw::Late, made.issued_at + LIFETIME <= state.clock),
+            (
+                Flaw::Overtaken,
+                state.changes.iter().any(|one| one.at >= made.issued_at),
+            ),
+            (Flaw::Revived, before.is_none()),
+            (
+                Flaw::OtherAddress,
+                before.is_some_and(|user| user["email"].text() != address),
+            ),
+        ];
+        let found = flaws.into_iter().filter(|(_, is_found)| *is_found);
+        state.flaws.extend(found.map(|(flaw, _)| flaw));
+        state.changed.extend(streamed(&statements, CHANGED));
+        state.changes.push(Replaced {
+            at: state.clock,
+            by: By::Token {
+                token,
+                is_told: false,
+            },
+        });
+    }
+}
+
+/// The new rows that the stream brings to the half that waits for such keys.
+fn streamed(statements: &[Statement], prefix: &str) -> Vec<Arc<Item>> {
+    let images = statements.iter().filter_map(|statement| {
+        let is_of_half =
+            statement.key.table == "rekey" && statement.key.key.text().starts_with(prefix);
+        match &statement.write {
+            Write::Put(item) if is_of_half => Some(Arc::clone(item)),
+            _ => None,
+        }
+    });
+    images.collect()
+}
+
+fn find(state: &mut State) {
+    let requested: Requested = parsed(&state.asked[0]);
+    let now = state.clock;
+    if requested.is_too_old(TICK * LIFETIME.into(), time(now)) {
+        return state.end(End::Expired);
+    }
+    let is_owner = |user: &Item| user["email"].text() == requested.email.as_str();
+    if state.user().is_some_and(is_owner) {
+        state.delivery = Delivery::Found { now };
+    } else {
+        state.end(End::Nobodys);
+    }
+}
+
+fn mail(state: &mut State, outcome: Outcome) {
+    let Delivery::Stored { token } = state.delivery else {
+        panic!("{:?}", state.delivery)
+    };
+    state.tokens[token].is_mailed = outcome != Outcome::Refused;
+    if outcome == Outcome::Sent {
+        state.end(End::Delivered);
+    } else {
+        state.delivery = Delivery::Idle;
+        state.troubles += 1;
+    }
+}
+
+fn notify(state: &mut State, outcome: Outcome) {
+    let change = id_of(&state.changed[0]).strip_prefix("change-").unwrap();
+    let change: usize = change.parse().unwrap();
+    if let By::Token { is_told, .. } = &mut state.changes[change].by {
+        *is_told = true;
+    }
+    if outcome == Outcome::Sent {
+        state.changed.remove(0);
+    } else {
+        state.troubles += 1;
+    }
+}

@@ -1,0 +1,119 @@
+//! A protocol that is broken, to see that the model notices: each condition is taken away once.
+
+use rekey::table::{CHANGED, REQUESTED};
+
+use crate::properties::{
+    ADDRESS, ASKING, HELD_BACK, KEPT, LATE, LIMITED, ONCE, OVERTAKEN, REVIVED, STORED, TOLD,
+    UNDISTURBED, WITH_WRITES, broken, look,
+};
+use crate::protocol::{Bounds, Mutation, Protocol};
+
+const TOKEN_IS_THERE: &str = "attribute_exists(pk) AND expires_at > :now";
+const NOT_OVERTAKEN: &str = " AND (attribute_not_exists(#changed_at) OR #changed_at < :issued_at)";
+const COOLED: &str = "attribute_not_exists(pk) OR requested_at <= :cooled";
+const COUNT: &str = "attribute_not_exists(requests) OR requests < :limit";
+
+/// Asserts that a mutation is one, and that it breaks a property.
+fn breaks(bounds: Bounds, mutation: Mutation, property: &'static str) {
+    assert!(
+        Protocol::new(bounds, Some(mutation)).differs(),
+        "{mutation:?}"
+    );
+    let (_, found) = look(Protocol::new(bounds, Some(mutation)), Some(property));
+    assert!(found.contains_key(property), "{mutation:?} went unnoticed");
+}
+
+/// Asserts that a mutation is one, and breaks nothing: there is another guard.
+fn breaks_nothing(bounds: Bounds, mutation: Mutation) {
+    assert!(
+        Protocol::new(bounds, Some(mutation)).differs(),
+        "{mutation:?}"
+    );
+    let (_, found) = look(Protocol::new(bounds, Some(mutation)), None);
+    assert_eq!(broken(&found), [], "{mutation:?}");
+}
+
+#[test]
+fn a_token_has_two_guards_against_a_second_use_and_one_of_them_is_enough() {
+    let unguarded = Mutation::Both([(TOKEN_IS_THERE, ""), (NOT_OVERTAKEN, "")]);
+    breaks(UNDISTURBED, unguarded, ONCE);
+    for guard in [TOKEN_IS_THERE, NOT_OVERTAKEN] {
+        let unguarded = Protocol::new(UNDISTURBED, Some(Mutation::Words(guard, "")));
+        let (_, found) = look(unguarded, None);
+        assert!(!found.contains_key(ONCE), "{guard}");
+    }
+    breaks(UNDISTURBED, Mutation::NoDelete, ONCE);
+}
+
+#[test]
+fn what_is_not_there_has_not_expired_either() {
+    let implied = Mutation::Words("attribute_exists(pk) AND ", "");
+    breaks_nothing(UNDISTURBED, implied);
+}
+
+#[test]
+fn the_look_before_hashing_is_for_speed_alone() {
+    let (_, found) = look(Protocol::new(UNDISTURBED, Some(Mutation::NoLook)), None);
+    assert_eq!(broken(&found), []);
+}
+
+#[test]
+fn a_change_ends_older_tokens_and_those_of_its_own_time() {
+    breaks(UNDISTURBED, Mutation::Words(NOT_OVERTAKEN, ""), OVERTAKEN);
+    let with_it = Mutation::Words("#changed_at < :issued_at", "#changed_at <= :issued_at");
+    breaks(UNDISTURBED, with_it, OVERTAKEN);
+    let unwritten = Mutation::Words(", #changed_at = :now", "");
+    breaks(UNDISTURBED, unwritten, OVERTAKEN);
+}
+
+#[test]
+fn a_change_that_has_the_time_of_its_request_spares_a_link_made_while_it_hashed() {
+    let protocol = Protocol::new(UNDISTURBED, Some(Mutation::TimeOfRequest));
+    let (_, found) = look(protocol, Some(OVERTAKEN));
+    let path = found.get(OVERTAKEN).expect("the bug that was");
+    assert!(path.contains("Follow") && path.contains("Tick"), "{path}");
+}
+
+#[test]
+fn a_token_ends_at_its_time() {
+    let ever = Mutation::Words(" AND expires_at > :now", "");
+    breaks(UNDISTURBED, ever, LATE);
+    let with_it = Mutation::Words("expires_at > :now", "expires_at >= :now");
+    breaks(UNDISTURBED, with_it, LATE);
+}
+
+#[test]
+fn a_token_is_for_one_address_of_a_user_who_is_there() {
+    let anybodys = Mutation::Words("#email = :email AND ", "");
+    breaks(WITH_WRITES, anybodys, ADDRESS);
+    breaks(WITH_WRITES, anybodys, REVIVED);
+}
+
+#[test]
+fn a_change_is_written_down_with_its_notice() {
+    breaks(UNDISTURBED, Mutation::NoPut(CHANGED), TOLD);
+    let unwritten = Mutation::Words("#password = :hash, ", "");
+    breaks(UNDISTURBED, unwritten, STORED);
+}
+
+#[test]
+fn a_user_without_a_time_of_change_can_use_a_link() {
+    let mutation = Mutation::Words("attribute_not_exists(#changed_at) OR ", "");
+    let (_, found) = look(Protocol::new(UNDISTURBED, Some(mutation)), None);
+    assert!(!found.contains_key("a link sets a password"));
+}
+
+#[test]
+fn asking_is_written_down_limited_and_not_held_back_without_reason() {
+    breaks(ASKING, Mutation::NoPut(REQUESTED), KEPT);
+    breaks(UNDISTURBED, Mutation::Words(COOLED, ""), LIMITED);
+    let longer = Mutation::Words("requested_at <= :cooled", "requested_at < :cooled");
+    breaks(UNDISTURBED, longer, HELD_BACK);
+    let first = Mutation::Words("attribute_not_exists(pk) OR ", "");
+    breaks(UNDISTURBED, first, HELD_BACK);
+    breaks(ASKING, Mutation::Words(COUNT, ""), LIMITED);
+    let one_more = Mutation::Words("requests < :limit", "requests <= :limit");
+    breaks(ASKING, one_more, LIMITED);
+    let uncounted = Mutation::Words(" ADD requests :one", "");
+    breaks(ASKING, uncounted, LIMITED);
+}
