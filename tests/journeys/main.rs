@@ -9,8 +9,10 @@
 )]
 
 mod abuse;
+mod aws;
 mod configuration;
 mod desk;
+mod faults;
 mod forgot;
 mod http;
 mod outage;
