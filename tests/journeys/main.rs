@@ -11,6 +11,7 @@
 mod abuse;
 mod aws;
 mod configuration;
+mod deadlines;
 mod desk;
 mod faults;
 mod forgot;
