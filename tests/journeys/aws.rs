@@ -229,33 +229,47 @@ impl Aws {
 async fn serve(aws: Arc<Aws>, socket: TcpStream) -> Option<()> {
     let mut socket = BufReader::new(socket);
     loop {
-        let (target, body) = read(&mut socket).await?;
-        let (response, stays_open) = aws.answer(target.as_deref(), body).await?;
+        let Incoming { headers, body, .. } = Incoming::read(&mut socket).await?;
+        let target = headers.get("x-amz-target").map(String::as_str);
+        let (response, stays_open) = aws.answer(target, body).await?;
         socket.write_all(response.as_bytes()).await.ok()?;
         stays_open.then_some(())?;
     }
 }
 
-/// The call that a request asks for, if it is one of `DynamoDB`, and the request's body.
-async fn read(socket: &mut BufReader<TcpStream>) -> Option<(Option<String>, Vec<u8>)> {
-    let mut headers = HashMap::new();
-    let mut line = String::new();
-    let read = socket.read_line(&mut line).await.ok()?;
-    if read == 0 {
-        return None;
+/// A request on a socket.
+pub(crate) struct Incoming {
+    pub(crate) line: String,
+    headers: HashMap<String, String>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Incoming {
+    /// None where the connection was closed.
+    pub(crate) async fn read(socket: &mut BufReader<TcpStream>) -> Option<Self> {
+        let mut line = String::new();
+        let read = socket.read_line(&mut line).await.ok()?;
+        if read == 0 {
+            return None;
+        }
+        let mut headers = HashMap::new();
+        loop {
+            let mut header = String::new();
+            socket.read_line(&mut header).await.ok()?;
+            let Some((name, value)) = header.trim_end().split_once(": ") else {
+                break;
+            };
+            headers.insert(name.to_ascii_lowercase(), value.to_owned());
+        }
+        let length = headers.get("content-length");
+        let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+        socket.read_exact(&mut body).await.ok()?;
+        Some(Self {
+            line,
+            headers,
+            body,
+        })
     }
-    loop {
-        line.clear();
-        socket.read_line(&mut line).await.ok()?;
-        let Some((name, value)) = line.trim_end().split_once(": ") else {
-            break;
-        };
-        headers.insert(name.to_ascii_lowercase(), value.to_owned());
-    }
-    let length = headers.get("content-length");
-    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
-    socket.read_exact(&mut body).await.ok()?;
-    Some((headers.remove("x-amz-target"), body))
 }
 
 fn response((status, body): &(u16, String)) -> String {

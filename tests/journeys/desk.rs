@@ -36,7 +36,7 @@ pub(crate) struct Desk {
     reset: Reset,
     pub(crate) aws: Arc<Aws>,
     pub(crate) dynamodb: Client,
-    settings: HashMap<String, String>,
+    pub(crate) settings: HashMap<String, String>,
     log: Log,
     now: Mutex<Timestamp>,
     tick: Mutex<SignedDuration>,
@@ -255,16 +255,9 @@ impl Desk {
         self.bring(&self.forgot, rows).await
     }
 
-    /// One batch of a stream. A row's key is its sequence number.
+    /// One batch of a stream.
     async fn bring(&self, function: &impl Function, rows: &[&Value]) -> Option<String> {
-        let records: Vec<Value> = rows
-            .iter()
-            .map(|row| {
-                let change = json!({ "Keys": { "pk": row["pk"] }, "NewImage": row, "SequenceNumber": row["pk"]["S"] });
-                json!({ "eventName": "INSERT", "eventSource": "aws:dynamodb", "dynamodb": change })
-            })
-            .collect();
-        match self.handle(function, json!({ "Records": records })).await {
+        match self.handle(function, batch(rows)).await {
             Answer::Stream(checkpoint) => stopped_at(&checkpoint),
             Answer::Http(_) => panic!("an answer to a gateway"),
         }
@@ -311,6 +304,15 @@ impl Desk {
             .map(|line| line["event"].as_str().unwrap().to_owned())
             .collect()
     }
+}
+
+/// A batch of a stream, as Lambda hands it over. A row's key is its sequence number.
+pub(crate) fn batch(rows: &[&Value]) -> Value {
+    let records = rows.iter().map(|row| {
+        let change = json!({ "Keys": { "pk": row["pk"] }, "NewImage": row, "SequenceNumber": row["pk"]["S"] });
+        json!({ "eventName": "INSERT", "eventSource": "aws:dynamodb", "dynamodb": change })
+    });
+    json!({ "Records": records.collect::<Vec<_>>() })
 }
 
 fn stopped_at(checkpoint: &Checkpoint) -> Option<String> {

@@ -55,7 +55,7 @@ impl Journey {
 }
 
 /// The ways in which a call goes wrong.
-fn wrongs(call: &str) -> Vec<Wrong> {
+pub(crate) fn wrongs(call: &str) -> Vec<Wrong> {
     let mut wrongs: Vec<Wrong> = [
         (400, "ThrottlingException"),
         (429, "TooManyRequestsException"),

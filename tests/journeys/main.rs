@@ -17,6 +17,7 @@ mod faults;
 mod forgot;
 mod http;
 mod outage;
+mod process;
 mod reset;
 mod silence;
 mod torture;
