@@ -10,22 +10,55 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 
-/// Region, credentials and endpoint from the environment, as Lambda sets it.
+/// How long a call to `DynamoDB` may take, with all its attempts and the pauses between them.
+pub const CALL: Duration = Duration::from_secs(4);
+
+/// How long a call to SES may take, likewise. Nobody waits for it but the stream.
+pub const MAIL: Duration = CALL.saturating_mul(MAIL_PATIENCE);
+const MAIL_PATIENCE: u32 = 4;
+
+/// How often a call is tried.
+pub const ATTEMPTS: u32 = 3;
+
+/// Region, credentials and endpoint from the environment, as Lambda sets it: nothing is called for them.
 ///
 /// The time-outs add up to less than the functions', and those to less than API Gateway's 30 seconds: a caller always
 /// gets an answer of ours.
 pub async fn sdk_config() -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
-        .retry_config(RetryConfig::standard().with_max_attempts(3))
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(Duration::from_secs(1))
-                .operation_attempt_timeout(Duration::from_secs(2))
-                .operation_timeout(Duration::from_secs(4))
-                .build(),
-        )
+        .retry_config(retries(1))
+        .timeout_config(timeouts(1))
         .load()
         .await
+}
+
+/// How often, and after which pauses: at random up to one second, and up to two before the last attempt. Where much
+/// fails, the SDK stops trying again altogether for a while: its retries are on a budget of the process.
+///
+/// Everything is `haste` times as short: 1 but in tests.
+pub fn retries(haste: u32) -> RetryConfig {
+    RetryConfig::standard()
+        .with_max_attempts(ATTEMPTS)
+        .with_initial_backoff(Duration::from_secs(1) / haste)
+        .with_max_backoff(Duration::from_secs(2) / haste)
+}
+
+/// When an attempt is given up, and when the call. `haste` as for [`retries`].
+pub fn timeouts(haste: u32) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(1) / haste)
+        .operation_attempt_timeout(CALL / 2 / haste)
+        .operation_timeout(CALL / haste)
+        .build()
+}
+
+/// The same for SES, which may take a mail and be slow to say so. So no attempt is given up before the call is: to
+/// try again at once would send a second mail where waiting sends none.
+pub(crate) fn mail_timeouts(sdk: &SdkConfig) -> TimeoutConfig {
+    let timeouts = sdk.timeout_config().cloned().unwrap_or_else(|| timeouts(1));
+    let operation = timeouts.operation_timeout().unwrap_or(CALL) * MAIL_PATIENCE;
+    let timeouts = timeouts.to_builder().disable_operation_attempt_timeout();
+    timeouts.operation_timeout(operation).build()
 }
 
 /// Tries a transaction again that met another one on its rows, or was throttled. The SDK does not do so by itself.

@@ -27,17 +27,19 @@ impl Fault {
         let status = error
             .raw_response()
             .map(|response| response.status().as_u16());
-        let code = if matches!(error, SdkError::TimeoutError(_)) {
-            "Timeout"
-        } else if matches!(error, SdkError::DispatchFailure(_)) {
-            "DispatchFailure"
-        } else {
-            error.code().unwrap_or("Unknown")
+        // What was sent may be done all the same, or not: nobody said.
+        let unanswered = match error {
+            SdkError::TimeoutError(_) => Some("Timeout"),
+            SdkError::DispatchFailure(_) => Some("DispatchFailure"),
+            SdkError::ResponseError(_) => Some("ResponseError"),
+            SdkError::ServiceError(_) if status.is_some_and(|status| status < 300) => {
+                Some("ResponseError")
+            }
+            SdkError::ConstructionFailure(_) | SdkError::ServiceError(_) | _ => None,
         };
-        let is_passing = matches!(
-            error,
-            SdkError::TimeoutError(_) | SdkError::DispatchFailure(_)
-        ) || status.is_some_and(|status| status >= 500 || status == 429)
+        let code = unanswered.or(error.code()).unwrap_or("Unknown");
+        let is_passing = unanswered.is_some()
+            || status.is_some_and(|status| status >= 500 || status == 429)
             || PASSING.contains(&code);
         Self {
             act,

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use lambda_http::lambda_runtime::{self, LambdaEvent};
 use lambda_http::{Error, service_fn};
 use secrecy::SecretString;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_dynamo::{AttributeValue, Item};
 
 use crate::fault::Fault;
@@ -87,13 +87,12 @@ pub async fn handle<F: Function>(
     invocation: String,
     clock: impl Fn() -> Timestamp + Send + Sync,
 ) -> Result<Answer, Error> {
+    let Event(event) = event;
     if let Some(records) = event.records {
         return Ok(Answer::Stream(drain(function, records, clock).await));
     }
     let is_payload_2 = event.is_payload_2();
-    let request = event
-        .into_request(&invocation)
-        .ok_or("neither a gateway's event nor a stream's")?;
+    let request = event.into_request(&invocation).ok_or(NO_EVENT)?;
     let answer = match route::<F>(&request) {
         // Boxed: the SDK's futures are large, and deeply nested.
         Ok(()) => Box::pin(function.answer(&request, &clock)).await,
@@ -190,9 +189,22 @@ fn text<'a>(image: &'a Item, attribute: &str) -> Option<&'a str> {
 ///
 /// Of a gateway's event, only what the functions look at is read. `lambda_http` builds a whole `http::Request` of it,
 /// and panics over a query string that is no URI (`?<`), which any client can send.
+#[derive(Debug)]
+pub struct Event(Fields);
+
+impl<'de> Deserialize<'de> for Event {
+    /// serde's words are dropped: they repeat what was sent, and Lambda's runtime logs them.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields = Fields::deserialize(deserializer);
+        fields.map(Self).map_err(|_| D::Error::custom(NO_EVENT))
+    }
+}
+
+const NO_EVENT: &str = "neither a gateway's event nor a stream's";
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Event {
+struct Fields {
     #[serde(rename = "Records")]
     records: Option<Vec<Record>>,
     request_context: Option<GatewayContext>,
@@ -205,7 +217,7 @@ pub struct Event {
     is_base64_encoded: bool,
 }
 
-impl Event {
+impl Fields {
     fn is_payload_2(&self) -> bool {
         let context = self.request_context.as_ref();
         context.is_some_and(|context| context.http.is_some())

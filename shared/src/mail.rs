@@ -1,9 +1,6 @@
 //! Mail, handed to SES.
 
-use std::time::Duration;
-
 use aws_config::SdkConfig;
-use aws_config::timeout::TimeoutConfig;
 use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::config::Builder;
 use aws_sdk_sesv2::error::ProvideErrorMetadata as _;
@@ -15,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::aws;
 use crate::config::Env;
 use crate::email::Email;
 use crate::fault::Fault;
@@ -117,15 +115,11 @@ pub struct Mailer {
 }
 
 impl Mailer {
-    /// Makes a client. SES answers slower than `DynamoDB`, and an attempt that was cut off may have sent a mail.
+    /// Makes a client.
     pub fn new(sdk: &SdkConfig, sender: Sender) -> Self {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(2))
-            .operation_attempt_timeout(Duration::from_secs(8))
-            .operation_timeout(Duration::from_secs(16))
-            .build();
+        let settings = Builder::from(sdk).timeout_config(aws::mail_timeouts(sdk));
         Self {
-            client: Client::from_conf(Builder::from(sdk).timeout_config(timeouts).build()),
+            client: Client::from_conf(settings.build()),
             sender,
         }
     }

@@ -123,7 +123,7 @@ async fn under_a_flood_from_one_source_the_others_still_get_their_mail() {
     const SOURCE_LIMIT: usize = 100;
     let desk = Desk::open().await;
     let seconds = times(3, 60);
-    let instances: Vec<Desk> = (0..4).map(|_| desk.instance(&[])).collect();
+    let instances: Vec<Desk> = (0..4).map(|_| desk.instance()).collect();
     let (mut let_through, mut calls) = (0, 0);
     for second in 0..seconds {
         let other = format!("other-{second}@example.com");

@@ -3,10 +3,10 @@
 use forgot::Forgot;
 use reset::Reset;
 
-use crate::desk::{environment, sdk_config};
+use crate::desk::{environment, sdk_config, unhurried};
 
 fn complaints(replaced: &[(&str, &str)]) -> (Option<String>, Option<String>) {
-    let sdk = sdk_config("http://127.0.0.1:1");
+    let sdk = sdk_config("http://127.0.0.1:1", unhurried());
     let settings = environment(replaced);
     let variable = |name: &str| settings.get(name).cloned();
     let log = || Box::new(std::io::sink());

@@ -2,12 +2,12 @@
 //!
 //! Time is the desk's: `later` moves it, and nothing sleeps.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::fmt::Write as _;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Credentials;
@@ -17,13 +17,14 @@ use aws_sdk_dynamodb::types::{
 };
 use forgot::Forgot;
 use jiff::{SignedDuration, Timestamp};
+use rekey::aws;
 use rekey::http::Response;
 use rekey::lambda::{self, Answer, Checkpoint, Function};
 use reset::Reset;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
 use url::Url;
+
+use crate::aws::Aws;
 
 pub(crate) const ADA: &str = "ada@example.com";
 pub(crate) const PAGE: &str = "https://app.example.com/password/reset";
@@ -35,6 +36,7 @@ pub(crate) struct Desk {
     reset: Reset,
     pub(crate) aws: Arc<Aws>,
     pub(crate) dynamodb: Client,
+    pub(crate) settings: HashMap<String, String>,
     log: Log,
     now: Mutex<Timestamp>,
     tick: Mutex<SignedDuration>,
@@ -50,18 +52,18 @@ impl Desk {
     /// A deployment with other settings than the desk's own.
     pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
         let aws = Aws::start().await;
-        let sdk = sdk_config(&aws.endpoint);
-        let dynamodb = Client::new(&sdk);
+        // Past what can be made to fail: for what the desk itself wants to know.
+        let dynamodb = Client::new(&sdk_config(&aws.dynamodb, unhurried()));
         let settings = environment(settings);
         create_tables(&dynamodb, &settings).await;
-        aws.calls.lock().unwrap().clear();
-        let variable = |name: &str| settings.get(name).cloned();
         let log = Log::default();
+        let (forgot, reset) = functions(&aws, &settings, &log, unhurried());
         Self {
-            forgot: Forgot::new(&sdk, &variable, Box::new(log.clone())).unwrap(),
-            reset: Reset::new(&sdk, &variable, Box::new(log.clone())).unwrap(),
+            forgot,
+            reset,
             aws,
             dynamodb,
+            settings,
             log,
             now: Mutex::new("2026-11-23T12:00:00.250Z".parse().unwrap()),
             tick: Mutex::default(),
@@ -71,23 +73,35 @@ impl Desk {
     }
 
     /// Another instance of the same deployment, as Lambda starts them when there is much to do.
-    pub(crate) fn instance(&self, settings: &[(&str, &str)]) -> Self {
+    pub(crate) fn instance(&self) -> Self {
         static INSTANCES: AtomicU32 = AtomicU32::new(1);
-        let sdk = sdk_config(&self.aws.endpoint);
-        let settings = environment(settings);
-        let variable = |name: &str| settings.get(name).cloned();
-        let log = || Box::new(self.log.clone());
+        let (forgot, reset) = functions(&self.aws, &self.settings, &self.log, unhurried());
         Self {
-            forgot: Forgot::new(&sdk, &variable, log()).unwrap(),
-            reset: Reset::new(&sdk, &variable, log()).unwrap(),
+            forgot,
+            reset,
             aws: Arc::clone(&self.aws),
             dynamodb: self.dynamodb.clone(),
+            settings: self.settings.clone(),
             log: self.log.clone(),
             now: Mutex::new(self.now()),
             tick: Mutex::default(),
             carried: Mutex::default(),
             requests: Mutex::new(INSTANCES.fetch_add(1, Ordering::Relaxed) * 1_000_000),
         }
+    }
+
+    /// From now on both functions are new processes, with time-outs so many times as short as the product's.
+    pub(crate) fn hurry(&mut self, haste: u32) {
+        self.start(aws::timeouts(haste));
+    }
+
+    /// From now on both functions are new processes, with all the time in the world.
+    pub(crate) fn calm_down(&mut self) {
+        self.start(unhurried());
+    }
+
+    fn start(&mut self, timeouts: TimeoutConfig) {
+        (self.forgot, self.reset) = functions(&self.aws, &self.settings, &self.log, timeouts);
     }
 
     /// A desk with one user, whose address is [`ADA`].
@@ -259,16 +273,9 @@ impl Desk {
         self.bring(&self.forgot, rows).await
     }
 
-    /// One batch of a stream. A row's key is its sequence number.
+    /// One batch of a stream.
     async fn bring(&self, function: &impl Function, rows: &[&Value]) -> Option<String> {
-        let records: Vec<Value> = rows
-            .iter()
-            .map(|row| {
-                let change = json!({ "Keys": { "pk": row["pk"] }, "NewImage": row, "SequenceNumber": row["pk"]["S"] });
-                json!({ "eventName": "INSERT", "eventSource": "aws:dynamodb", "dynamodb": change })
-            })
-            .collect();
-        match self.handle(function, json!({ "Records": records })).await {
+        match self.handle(function, batch(rows)).await {
             Answer::Stream(checkpoint) => stopped_at(&checkpoint),
             Answer::Http(_) => panic!("an answer to a gateway"),
         }
@@ -329,6 +336,15 @@ impl Desk {
     }
 }
 
+/// A batch of a stream, as Lambda hands it over. A row's key is its sequence number.
+pub(crate) fn batch(rows: &[&Value]) -> Value {
+    let records = rows.iter().map(|row| {
+        let change = json!({ "Keys": { "pk": row["pk"] }, "NewImage": row, "SequenceNumber": row["pk"]["S"] });
+        json!({ "eventName": "INSERT", "eventSource": "aws:dynamodb", "dynamodb": change })
+    });
+    json!({ "Records": records.collect::<Vec<_>>() })
+}
+
 fn stopped_at(checkpoint: &Checkpoint) -> Option<String> {
     let json = serde_json::to_value(checkpoint).unwrap();
     json["batchItemFailures"]
@@ -343,6 +359,21 @@ fn version(row: &Value) -> (String, String) {
         .or(row.get("changed_at"))
         .map(|time| time["N"].to_string());
     (row["pk"]["S"].to_string(), time.unwrap_or_default())
+}
+
+fn functions(
+    aws: &Aws,
+    settings: &HashMap<String, String>,
+    log: &Log,
+    timeouts: TimeoutConfig,
+) -> (Forgot, Reset) {
+    let sdk = sdk_config(&aws.endpoint, timeouts);
+    let variable = |name: &str| settings.get(name).cloned();
+    let log = || Box::new(log.clone());
+    (
+        Forgot::new(&sdk, &variable, log()).unwrap(),
+        Reset::new(&sdk, &variable, log()).unwrap(),
+    )
 }
 
 /// The settings of a deployment, with some replaced.
@@ -372,14 +403,29 @@ pub(crate) fn environment(replaced: &[(&str, &str)]) -> HashMap<String, String> 
         .collect()
 }
 
-pub(crate) fn sdk_config(endpoint: &str) -> SdkConfig {
+/// The product's own settings, but for the time-outs, and with short pauses before an attempt.
+pub(crate) fn sdk_config(endpoint: &str, timeouts: TimeoutConfig) -> SdkConfig {
+    static REGIONS: AtomicU32 = AtomicU32::new(0);
+    // The budget of retries is the process's, for each region: no desk shall use up another one's.
+    let region = format!("desk-{}", REGIONS.fetch_add(1, Ordering::Relaxed));
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
+        // There is no TLS here to get ready for.
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .region(Region::new(region))
         .endpoint_url(endpoint)
+        .retry_config(aws::retries(20))
+        .timeout_config(timeouts)
         .credentials_provider(aws_sdk_dynamodb::config::SharedCredentialsProvider::new(
             Credentials::for_tests(),
         ))
+        .build()
+}
+
+/// Fifty callers share one processor here, of which each would have one in Lambda.
+pub(crate) fn unhurried() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .operation_timeout(15 * aws::CALL)
         .build()
 }
 
@@ -490,206 +536,6 @@ impl Mail {
             email: pairs["email"].clone(),
             token: pairs["token"].clone(),
         }
-    }
-}
-
-/// AWS on a socket: `DynamoDB` is passed on to one in this process, SES is answered here. Any call can be made to fail.
-pub(crate) struct Aws {
-    endpoint: String,
-    /// Where `DynamoDB` is by itself.
-    pub(crate) dynamodb: String,
-    client: reqwest::Client,
-    mails: Mutex<Vec<Mail>>,
-    calls: Mutex<Vec<Call>>,
-    failures: Mutex<VecDeque<Failure>>,
-}
-
-/// A call to AWS: what a look at the network would tell of it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Call {
-    pub(crate) name: String,
-    /// The length of what was asked, in bytes.
-    pub(crate) asked: usize,
-    /// The length of what was answered.
-    pub(crate) answered: usize,
-}
-
-struct Failure {
-    call: &'static str,
-    /// None where this call shall work.
-    answer: Option<(u16, String)>,
-}
-
-impl Aws {
-    pub(crate) async fn start() -> Arc<Self> {
-        let dynamodb = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let front = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let aws = Arc::new(Self {
-            endpoint: format!("http://{}", front.local_addr().unwrap()),
-            dynamodb: format!("http://{}", dynamodb.local_addr().unwrap()),
-            client: reqwest::Client::new(),
-            mails: Mutex::default(),
-            calls: Mutex::default(),
-            failures: Mutex::default(),
-        });
-        tokio::spawn(dynoxide::server::serve_on(
-            dynamodb,
-            dynoxide::Database::memory().unwrap(),
-        ));
-        let state = Arc::clone(&aws);
-        tokio::spawn(async move {
-            while let Ok((socket, _)) = front.accept().await {
-                tokio::spawn(serve(Arc::clone(&state), socket));
-            }
-        });
-        aws
-    }
-
-    /// The mails that SES has taken.
-    pub(crate) fn mails(&self) -> Vec<Mail> {
-        self.mails.lock().unwrap().clone()
-    }
-
-    /// The calls since the last look: `PutItem`, `SendEmail`.
-    pub(crate) fn take_calls(&self) -> Vec<String> {
-        let traffic = self.take_traffic().into_iter();
-        traffic.map(|call| call.name).collect()
-    }
-
-    /// The same with their lengths.
-    pub(crate) fn take_traffic(&self) -> Vec<Call> {
-        std::mem::take(&mut self.calls.lock().unwrap())
-    }
-
-    /// Makes the next such calls fail.
-    pub(crate) fn fail(
-        &self,
-        call: &'static str,
-        times: usize,
-        (status, code, message): (u16, &str, &str),
-    ) {
-        let body = json!({ "__type": code, "message": message }).to_string();
-        let failure = || Failure {
-            call,
-            answer: Some((status, body.clone())),
-        };
-        self.failures
-            .lock()
-            .unwrap()
-            .extend(std::iter::repeat_with(failure).take(times));
-    }
-
-    /// Makes the next transactions meet another one on their rows.
-    pub(crate) fn conflict(&self, times: usize) {
-        let reasons = json!([{ "Code": "None" }, { "Code": "TransactionConflict" }]);
-        let body =
-            json!({ "__type": "TransactionCanceledException", "CancellationReasons": reasons });
-        let call = "TransactWriteItems";
-        let failure = || Failure {
-            call,
-            answer: Some((400, body.to_string())),
-        };
-        let mut failures = self.failures.lock().unwrap();
-        failures.extend(std::iter::repeat_with(failure).take(times));
-    }
-
-    /// Lets the next such calls work, before others fail.
-    pub(crate) fn spare(&self, call: &'static str, times: usize) {
-        let spared = || Failure { call, answer: None };
-        self.failures
-            .lock()
-            .unwrap()
-            .extend(std::iter::repeat_with(spared).take(times));
-    }
-
-    fn failure(&self, call: &str) -> Option<(u16, String)> {
-        let mut failures = self.failures.lock().unwrap();
-        let at = failures.iter().position(|failure| failure.call == call)?;
-        failures.remove(at)?.answer
-    }
-
-    async fn answer(&self, target: Option<&str>, body: Vec<u8>) -> (u16, String) {
-        let name = target.map_or("SendEmail", |target| target.rsplit('.').next().unwrap());
-        let asked = body.len();
-        let (status, answer) = match self.failure(name) {
-            Some(failure) => failure,
-            None => self.act(target, body).await,
-        };
-        self.calls.lock().unwrap().push(Call {
-            name: name.to_owned(),
-            asked,
-            answered: answer.len(),
-        });
-        (status, answer)
-    }
-
-    async fn act(&self, target: Option<&str>, body: Vec<u8>) -> (u16, String) {
-        let Some(target) = target else {
-            self.mails
-                .lock()
-                .unwrap()
-                .push(Mail(serde_json::from_slice(&body).unwrap()));
-            return (200, json!({ "MessageId": "1" }).to_string());
-        };
-        let request = self.client.post(&self.dynamodb).body(body);
-        let request = request
-            .header("x-amz-target", target)
-            .header("content-type", "application/x-amz-json-1.0");
-        let authorization = "AWS4-HMAC-SHA256 Credential=a/20261123/us-east-1/dynamodb/aws4_request, \
-                             SignedHeaders=host, Signature=0";
-        let request = request
-            .header("authorization", authorization)
-            .header("x-amz-date", "20261123T000000Z");
-        let response = request.send().await.unwrap();
-        (response.status().as_u16(), response.text().await.unwrap())
-    }
-}
-
-async fn serve(aws: Arc<Aws>, socket: TcpStream) -> Option<()> {
-    let mut socket = BufReader::new(socket);
-    loop {
-        let mut headers = HashMap::new();
-        let mut line = String::new();
-        socket
-            .read_line(&mut line)
-            .await
-            .ok()
-            .filter(|read| *read > 0)?;
-        loop {
-            line.clear();
-            socket.read_line(&mut line).await.ok()?;
-            let Some((name, value)) = line.trim_end().split_once(": ") else {
-                break;
-            };
-            headers.insert(name.to_ascii_lowercase(), value.to_owned());
-        }
-        let mut body = vec![
-            0;
-            headers
-                .get("content-length")
-                .map_or(0, |length| length.parse().unwrap())
-        ];
-        socket.read_exact(&mut body).await.ok()?;
-        let (status, body) = aws
-            .answer(headers.get("x-amz-target").map(String::as_str), body)
-            .await;
-        let mut response = String::new();
-        write!(
-            response,
-            "HTTP/1.1 {status} -\r\ncontent-type: application/x-amz-json-1.0\r\n"
-        )
-        .unwrap();
-        if status != 200 {
-            let code: Value = serde_json::from_str(&body).unwrap();
-            write!(
-                response,
-                "x-amzn-errortype: {}\r\n",
-                code["__type"].as_str().unwrap()
-            )
-            .unwrap();
-        }
-        write!(response, "content-length: {}\r\n\r\n{body}", body.len()).unwrap();
-        socket.write_all(response.as_bytes()).await.ok()?;
     }
 }
 

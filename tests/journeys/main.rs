@@ -9,15 +9,19 @@
 )]
 
 mod abuse;
+mod aws;
 mod configuration;
 mod corpus;
+mod deadlines;
 mod desk;
+mod faults;
 mod feedback;
 mod forgot;
 mod hostile;
 mod http;
 mod outage;
 mod passwords;
+mod process;
 mod races;
 mod reset;
 mod silence;

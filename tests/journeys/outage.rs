@@ -1,7 +1,9 @@
 //! What does not work is told, tried again, and neither lost nor done twice.
 
 use jiff::SignedDuration;
+use rekey::aws;
 
+use crate::aws::{Answer, Wrong};
 use crate::desk::{ADA, Desk, Mail, PASSWORD};
 
 #[tokio::test]
@@ -171,4 +173,58 @@ async fn a_record_that_comes_twice_brings_two_links_of_which_one_can_be_used() {
     assert_ne!(first, second);
     assert_eq!(desk.reset(&first, PASSWORD).await.status(), 204);
     assert_eq!(desk.reset(&second, PASSWORD).await.status(), 422);
+}
+
+#[tokio::test]
+async fn a_change_whose_answer_is_lost_is_done_once_and_said_to_be_done() {
+    let desk = Desk::with_ada().await;
+    for answer in [Answer::Closed, Answer::Half] {
+        let unheard = || Wrong {
+            is_done: true,
+            answer: answer.clone(),
+        };
+        desk.later(SignedDuration::from_mins(2));
+        desk.aws.inject("TransactWriteItems", 1, unheard());
+        let link = desk.link(ADA).await;
+
+        desk.aws.take_calls();
+        desk.aws.inject("TransactWriteItems", 2, unheard());
+        assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
+        let calls = desk.aws.take_calls();
+        let attempts = calls.iter().filter(|call| *call == "TransactWriteItems");
+        assert_eq!(attempts.count(), 3);
+    }
+    let counted = desk.rows("rate#forgot#address").await;
+    let counted: Vec<&str> = counted
+        .iter()
+        .map(|row| row["requests"]["N"].as_str().unwrap())
+        .collect();
+    assert_eq!(counted, ["2"], "each request once");
+    assert_eq!(desk.rows("change#").await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_change_that_nobody_heard_of_is_told_to_its_owner() {
+    let desk = Desk::with_ada().await;
+    let link = desk.link(ADA).await;
+    let (is_done, answer) = (true, Answer::Closed);
+    desk.aws
+        .inject("TransactWriteItems", 3, Wrong { is_done, answer });
+    assert_eq!(desk.reset(&link, PASSWORD).await.status(), 503);
+    assert_eq!(desk.reset(&link, PASSWORD).await.status(), 422);
+    assert_ne!(desk.stored("1", "password_hash").await, "old");
+    desk.stream().await;
+    assert!(desk.aws.mails()[1].subject().contains("was changed"));
+}
+
+/// SES has the mail, and takes its time to say so. To ask again after a while would send a second one.
+#[tokio::test]
+async fn a_mail_that_ses_is_slow_to_take_is_sent_once() {
+    let mut desk = Desk::with_ada().await;
+    desk.forgot(ADA).await;
+    desk.hurry(8);
+    let (is_done, answer) = (true, Answer::Late(aws::MAIL / 8 * 3 / 4));
+    desk.aws.inject("SendEmail", 1, Wrong { is_done, answer });
+    assert_eq!(desk.stream().await, None);
+    assert_eq!(desk.aws.mails().len(), 1);
 }

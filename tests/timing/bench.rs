@@ -22,7 +22,8 @@ use reset::Reset;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::desk::{Aws, create_tables, environment, sdk_config};
+use crate::aws::Aws;
+use crate::desk::{create_tables, environment, sdk_config, unhurried};
 
 /// A deployment whose limits no measurement reaches, with a `DynamoDB` of its own on loopback.
 pub(crate) struct Bench {
@@ -42,7 +43,7 @@ impl Bench {
             ("SOURCE_WINDOW_SECONDS", "3600"),
         ]);
         let aws = Aws::start().await;
-        let sdk = sdk_config(&aws.dynamodb);
+        let sdk = sdk_config(&aws.dynamodb, unhurried());
         let dynamodb = Client::new(&sdk);
         create_tables(&dynamodb, &settings).await;
         let variable = |name: &str| settings.get(name).cloned();

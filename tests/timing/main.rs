@@ -15,6 +15,9 @@
     reason = "a test that panics has said what is wrong"
 )]
 
+#[path = "../journeys/aws.rs"]
+#[expect(dead_code, reason = "the journeys use the rest of it")]
+mod aws;
 mod bench;
 #[path = "../journeys/desk.rs"]
 #[expect(dead_code, reason = "the journeys use the rest of it")]

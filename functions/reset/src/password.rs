@@ -138,8 +138,8 @@ impl Hasher {
     /// Reads `ARGON2_MEMORY_KIB`, `ARGON2_ITERATIONS` and `ARGON2_PARALLELISM`. OWASP's first recommendation is the
     /// default, and the least that is taken (Password Storage Cheat Sheet, "Argon2id").
     pub fn read(env: &mut Env<'_>) -> Option<Self> {
-        let memory = env.number("ARGON2_MEMORY_KIB", 19_456, 19_456..=1_048_576);
-        let iterations = env.number("ARGON2_ITERATIONS", 2, 2..=16);
+        let memory = env.number("ARGON2_MEMORY_KIB", 19_456, 19_456..=262_144);
+        let iterations = env.number("ARGON2_ITERATIONS", 2, 2..=8);
         let parallelism = env.number("ARGON2_PARALLELISM", 1, 1..=16);
         // Within these bounds there are no parameters that argon2 refuses.
         let params = Params::new(memory?, iterations?, parallelism?, None).ok()?;

@@ -17,7 +17,7 @@ use rekey::config::Env;
 use rekey::email::Email;
 use rekey::fault::Fault;
 use rekey::http::{Request, RequestId, Response};
-use rekey::lambda::{self, Answer, Event, Failure, Function};
+use rekey::lambda::{self, Answer, Clock, Event, Failure, Function};
 use rekey::locale::Locale;
 use rekey::problem::Problem;
 use rekey::source::Source;
@@ -192,7 +192,7 @@ impl Function for Probe<Requested> {
     const ROWS: &'static str = table::REQUESTED;
     type Row = Requested;
 
-    async fn answer(&self, request: &Request, _: Timestamp) -> Result<Response, Problem> {
+    async fn answer(&self, request: &Request, _: Clock<'_>) -> Result<Response, Problem> {
         parse_forgot(request)?;
         self.accept();
         Ok(Response::accepted())
@@ -213,7 +213,7 @@ impl Function for Probe<Changed> {
     const ROWS: &'static str = table::CHANGED;
     type Row = Changed;
 
-    async fn answer(&self, request: &Request, _: Timestamp) -> Result<Response, Problem> {
+    async fn answer(&self, request: &Request, _: Clock<'_>) -> Result<Response, Problem> {
         parse_reset(request)?;
         self.accept();
         Ok(Response::no_content())

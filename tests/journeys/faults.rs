@@ -1,0 +1,553 @@
+//! Each call to AWS goes wrong in each way. What was answered 2xx is done, nothing is done by half, nothing hangs, and
+//! trying again helps.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use argon2::{Argon2, PasswordVerifier as _};
+use jiff::SignedDuration;
+use rekey::aws;
+use rekey::http::Response;
+use rekey::token::Token;
+use tokio::task::JoinSet;
+
+use crate::aws::{Answer, Chaos, Wrong};
+use crate::desk::{ADA, Desk, Link, Mail, PAGE, PASSWORD};
+use crate::torture::{report, times};
+
+/// How many times as short the product's time-outs are here.
+const HASTE: u32 = 4;
+
+/// What a user or the stream sets off, and the calls to AWS that it makes in turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Journey {
+    Ask,
+    Deliver,
+    Reset,
+    Notify,
+}
+
+impl Journey {
+    const ALL: [Self; 4] = [Self::Ask, Self::Deliver, Self::Reset, Self::Notify];
+
+    fn calls(self) -> &'static [&'static str] {
+        match self {
+            Self::Ask => &["TransactWriteItems"],
+            Self::Deliver => &["UpdateItem", "Query", "PutItem", "SendEmail"],
+            // The first two at the same time.
+            Self::Reset => &["UpdateItem", "GetItem", "TransactWriteItems"],
+            Self::Notify => &["SendEmail"],
+        }
+    }
+
+    /// How long it may take, by the time-outs of its calls.
+    fn deadline(self) -> Duration {
+        let at_once = usize::from(self == Self::Reset);
+        let of = |call: &&str| {
+            if **call == *"SendEmail" {
+                aws::MAIL
+            } else {
+                aws::CALL
+            }
+        };
+        self.calls().iter().skip(at_once).map(of).sum()
+    }
+}
+
+/// The ways in which a call goes wrong.
+pub(crate) fn wrongs(call: &str) -> Vec<Wrong> {
+    let mut wrongs: Vec<Wrong> = [
+        (400, "ThrottlingException"),
+        (429, "TooManyRequestsException"),
+        (400, "ProvisionedThroughputExceededException"),
+        (500, "InternalServerError"),
+        (503, "ServiceUnavailable"),
+        (400, "AccessDeniedException"),
+    ]
+    .map(|(status, code)| Wrong::refused(status, code, ADA))
+    .into();
+    let timeout = if call == "SendEmail" {
+        aws::MAIL
+    } else {
+        aws::CALL / 2
+    } / HASTE;
+    for is_done in [true, false] {
+        let error = Wrong::refused(500, "InternalServerError", ADA).answer;
+        for answer in [
+            error,
+            Answer::Nothing,
+            Answer::Closed,
+            Answer::Garbage,
+            Answer::Half,
+        ] {
+            wrongs.push(Wrong { is_done, answer });
+        }
+    }
+    for late in [timeout / 4, timeout * 2] {
+        wrongs.push(Wrong {
+            is_done: true,
+            answer: Answer::Late(late),
+        });
+    }
+    if call == "TransactWriteItems" {
+        wrongs.push(Wrong::conflict());
+    }
+    wrongs
+}
+
+/// One call of one journey that goes wrong in one way, so many times.
+#[derive(Clone, Debug)]
+struct Case {
+    journey: Journey,
+    call: &'static str,
+    wrong: Wrong,
+    times: usize,
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for journey in Journey::ALL {
+        for call in journey.calls() {
+            for wrong in wrongs(call) {
+                for times in [1, usize::MAX] {
+                    let wrong = wrong.clone();
+                    cases.push(Case {
+                        journey,
+                        call,
+                        wrong,
+                        times,
+                    });
+                }
+            }
+        }
+    }
+    cases
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_call_goes_wrong_in_each_way() {
+    let cases: Vec<Case> = cases().into_iter().step_by(times(5, 1)).collect();
+    let tried = cases.len();
+    let mut running = JoinSet::new();
+    for case in cases {
+        if running.len() == 16 {
+            running.join_next().await.unwrap().unwrap();
+        }
+        running.spawn(go_wrong(case));
+    }
+    while let Some(ended) = running.join_next().await {
+        ended.unwrap();
+    }
+    report(
+        "calls to AWS that go wrong, one by one",
+        tried,
+        "no 2xx without its effect, nothing by half, none past its deadline, all done in the end",
+    );
+}
+
+async fn go_wrong(case: Case) {
+    let mut desk = Desk::with_ada().await;
+    let link = prepare(&desk, case.journey).await;
+    desk.hurry(HASTE);
+    desk.aws.take_calls();
+    desk.aws.inject(case.call, case.times, case.wrong.clone());
+
+    let started = Instant::now();
+    let is_done = act(&desk, &case, link.as_ref()).await;
+    let took = started.elapsed();
+    // A second for a processor that is busy with something else.
+    let deadline = case.journey.deadline() / HASTE + Duration::from_secs(1);
+    assert!(took < deadline, "{took:?}: {case:?}");
+    let calls = desk.aws.take_calls();
+    let calls = calls.iter().filter(|call| **call == case.call).count();
+    assert!(calls <= aws::ATTEMPTS as usize, "{calls} calls: {case:?}");
+
+    desk.aws.heal();
+    desk.calm_down();
+    check(&desk, &case, link.as_ref(), is_done).await;
+    complete(&desk, &case, link, is_done).await;
+}
+
+/// Everything that comes before.
+async fn prepare(desk: &Desk, journey: Journey) -> Option<Link> {
+    match journey {
+        Journey::Ask => None,
+        Journey::Deliver => {
+            assert_eq!(desk.forgot(ADA).await.status(), 202);
+            None
+        }
+        Journey::Reset => Some(desk.link(ADA).await),
+        Journey::Notify => {
+            let link = desk.link(ADA).await;
+            assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
+            Some(link)
+        }
+    }
+}
+
+/// Whether it is said to be done. What is not is 503 and when to come back, or 500 where that would not help.
+async fn act(desk: &Desk, case: &Case, link: Option<&Link>) -> bool {
+    let response = match (case.journey, link) {
+        (Journey::Ask, _) => desk.forgot(ADA).await,
+        (Journey::Reset, Some(link)) => desk.reset(link, PASSWORD).await,
+        _ => return desk.stream().await.is_none(),
+    };
+    if (200..300).contains(&response.status()) {
+        return true;
+    }
+    let is_denied =
+        matches!(&case.wrong.answer, Answer::Refusal(_, body) if body.contains("AccessDenied"));
+    let expected = if is_denied {
+        (500, None)
+    } else {
+        (503, Some("2"))
+    };
+    let told = (response.status(), response.header("Retry-After"));
+    assert_eq!(told, expected, "{case:?}");
+    assert!(!response.body().contains(ADA) && !desk.log().contains(ADA));
+    false
+}
+
+fn is_denied(wrong: &Wrong) -> bool {
+    matches!(&wrong.answer, Answer::Refusal(_, body) if body.contains("AccessDenied"))
+}
+
+/// What is said to be done is, and nothing is done by half.
+async fn check(desk: &Desk, case: &Case, link: Option<&Link>, is_done: bool) {
+    let mails = desk.aws.mails();
+    match case.journey {
+        Journey::Ask => {
+            let (asked, counted) = (desk.rows("request#").await, desk.rows("rate#").await);
+            assert!(asked.len() == 1 || !is_done, "{case:?}");
+            assert_eq!(counted.len(), 2 * asked.len(), "{case:?}");
+        }
+        Journey::Deliver => {
+            assert!(!mails.is_empty() || !is_done, "{case:?}");
+            assert!(desk.rows("token#").await.len() >= mails.len().min(1));
+        }
+        Journey::Reset => {
+            assert!(is_reset(desk, link.unwrap()).await || !is_done, "{case:?}");
+        }
+        Journey::Notify => assert!(mails.len() >= 2 || !is_done, "{case:?}"),
+    }
+}
+
+/// Whether the password is replaced. If so the token is gone and the notice written down, and else neither.
+async fn is_reset(desk: &Desk, link: &Link) -> bool {
+    let is_changed = desk.stored("1", "password_hash").await != "old";
+    let token = Token::parse(&link.token).unwrap().hash();
+    let issued = desk.rows("token#").await;
+    let key = format!("token#{}", token.as_str());
+    let is_there = issued.iter().any(|row| row["pk"]["S"] == *key);
+    let changed = desk.rows("change#").await.len();
+    assert_eq!((is_there, changed), (!is_changed, is_changed.into()));
+    is_changed
+}
+
+/// Now that all works again, whoever tries again gets there, and has one mail more only where SES had taken one.
+async fn complete(desk: &Desk, case: &Case, link: Option<Link>, is_done: bool) {
+    if case.journey == Journey::Ask && !is_done {
+        assert_eq!(desk.forgot(ADA).await.status(), 202, "{case:?}");
+    }
+    assert_eq!(desk.stream().await, None, "{case:?}");
+    let link = link.unwrap_or_else(|| desk.aws.mails().last().unwrap().link());
+    let was_done_unheard = case.journey == Journey::Reset && is_reset(desk, &link).await;
+    if case.journey != Journey::Notify && !(case.journey == Journey::Reset && is_done) {
+        let response = desk.reset(&link, PASSWORD).await;
+        // Done, and nobody said so: the link is used up, and the notice tells.
+        assert!(
+            response.status() == 204 || (was_done_unheard && is_refused(&response)),
+            "{}: {case:?}: {}",
+            response.status(),
+            desk.log()
+        );
+    }
+    assert_eq!(desk.stream().await, None, "{case:?}");
+    assert!(is_reset(desk, &link).await);
+    let hash = desk.stored("1", "password_hash").await;
+    let is_right = Argon2::default().verify_password(PASSWORD.as_bytes(), hash.as_str());
+    assert!(is_right.is_ok(), "{case:?}");
+
+    let taken_unheard = case.call == "SendEmail" && case.wrong.is_done;
+    for part in ["new password", "was changed"] {
+        let of_this = |mail: &&Mail| mail.subject().contains(part);
+        let mails = desk.aws.mails().iter().filter(of_this).count();
+        assert!(
+            mails == 1 || (taken_unheard && mails > 1),
+            "{mails}: {case:?}"
+        );
+    }
+}
+
+/// Where everything hangs, at the product's own time-outs.
+#[tokio::test]
+async fn a_caller_is_answered_in_time_while_the_table_hangs() {
+    let mut desk = Desk::with_ada().await;
+    desk.hurry(1);
+    desk.aws.stir(Box::new(|_| {
+        let (is_done, answer) = (false, Answer::Nothing);
+        Some(Wrong { is_done, answer })
+    }));
+    let link = Link {
+        url: PAGE.parse().unwrap(),
+        email: ADA.to_owned(),
+        token: "0".repeat(64),
+    };
+    let started = Instant::now();
+    let (asked, reset) = tokio::join!(desk.forgot(ADA), desk.reset(&link, PASSWORD));
+    assert_eq!((asked.status(), reset.status()), (503, 503));
+    let took = started.elapsed();
+    assert!(
+        took >= aws::CALL && took < aws::CALL + Duration::from_secs(2),
+        "{took:?}"
+    );
+}
+
+/// Three attempts of each call, and pauses between them that no two callers share.
+#[tokio::test]
+async fn retries_are_bounded_and_jittered() {
+    let mut pauses = Vec::new();
+    for _ in 0..times(10, 100) {
+        let desk = Desk::with_ada().await;
+        desk.aws.take_calls();
+        desk.aws.fail(
+            "TransactWriteItems",
+            usize::MAX,
+            (500, "InternalServerError", ""),
+        );
+        assert_eq!(desk.forgot(ADA).await.status(), 503);
+        let attempts: Vec<Instant> = desk
+            .aws
+            .take_timed_calls()
+            .iter()
+            .map(|(_, at)| *at)
+            .collect();
+        assert_eq!(attempts.len(), aws::ATTEMPTS as usize);
+        pauses.extend(attempts.windows(2).map(|pair| pair[1] - pair[0]));
+    }
+    let (shortest, longest) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
+    // The longest pauses of all are drawn from up to 100 ms here, the shortest from none on.
+    assert!(
+        *longest > *shortest + Duration::from_millis(10),
+        "{shortest:?} to {longest:?}"
+    );
+    report(
+        "pauses before another attempt",
+        pauses.len(),
+        &format!("{shortest:?} to {longest:?}, at a twentieth of the product's"),
+    );
+}
+
+/// A storm in which much fails brings no storm of retries: their budget is the process's.
+#[tokio::test]
+async fn a_storm_of_failures_brings_no_storm_of_retries() {
+    let desk = Desk::with_ada().await;
+    desk.aws.fail(
+        "TransactWriteItems",
+        usize::MAX,
+        (500, "InternalServerError", ""),
+    );
+    desk.aws.take_calls();
+    let callers = 100;
+    for n in 0..callers {
+        desk.later(SignedDuration::from_secs(4));
+        assert_eq!(
+            desk.forgot(&format!("user{n}@example.com")).await.status(),
+            503
+        );
+    }
+    let calls = desk.aws.take_calls().len();
+    assert!((callers..callers * 2).contains(&calls), "{calls} calls");
+    report(
+        "calls to AWS of 100 callers in an outage",
+        calls,
+        "the budget of retries held",
+    );
+}
+
+fn is_refused(response: &Response) -> bool {
+    response.status() == 422 && response.body().contains("This link is not valid")
+}
+
+/// Users ask, mails come, links are followed, and at any call anything may go wrong.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_goes_wrong_at_random_nothing_is_lost_or_done_by_half() {
+    let rounds = times(6, 1000);
+    for seed in 0..rounds {
+        let storm = Storm::new(seed as u64);
+        tokio::spawn(storm.rage())
+            .await
+            .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+    }
+    report(
+        "journeys of 4 users with faults at random",
+        rounds * Storm::STEPS,
+        "no 2xx without its effect, nothing by half, all done in the end",
+    );
+}
+
+/// Four users, and what the answers to them promise.
+struct Storm {
+    dice: Dice,
+    seed: u64,
+    asked: BTreeSet<usize>,
+    /// The password that a 204 said is set.
+    promised: HashMap<usize, String>,
+    tried: HashMap<usize, Vec<String>>,
+}
+
+impl Storm {
+    const USERS: usize = 4;
+    const STEPS: usize = 24;
+
+    fn new(seed: u64) -> Self {
+        Self {
+            dice: Dice(seed),
+            seed,
+            asked: BTreeSet::new(),
+            promised: HashMap::new(),
+            tried: HashMap::new(),
+        }
+    }
+
+    async fn rage(mut self) {
+        let mut desk = Desk::open().await;
+        for n in 0..Self::USERS {
+            desk.user(&n.to_string(), &address(n)).await;
+        }
+        desk.hurry(HASTE);
+        for step in 0..Self::STEPS {
+            desk.aws.stir(chaos(self.seed ^ (step as u64) << 32));
+            desk.later(SignedDuration::from_secs(30));
+            self.step(&desk, step).await;
+        }
+        desk.aws.heal();
+        desk.calm_down();
+        assert_eq!(desk.stream().await, None);
+        for n in 0..Self::USERS {
+            self.settle(&desk, n).await;
+        }
+    }
+
+    async fn step(&mut self, desk: &Desk, step: usize) {
+        let n = self.dice.roll(Self::USERS);
+        match self.dice.roll(3) {
+            0 => {
+                let response = desk.forgot(&address(n)).await;
+                if is_promise(&response) {
+                    self.asked.insert(n);
+                }
+            }
+            1 => {
+                let _ = desk.stream().await;
+            }
+            _ => {
+                let Some(link) = last_link(desk, n) else {
+                    return;
+                };
+                let password = format!("the password of step {step}");
+                self.tried.entry(n).or_default().push(password.clone());
+                let response = desk.reset(&link, &password).await;
+                if !is_refused(&response) && is_promise(&response) {
+                    self.promised.insert(n, password);
+                }
+            }
+        }
+    }
+
+    /// What was promised to a user is there, now that the stream has caught up.
+    async fn settle(&self, desk: &Desk, n: usize) {
+        if self.asked.contains(&n) {
+            assert!(last_link(desk, n).is_some(), "user {n} has no link");
+        }
+        let hash = desk.stored(&n.to_string(), "password_hash").await;
+        let is_set = |password: &String| {
+            Argon2::default()
+                .verify_password(password.as_bytes(), hash.as_str())
+                .is_ok()
+        };
+        let tried = self.tried.get(&n);
+        let set = tried.and_then(|tried| tried.iter().rposition(is_set));
+        assert_eq!(
+            hash == "old",
+            set.is_none(),
+            "user {n} has one of the passwords that were tried"
+        );
+        // A later one may have been set without a word.
+        let promised = self.promised.get(&n);
+        let promised = promised.map(|promised| {
+            tried
+                .unwrap()
+                .iter()
+                .position(|one| one == promised)
+                .unwrap()
+        });
+        assert!(set >= promised, "user {n}");
+
+        let notices = desk.aws.mails();
+        let notices = notices
+            .iter()
+            .filter(|mail| mail.to() == address(n) && mail.subject().contains("was changed"));
+        let changed = desk.rows("change#").await;
+        let changed = changed
+            .iter()
+            .filter(|row| row["email"]["S"] == *address(n));
+        let (notices, changed) = (notices.count(), changed.count());
+        assert!(
+            notices >= changed && (changed > 0) == set.is_some(),
+            "user {n}"
+        );
+    }
+}
+
+/// Whether something is said to be done. Else it is 503, or what the rules say to this caller.
+fn is_promise(response: &Response) -> bool {
+    match response.status() {
+        202 | 204 => true,
+        503 => {
+            assert_eq!(response.header("Retry-After"), Some("2"));
+            false
+        }
+        422 => {
+            assert!(is_refused(response), "{}", response.body());
+            false
+        }
+        other => panic!("{other}"),
+    }
+}
+
+fn address(n: usize) -> String {
+    format!("user{n}@example.com")
+}
+
+fn last_link(desk: &Desk, n: usize) -> Option<Link> {
+    let mails = desk.aws.mails();
+    let of_this = |mail: &&Mail| mail.to() == address(n) && mail.subject().contains("new password");
+    mails.iter().rfind(of_this).map(Mail::link)
+}
+
+/// One call in four goes wrong, in one of the ways that pass.
+fn chaos(seed: u64) -> Chaos {
+    let mut dice = Dice(seed);
+    Box::new(move |call| {
+        if dice.roll(4) > 0 {
+            return None;
+        }
+        let mut wrongs = wrongs(call);
+        wrongs.retain(|wrong| !is_denied(wrong) && !matches!(wrong.answer, Answer::Nothing));
+        let at = dice.roll(wrongs.len());
+        Some(wrongs.swap_remove(at))
+    })
+}
+
+/// Numbers that are the same for the same seed (splitmix64, after Steele, Lea and Flood, 2014).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((mixed ^ (mixed >> 31)) % sides as u64).unwrap()
+    }
+}

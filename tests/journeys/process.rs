@@ -1,0 +1,150 @@
+//! The functions as Lambda runs them: processes, with a Runtime API of ours.
+
+use std::collections::HashMap;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinHandle;
+
+use crate::aws::Incoming;
+use crate::desk::Desk;
+
+/// One function, in a process of its own.
+pub(crate) struct Process {
+    child: Child,
+    events: mpsc::Sender<String>,
+    answers: Mutex<mpsc::Receiver<String>>,
+    written: [JoinHandle<String>; 2],
+}
+
+impl Process {
+    /// Starts a function on a desk's AWS, with variables of its own besides the deployment's.
+    pub(crate) async fn start(function: &str, desk: &Desk, variables: &[(&str, &str)]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (events, to_come) = mpsc::channel(1);
+        let (given, answers) = mpsc::channel(1);
+        let to_come = Arc::new(Mutex::new(to_come));
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                tokio::spawn(serve(socket, Arc::clone(&to_come), given.clone()));
+            }
+        });
+        let lambda = [
+            ("AWS_LAMBDA_RUNTIME_API", address.as_str()),
+            ("AWS_LAMBDA_FUNCTION_NAME", function),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1024"),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", function),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", function),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "key"),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
+            ("AWS_SESSION_TOKEN", SESSION),
+            ("AWS_ENDPOINT_URL", desk.aws.endpoint.as_str()),
+        ];
+        let variables: HashMap<&str, &str> = lambda.iter().chain(variables).copied().collect();
+        let mut child = Command::new(build(function).await)
+            .env_clear()
+            .envs(&desk.settings)
+            .envs(variables)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut out = child.stdout.take().unwrap();
+        let mut err = child.stderr.take().unwrap();
+        let written = [
+            tokio::spawn(async move {
+                let mut text = String::new();
+                out.read_to_string(&mut text).await.unwrap();
+                text
+            }),
+            tokio::spawn(async move {
+                let mut text = String::new();
+                err.read_to_string(&mut text).await.unwrap();
+                text
+            }),
+        ];
+        Self {
+            child,
+            events,
+            answers: Mutex::new(answers),
+            written,
+        }
+    }
+
+    /// Hands an event over, and waits for what Lambda is answered: the answer, or an error.
+    pub(crate) async fn invoke(&self, event: &str) -> String {
+        self.events.send(event.to_owned()).await.unwrap();
+        self.answers.lock().await.recv().await.unwrap()
+    }
+
+    /// Ends the process, and gives what it wrote to its standard output and error.
+    pub(crate) async fn end(mut self) -> [String; 2] {
+        self.child.kill().await.unwrap();
+        let [out, err] = self.written;
+        [out.await.unwrap(), err.await.unwrap()]
+    }
+}
+
+pub(crate) const SECRET_KEY: &str = "the key that signs calls to AWS";
+pub(crate) const SESSION: &str = "the-session-of-the-role";
+
+/// AWS Lambda Developer Guide, "Using the Lambda runtime API for custom runtimes".
+async fn serve(
+    socket: TcpStream,
+    events: Arc<Mutex<mpsc::Receiver<String>>>,
+    answers: mpsc::Sender<String>,
+) -> Option<()> {
+    let mut socket = BufReader::new(socket);
+    loop {
+        let request = Incoming::read(&mut socket).await?;
+        let (status, body) = if request.line.contains("/invocation/next ") {
+            (200, events.lock().await.recv().await?)
+        } else {
+            let answer = String::from_utf8(request.body).unwrap();
+            answers.send(answer).await.ok()?;
+            (202, String::new())
+        };
+        let response = format!(
+            "HTTP/1.1 {status} -\r\nlambda-runtime-aws-request-id: invocation\r\n\
+             lambda-runtime-deadline-ms: 4102444800000\r\n\
+             lambda-runtime-invoked-function-arn: arn:aws:lambda:us-east-1:000000000000:function:rekey\r\n\
+             lambda-runtime-trace-id: Root=1-00000000-000000000000000000000000\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        socket.write_all(response.as_bytes()).await.ok()?;
+    }
+}
+
+/// The binary. `cargo test` builds none for another package's tests.
+async fn build(function: &str) -> String {
+    let build = Command::new(env!("CARGO"))
+        .args([
+            "build",
+            "--locked",
+            "--quiet",
+            "--message-format=json",
+            "--package",
+            function,
+        ])
+        .stderr(Stdio::inherit())
+        .output()
+        .await
+        .unwrap();
+    assert!(build.status.success());
+    let messages = String::from_utf8(build.stdout).unwrap();
+    let mut messages = messages
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let executable = messages.find_map(|message| message["executable"].as_str().map(str::to_owned));
+    executable.expect("a binary")
+}
