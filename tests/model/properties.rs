@@ -255,6 +255,7 @@ const LONG: [Bounds; 3] = [
     Bounds {
         ticks: 4,
         requests: 3,
+        writes: 1,
         ..UNDISTURBED
     },
     Bounds {
