@@ -24,6 +24,7 @@ mod bench;
 mod desk;
 mod dudect;
 mod forgot;
+mod plant;
 mod reset;
 #[path = "../journeys/torture.rs"]
 mod torture;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::bench::{Bench, addresses, alone, runtime, shuffle};
 use crate::desk::PASSWORD;
 use crate::dudect::{Samples, Verdict};
+use crate::plant::{Plant, Planted};
 use crate::tell;
 use crate::torture::times;
 
@@ -32,7 +33,7 @@ const KINDS: [&str; 4] = [
 fn a_token_is_refused_in_the_same_time_for_every_reason() {
     let _alone = alone();
     let pairs = times(10_000, 100_000);
-    let verdicts = Verdict::of_each(|| measure(pairs));
+    let verdicts = Verdict::of_each(|| measure(pairs, Plant::Nothing));
     for (kind, verdict) in KINDS.iter().zip(&verdicts) {
         let what = format!("time of reset, {kind} and a wrong token");
         let pairs = if *kind == KINDS[0] {
@@ -51,14 +52,28 @@ fn a_token_is_refused_in_the_same_time_for_every_reason() {
     assert!(!is_difference, "{}", told.join("\n"));
 }
 
+#[test]
+fn a_planted_look_up_is_found() {
+    let _alone = alone();
+    let pairs = times(300, 10_000);
+    let [verdict, ..] = Verdict::of_each(|| measure(pairs, Plant::LookUpAndWrite));
+    tell(
+        "time of reset with a look-up and a write planted",
+        pairs,
+        &verdict,
+    );
+    assert!(verdict.is_difference(), "{verdict}");
+}
+
 /// The times of refusals: the kinds left, a wrong token right.
 ///
 /// All tokens are tried once in every round, in a new order. So all kinds have the same history.
-fn measure(pairs: usize) -> [Samples; KINDS.len()] {
+fn measure(pairs: usize, plant: Plant) -> [Samples; KINDS.len()] {
     runtime().block_on(async {
         let bench = Bench::open().await;
         let mut all: Vec<(Option<usize>, Value)> = Vec::new();
-        for (n, email) in addresses(POOL).iter().enumerate() {
+        let known = addresses(POOL);
+        for (n, email) in known.iter().enumerate() {
             bench.user(email).await;
             let bodies = bodies(&bench, email).await;
             all.push((None, attempt(email, &Token::generate().unwrap())));
@@ -71,13 +86,19 @@ fn measure(pairs: usize) -> [Samples; KINDS.len()] {
                     .map(|(kind, body)| (Some(kind), body)),
             );
         }
+        let function = Planted {
+            function: &bench.reset,
+            bench: &bench,
+            plant,
+            known: known.into_iter().collect(),
+        };
         let mut samples: [Samples; KINDS.len()] = Default::default();
         // The first two rounds meet cold connections.
         for round in 0..pairs.div_ceil(POOL) + 2 {
             bench.later(SignedDuration::from_secs(15));
             shuffle(&mut all);
             for (kind, body) in &all {
-                let time = bench.time(&bench.reset, body, 422).await;
+                let time = bench.time(&function, body, 422).await;
                 if round >= 2 {
                     note(&mut samples, *kind, time);
                 }

@@ -1,0 +1,89 @@
+//! What a product does that tells known addresses, for the harness to find.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use rekey::email::Email;
+use rekey::http::{Request, Response};
+use rekey::lambda::{Clock, Failure, Function};
+use rekey::problem::Problem;
+use rekey::telemetry::Telemetry;
+use rekey::users::Owner;
+use serde_json::Value;
+
+use crate::bench::Bench;
+
+/// What stands before the product's own public half.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Plant {
+    Nothing,
+    /// What most products do: look the user up, and write a token where there is one.
+    LookUpAndWrite,
+    /// Only the look-up: the kinds differ by what it finds.
+    LookUp,
+    /// So much longer for known addresses.
+    Delay(Duration),
+}
+
+/// The function, with something planted before its public half.
+pub(crate) struct Planted<'a, F> {
+    pub(crate) function: &'a F,
+    pub(crate) bench: &'a Bench,
+    pub(crate) plant: Plant,
+    /// The known addresses.
+    pub(crate) known: HashSet<String>,
+}
+
+impl<F> Planted<'_, F> {
+    async fn act_before(&self, email: &str) {
+        let owner = || async {
+            let email = Email::parse(email).unwrap();
+            self.bench.users.owner_of(&email).await.unwrap()
+        };
+        match self.plant {
+            Plant::Nothing => {}
+            Plant::LookUp => drop(owner().await),
+            Plant::LookUpAndWrite => {
+                if let Owner::One(user) = owner().await {
+                    self.write(user.email.as_str()).await;
+                }
+            }
+            Plant::Delay(delay) => {
+                let start = Instant::now();
+                while self.known.contains(email) && start.elapsed() < delay {}
+            }
+        }
+    }
+
+    async fn write(&self, id: &str) {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let update = self.bench.dynamodb.update_item().table_name("users");
+        let update = update
+            .key("id", text(id))
+            .update_expression("SET reset_token = :token");
+        let update = update.expression_attribute_values(":token", text(&"0".repeat(64)));
+        update.send().await.unwrap();
+    }
+}
+
+impl<F: Function> Function for Planted<'_, F> {
+    const PATH: &'static str = F::PATH;
+    const ROWS: &'static str = F::ROWS;
+    type Row = F::Row;
+
+    async fn answer(&self, request: &Request, clock: Clock<'_>) -> Result<Response, Problem> {
+        let body: Value = request.json()?;
+        self.act_before(body["email"].as_str().unwrap()).await;
+        self.function.answer(request, clock).await
+    }
+
+    async fn act(&self, row: Self::Row, now: Timestamp) -> Result<(), Failure> {
+        self.function.act(row, now).await
+    }
+
+    fn telemetry(&self) -> &Telemetry {
+        self.function.telemetry()
+    }
+}
