@@ -1,22 +1,22 @@
 //! SHA-256, as the table's keys are written.
 
-use std::fmt::Write as _;
+use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
 /// The SHA-256 of some bytes (FIPS 180-4), in lower-case hexadecimal digits.
 pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    let mut digits = String::with_capacity(64);
+    write_hex(&mut digits, &Sha256::digest(bytes));
+    digits
 }
 
-/// Bytes in lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let mut digits = String::with_capacity(2 * bytes.len());
+/// Writes bytes in lower-case hexadecimal digits.
+pub(crate) fn write_hex(text: &mut impl Write, bytes: &[u8]) {
     for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(digits, "{byte:02x}");
+        // Writing to a text in memory cannot fail.
+        let _ = write!(text, "{byte:02x}");
     }
-    digits
 }
 
 #[cfg(test)]

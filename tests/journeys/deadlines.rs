@@ -35,12 +35,13 @@ async fn a_function_answers_before_lambda_ends_it_and_lambda_before_the_gateway_
         }
         let calls = desk.aws.take_calls();
         let time = |call: &String| if call == "SendEmail" { MAIL } else { CALL };
-        calls.iter().map(time).sum::<Duration>()
+        // The first two of a reset go out at the same time.
+        let in_turn = calls.iter().skip(usize::from(act == "reset"));
+        in_turn.map(time).sum::<Duration>()
     };
     let request = calls("ask").await;
     let deliver = calls("carry").await;
-    // The first two of them go out at the same time.
-    let change = calls("reset").await - CALL;
+    let change = calls("reset").await;
     let notify = calls("carry").await;
 
     let batch: u32 = property("ForgotDeliver", "BatchSize");
