@@ -6,6 +6,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use rekey::aws::{CALL, MAIL};
 
 use crate::desk::{ADA, Desk, PASSWORD};
+use crate::process::Process;
 use crate::torture::{report, times};
 
 /// How long an HTTP API waits for a function (Amazon API Gateway Developer Guide, "Quotas for HTTP APIs").
@@ -121,4 +122,15 @@ fn find<T: std::str::FromStr>(section: &str, name: &str) -> T {
     let (_, section) = template.split_once(&format!("\n  {section}:\n")).unwrap();
     let (_, value) = section.split_once(&format!(" {name}: ")).unwrap();
     value.lines().next().unwrap().parse().ok().unwrap()
+}
+
+/// Lambda gives a process ten seconds to start, and counts them to the first caller's time.
+#[tokio::test]
+async fn a_cold_start_calls_nobody() {
+    let desk = Desk::with_ada().await;
+    for function in ["forgot", "reset"] {
+        let process = Process::start(function, &desk, &[]).await;
+        assert!(process.invoke("{}").await.contains("neither a gateway's"));
+        assert_eq!(desk.aws.take_calls(), [""; 0], "{function}");
+    }
 }
