@@ -1,6 +1,6 @@
 //! SHA-256, as the table's keys are written.
 
-use std::fmt::Write as _;
+use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
@@ -12,11 +12,16 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 /// Bytes in lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     let mut digits = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(digits, "{byte:02x}");
-    }
+    write_hex(&mut digits, bytes);
     digits
+}
+
+/// Writes bytes in lower-case hexadecimal digits.
+pub(crate) fn write_hex(text: &mut impl Write, bytes: &[u8]) {
+    for byte in bytes {
+        // Writing to a text in memory cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
 }
 
 #[cfg(test)]

@@ -32,6 +32,7 @@
 //!
 //! - [`lambda`] takes an event in and hands it to a half; [`http`] and [`problem`] are what callers see.
 //! - [`email`], [`locale`], [`source`], [`token`] are values, parsed once.
+//! - [`secret`] is text that is wiped.
 //! - [`limits`] says how often is too often.
 //! - [`table`], [`users`] and [`mail`] are the effects; [`deployment`] holds them together, and [`fault`] is what can
 //!   go wrong with them.
@@ -51,6 +52,7 @@ pub mod limits;
 pub mod locale;
 pub mod mail;
 pub mod problem;
+pub mod secret;
 pub mod source;
 pub mod table;
 pub mod telemetry;

@@ -7,9 +7,10 @@ use rand::rngs::SysRng;
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::digest::{hex, sha256_hex};
+use crate::digest::{sha256_hex, write_hex};
 use crate::fault::Fault;
 use crate::problem::Complaint;
+use crate::secret::SecretText;
 
 /// 32 bytes from the operating system's generator: twice the 128 bits that OWASP ASVS 5.0, 11.5.1 asks for.
 ///
@@ -66,7 +67,9 @@ impl Token {
 
     /// The token as the link carries it.
     pub fn hex(&self) -> SecretString {
-        hex(self.0.expose_secret()).into()
+        let mut digits = SecretText::default();
+        write_hex(&mut digits, self.0.expose_secret());
+        digits.finish()
     }
 }
 

@@ -30,6 +30,9 @@ pub(crate) const ADA: &str = "ada@example.com";
 pub(crate) const PAGE: &str = "https://app.example.com/password/reset";
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
+/// How many times as short the pauses before another attempt are.
+pub(crate) const DESK_HASTE: u32 = 20;
+
 /// A deployment on this desk.
 pub(crate) struct Desk {
     forgot: Forgot,
@@ -414,7 +417,7 @@ pub(crate) fn sdk_config(endpoint: &str, timeouts: TimeoutConfig) -> SdkConfig {
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .region(Region::new(region))
         .endpoint_url(endpoint)
-        .retry_config(aws::retries(20))
+        .retry_config(aws::retries(DESK_HASTE))
         .timeout_config(timeouts)
         .credentials_provider(aws_sdk_dynamodb::config::SharedCredentialsProvider::new(
             Credentials::for_tests(),

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, mpsc};
@@ -58,19 +58,9 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let mut out = child.stdout.take().unwrap();
-        let mut err = child.stderr.take().unwrap();
         let written = [
-            tokio::spawn(async move {
-                let mut text = String::new();
-                out.read_to_string(&mut text).await.unwrap();
-                text
-            }),
-            tokio::spawn(async move {
-                let mut text = String::new();
-                err.read_to_string(&mut text).await.unwrap();
-                text
-            }),
+            tokio::spawn(read(child.stdout.take().unwrap())),
+            tokio::spawn(read(child.stderr.take().unwrap())),
         ];
         Self {
             child,
@@ -92,6 +82,12 @@ impl Process {
         let [out, err] = self.written;
         [out.await.unwrap(), err.await.unwrap()]
     }
+}
+
+async fn read(mut pipe: impl AsyncRead + Unpin) -> String {
+    let mut text = String::new();
+    pipe.read_to_string(&mut text).await.unwrap();
+    text
 }
 
 pub(crate) const SECRET_KEY: &str = "the key that signs calls to AWS";

@@ -7,10 +7,12 @@ use rekey::http::RequestId;
 use rekey::lambda::Failure;
 use rekey::locale::Locale;
 use rekey::mail::{Mail, Posting};
+use rekey::secret::SecretText;
 use rekey::table::{Issued, Requested};
 use rekey::telemetry::Metric;
 use rekey::token::Token;
 use rekey::users::Owner;
+use secrecy::SecretString;
 
 use crate::Forgot;
 use crate::reset_url::Link;
@@ -86,7 +88,11 @@ impl Forgot {
         }
     }
 
-    fn letter(&self, link: &Link, locale: Locale) -> Result<Mail, Fault> {
+    /// The mail with the link.
+    ///
+    /// # Errors
+    /// A fault that cannot be: a template has no way to fail.
+    pub fn letter(&self, link: &Link, locale: Locale) -> Result<Mail, Fault> {
         let product = self.on.product.as_str();
         let lifetime = spoken(self.on.token_lifetime, locale);
         let subject = match locale {
@@ -98,23 +104,28 @@ impl Forgot {
             product,
             link: link.expose(),
             lifetime: &lifetime,
-        }
-        .render();
+        };
         let html = Html {
             locale,
             product,
             link: link.expose(),
             lifetime: &lifetime,
             subject: &subject,
-        }
-        .render();
-        let unrendered = |_| Fault::of_our_own("forgot.letter", "NotRendered");
+        };
         Ok(Mail {
-            text: text.map_err(unrendered)?.into(),
-            html: html.map_err(unrendered)?.into(),
+            text: rendered(&text)?,
+            html: rendered(&html)?,
             subject,
         })
     }
+}
+
+/// A template's text, of which no copy is left behind: there is a link in it.
+fn rendered(template: &impl Template) -> Result<SecretString, Fault> {
+    let mut text = SecretText::default();
+    let unrendered = |_| Fault::of_our_own("forgot.letter", "NotRendered");
+    template.render_into(&mut text).map_err(unrendered)?;
+    Ok(text.finish())
 }
 
 #[derive(Template)]

@@ -2,6 +2,7 @@
 
 use rekey::email::Email;
 use rekey::problem::Complaint;
+use rekey::secret::SecretText;
 use rekey::token::Token;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url, form_urlencoded};
@@ -119,23 +120,24 @@ impl ResetUrl {
     }
 
     /// The link: this URL with the address and the token.
+    ///
+    /// It is written piece by piece: `Url` would leave copies of the token where it grew.
     pub fn link(&self, email: &Email, token: &Token) -> Link {
-        let mut url = self.url.clone();
-        let token = token.hex();
-        let pairs = [("email", email.as_str()), ("token", token.expose_secret())];
-        match self.placement {
-            Placement::Query => {
-                url.query_pairs_mut().extend_pairs(pairs);
-            }
-            Placement::Fragment => {
-                url.set_fragment(Some(
-                    &form_urlencoded::Serializer::new(String::new())
-                        .extend_pairs(pairs)
-                        .finish(),
-                ));
-            }
+        let before = match (self.placement, self.url.query()) {
+            (Placement::Fragment, _) => "#",
+            (Placement::Query, None) => "?",
+            (Placement::Query, Some("")) => "",
+            (Placement::Query, Some(_)) => "&",
+        };
+        let mut link = SecretText::default();
+        let address = form_urlencoded::byte_serialize(email.as_str().as_bytes());
+        let digits = token.hex();
+        let parts = [self.url.as_str(), before, "email="].into_iter();
+        let parts = parts.chain(address);
+        for part in parts.chain(["&token=", digits.expose_secret()]) {
+            link.push(part);
         }
-        Link(String::from(url).into())
+        Link(link.finish())
     }
 }
 

@@ -23,7 +23,7 @@ use url::{Host, Url};
 use crate::password::NewPassword;
 
 /// For all of it. The endpoint answers in a tenth of this; the caller waits meanwhile, and pays for an outage with it.
-const PATIENCE: Duration = Duration::from_millis(1500);
+pub const PATIENCE: Duration = Duration::from_millis(1500);
 /// The longest answer that is read, in bytes. Padded ones have 35 KiB.
 const MAX_ANSWER: usize = 256 * 1024;
 const ACT: &str = "breaches.know";

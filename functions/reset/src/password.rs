@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
+use argon2::password_hash::phc::{self, Output, ParamsString, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use rekey::config::Env;
@@ -10,6 +11,7 @@ use rekey::email::Email;
 use rekey::fault::Fault;
 use rekey::problem::Complaint;
 use rekey::users::PasswordHash;
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::common_passwords;
@@ -160,12 +162,33 @@ impl Hasher {
         SysRng
             .try_fill_bytes(&mut salt)
             .map_err(|_| Fault::of_our_own(ACT, "NoRandomness"))?;
-        let hash = self.0.hash_password_with_salt(password.as_bytes(), &salt);
+        let hash = self.phc(&password, &salt);
         drop(password);
-        Ok(PasswordHash::new(
-            hash.map_err(|_| Fault::of_our_own(ACT, "NotHashed"))?
-                .to_string(),
-        ))
+        hash.ok_or(Fault::of_our_own(ACT, "NotHashed"))
+            .map(PasswordHash::new)
+    }
+
+    /// The hash as a PHC string. argon2's own way to it would leave the memory that it filled as it is, and whoever
+    /// has that can guess the password for a fraction of the cost.
+    fn phc(&self, password: &NewPassword, salt: &[u8]) -> Option<String> {
+        let params = self.0.params();
+        let mut blocks = Zeroizing::new(Vec::new());
+        blocks.try_reserve_exact(params.block_count()).ok()?;
+        blocks.resize(params.block_count(), Block::default());
+        let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
+        let password = password.as_bytes();
+        let hashed =
+            self.0
+                .hash_password_into_with_memory(password, salt, &mut output, &mut blocks[..]);
+        hashed.ok()?;
+        let hash = phc::PasswordHash {
+            algorithm: Algorithm::Argon2id.ident(),
+            version: Some(Version::V0x13.into()),
+            params: ParamsString::try_from(params).ok()?,
+            salt: Some(Salt::new(salt).ok()?),
+            hash: Some(Output::new(&output).ok()?),
+        };
+        Some(hash.to_string())
     }
 }
 

@@ -1,0 +1,291 @@
+//! What was secret is nowhere in the process's memory after use. In a process of its own, which reads itself.
+
+#![cfg(target_os = "linux")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that panics has said what is wrong"
+)]
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufRead as _, Read as _};
+use std::os::unix::fs::FileExt as _;
+
+use argon2::password_hash::phc;
+use argon2::{Argon2, Block, Params};
+use aws_config::SdkConfig;
+use forgot::Forgot;
+use forgot::reset_url::{AllowList, Placement};
+use rekey::config::Env;
+use rekey::email::Email;
+use rekey::http::{Field, Request, RequestId};
+use rekey::locale::Locale;
+use rekey::secret::SecretText;
+use rekey::source::Source;
+use rekey::token::Token;
+use reset::password::{Hasher, NewPassword, Policy};
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret as _, SecretString};
+
+const PAGE: &str = "https://app.example.com/password/reset?view=a-page-with-a-rather-long-name";
+
+/// One test, so that no other one's memory is read.
+#[test]
+fn secrets_are_wiped_after_use() {
+    let mut search = Search::new();
+    let control = Traces::of(&secret());
+    leave_a_string_behind(&control);
+    assert!(
+        search.count(&control) > 0,
+        "a string that is dropped is found"
+    );
+
+    let mut found = Vec::new();
+    for (what, leave) in [
+        ("a token", token as fn() -> Traces),
+        ("a link in the query", || link(Placement::Query)),
+        ("a link in the fragment", || link(Placement::Fragment)),
+        ("a mail", mail),
+        ("a field", field),
+        ("a password", password),
+        ("what argon2 made of one", memory_of_argon2),
+    ] {
+        for _ in 0..2 {
+            let copies = search.count(&leave());
+            if copies > 0 {
+                found.push((what, copies));
+            }
+        }
+    }
+    assert_eq!(found, [], "copies");
+}
+
+/// A control: what a search has to find, if it is one.
+fn leave_a_string_behind(traces: &Traces) {
+    let text: String = traces
+        .digits
+        .iter()
+        .map(|byte| char::from(byte ^ MASK))
+        .collect();
+    let around = format!("{}{text}{}", "-".repeat(300), "-".repeat(300));
+    drop(std::hint::black_box(around));
+}
+
+fn token() -> Traces {
+    let token = Token::generate().unwrap();
+    let traces = Traces::of_token(&token);
+    std::hint::black_box(token.hash());
+    traces
+}
+
+fn link(placement: Placement) -> Traces {
+    let token = Token::generate().unwrap();
+    let email = Email::parse("ada@example.com").unwrap();
+    let page = AllowList::parse(PAGE, placement)
+        .unwrap()
+        .admit(PAGE)
+        .unwrap();
+    let link = page.link(&email, &token);
+    assert!(link.expose().contains(token.hex().expose_secret()));
+    Traces::of_token(&token)
+}
+
+fn mail() -> Traces {
+    let token = Token::generate().unwrap();
+    let email = Email::parse("ada@example.com").unwrap();
+    let page = AllowList::parse(PAGE, Placement::Query)
+        .unwrap()
+        .admit(PAGE)
+        .unwrap();
+    let mail = forgot()
+        .letter(&page.link(&email, &token), Locale::En)
+        .unwrap();
+    for text in [&mail.text, &mail.html] {
+        assert!(text.expose_secret().contains(token.hex().expose_secret()));
+    }
+    Traces::of_token(&token)
+}
+
+fn field() -> Traces {
+    #[derive(serde::Deserialize)]
+    struct Form {
+        password: Field,
+    }
+    let secret = secret();
+    let mut body = SecretText::default();
+    std::fmt::Write::write_fmt(
+        &mut body,
+        format_args!("{{\"password\":\"{}\"}}", secret.expose_secret()),
+    )
+    .unwrap();
+    let request = Request {
+        method: "POST".to_owned(),
+        path: "/password/reset".to_owned(),
+        content_type: Some("application/json".to_owned()),
+        body: body.finish().expose_secret().as_bytes().to_vec().into(),
+        source: Source::parse(None),
+        id: RequestId::unknown(),
+    };
+    let form: Form = request.json().unwrap();
+    assert!(matches!(form.password, Field::Text(_)));
+    Traces::of(&secret)
+}
+
+fn password() -> Traces {
+    let secret = secret();
+    let defaults = |_: &str| None;
+    let policy = Policy::read(&mut Env::new(&defaults)).unwrap();
+    let hasher = Hasher::read(&mut Env::new(&defaults)).unwrap();
+    let password = NewPassword::parse(secret.expose_secret(), &policy, None).unwrap();
+    assert!(
+        hasher
+            .hash(password)
+            .unwrap()
+            .as_str()
+            .starts_with("$argon2id$")
+    );
+    Traces::of(&secret)
+}
+
+/// A part of what argon2 fills its memory with. Whoever has it can try passwords at a fraction of the cost.
+fn memory_of_argon2() -> Traces {
+    let secret = secret();
+    let defaults = |_: &str| None;
+    let policy = Policy::read(&mut Env::new(&defaults)).unwrap();
+    let hasher = Hasher::read(&mut Env::new(&defaults)).unwrap();
+    let password = NewPassword::parse(secret.expose_secret(), &policy, None).unwrap();
+    // First, so that they do not write over what hashing leaves.
+    let mut blocks = Zeroizing::new(vec![Block::default(); Params::default().block_count()]);
+    let hash = hasher.hash(password).unwrap();
+    let hash = phc::PasswordHash::new(hash.as_str()).unwrap();
+    let (password, salt) = (secret.expose_secret().as_bytes(), hash.salt.unwrap());
+    let mut output = [0; 32];
+    Argon2::default()
+        .hash_password_into_with_memory(password, &salt, &mut output, &mut blocks[..])
+        .unwrap();
+    assert_eq!(hash.hash.unwrap().as_ref(), output);
+    let block = &blocks[10_000].as_ref()[40..44];
+    let masked: Vec<u8> = block
+        .iter()
+        .flat_map(|word| word.to_ne_bytes().map(|byte| byte ^ MASK))
+        .collect();
+    Traces {
+        bytes: masked[..16].to_vec(),
+        digits: masked,
+    }
+}
+
+fn forgot() -> Forgot {
+    let settings: HashMap<&str, &str> = [
+        ("STACK_NAME", "rekey"),
+        ("REKEY_TABLE", "rekey"),
+        ("RESET_URLS", PAGE),
+        ("PRODUCT_NAME", "Example"),
+        ("MAIL_FROM_ADDRESS", "no-reply@example.com"),
+        ("USERS_TABLE", "users"),
+        ("USERS_KEY_ATTRIBUTE", "id"),
+        ("USERS_EMAIL_ATTRIBUTE", "email"),
+        ("USERS_EMAIL_INDEX", "email-index"),
+        ("USERS_PASSWORD_ATTRIBUTE", "password_hash"),
+    ]
+    .into();
+    let sdk = SdkConfig::builder()
+        .behavior_version(aws_config::BehaviorVersion::latest())
+        .build();
+    let variable = |name: &str| settings.get(name).map(|value| (*value).to_owned());
+    Forgot::new(&sdk, &variable, Box::new(io::sink())).unwrap()
+}
+
+/// 64 random digits.
+fn secret() -> SecretString {
+    Token::generate().unwrap().hex()
+}
+
+/// What to look for, masked so that it is not found here.
+struct Traces {
+    digits: Vec<u8>,
+    /// What is not visible in the digits of a token may be in its bytes.
+    bytes: Vec<u8>,
+}
+
+const MASK: u8 = 0x80;
+
+impl Traces {
+    /// Of the middle: an allocator writes over the first bytes of what was dropped.
+    fn of(secret: &SecretString) -> Self {
+        let digits = &secret.expose_secret().as_bytes()[24..56];
+        let value = |digit: u8| char::from(digit).to_digit(16).unwrap();
+        let byte = |pair: &[u8]| u8::try_from(value(pair[0]) << 4 | value(pair[1])).unwrap();
+        Self {
+            digits: digits.iter().map(|digit| digit ^ MASK).collect(),
+            bytes: digits.chunks(2).map(|pair| byte(pair) ^ MASK).collect(),
+        }
+    }
+
+    fn of_token(token: &Token) -> Self {
+        Self::of(&token.hex())
+    }
+}
+
+/// Reads this process's memory. What it needs for that it has from the start: else it would be given what was just
+/// dropped, and write over it.
+struct Search {
+    memory: File,
+    maps: String,
+    writable: Vec<(u64, u64)>,
+    chunk: Vec<u8>,
+}
+
+impl Search {
+    const CHUNK: usize = 1 << 16;
+
+    fn new() -> Self {
+        Self {
+            memory: File::open("/proc/self/mem").unwrap(),
+            maps: String::with_capacity(Self::CHUNK),
+            writable: Vec::with_capacity(1000),
+            chunk: vec![0; Self::CHUNK + 32],
+        }
+    }
+
+    /// How often something is in memory that can be written to.
+    fn count(&mut self, traces: &Traces) -> usize {
+        self.maps.clear();
+        let mut maps = File::open("/proc/self/maps").unwrap();
+        maps.read_to_string(&mut self.maps).unwrap();
+        self.writable.clear();
+        let lines = self.maps.lines().filter(|line| line.contains(" rw"));
+        self.writable.extend(lines.map(range));
+        self.count_of(&traces.digits) + self.count_of(&traces.bytes)
+    }
+
+    fn count_of(&mut self, masked: &[u8]) -> usize {
+        let (first, others) = masked.split_first().unwrap();
+        let are_here = |found: &[u8]| {
+            found.len() >= others.len() && found.iter().zip(others).all(|(a, b)| *a == b ^ MASK)
+        };
+        let mut found = 0;
+        for (start, end) in &self.writable {
+            for at in (*start..*end).step_by(Self::CHUNK) {
+                let most = Self::CHUNK + masked.len() - 1;
+                let wanted = most.min(usize::try_from(end - at).unwrap());
+                let Ok(read) = self.memory.read_at(&mut self.chunk[..wanted], at) else {
+                    break;
+                };
+                let mut rest = &self.chunk[..read];
+                while rest.skip_until(first ^ MASK).unwrap() > 0 {
+                    found += usize::from(are_here(rest));
+                }
+            }
+        }
+        found
+    }
+}
+
+/// From where to where, in a line of `/proc/self/maps`.
+fn range(line: &str) -> (u64, u64) {
+    let (start, rest) = line.split_once('-').unwrap();
+    let (end, _) = rest.split_once(' ').unwrap();
+    let address = |digits| u64::from_str_radix(digits, 16).unwrap();
+    (address(start), address(end))
+}
