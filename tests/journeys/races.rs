@@ -171,7 +171,7 @@ async fn user(desk: &Desk) -> Option<HashMap<String, String>> {
 
 /// Waits until the desk's AWS has had such a call, and then a little more.
 async fn call(desk: &Desk, wanted: Option<&str>, turns: usize) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while let Some(wanted) = wanted
         && !desk.aws.take_calls().iter().any(|call| call == wanted)
     {
