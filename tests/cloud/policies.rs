@@ -7,10 +7,10 @@ use crate::stack::variable;
 /// Where a wildcard stands all the same, and why.
 const EXCEPTIONS: [(&str, &str); 2] = [
     (
-        "ApiPostPasswordForgotPermission",
+        "ForgotRequestPostPermission",
         "SAM lets every stage of the API call; there is one, and it is $default",
     ),
-    ("ApiPostPasswordResetPermission", "the same"),
+    ("ResetChangePostPermission", "the same"),
 ];
 
 #[test]
