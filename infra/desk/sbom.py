@@ -27,6 +27,7 @@ def main(target):
             "components": [component(*crate, checksums) for crate in sorted(set(crates))],
         }
         file = ROOT / f"target/sam/{binary}.cdx.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(bom, indent=1) + "\n")
         print(f"{file.relative_to(ROOT)} lists {len(bom['components'])} crates.")
 
