@@ -19,6 +19,8 @@ pub(crate) struct Aws {
     client: reqwest::Client,
     mails: Mutex<Vec<Mail>>,
     calls: Mutex<Vec<(Call, Instant)>>,
+    /// From when to when a call was with `DynamoDB`.
+    pub(crate) spans: Mutex<Vec<(Instant, Instant)>>,
     plan: Mutex<Vec<Planned>>,
     chaos: Mutex<Option<Chaos>>,
 }
@@ -101,6 +103,7 @@ impl Aws {
             client: reqwest::Client::new(),
             mails: Mutex::default(),
             calls: Mutex::default(),
+            spans: Mutex::default(),
             plan: Mutex::default(),
             chaos: Mutex::default(),
         });
@@ -209,7 +212,9 @@ impl Aws {
         };
         self.calls.lock().unwrap().push((heard, Instant::now()));
         let Some(wrong) = self.goes_wrong(call) else {
+            let start = Instant::now();
             let truth = self.act(target, body).await;
+            self.spans.lock().unwrap().push((start, Instant::now()));
             let mut calls = self.calls.lock().unwrap();
             if let Some((heard, _)) = calls.iter_mut().rfind(|(heard, _)| heard.name == call) {
                 heard.answered = truth.1.len();
