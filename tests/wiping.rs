@@ -23,7 +23,8 @@ use rekey::locale::Locale;
 use rekey::secret::SecretText;
 use rekey::source::Source;
 use rekey::token::Token;
-use reset::password::{Hasher, NewPassword, Policy};
+use reset::hasher::Hasher;
+use reset::password::{NewPassword, Policy};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -137,13 +138,8 @@ fn password() -> Traces {
     let policy = Policy::read(&mut Env::new(&defaults)).unwrap();
     let hasher = Hasher::read(&mut Env::new(&defaults)).unwrap();
     let password = NewPassword::parse(secret.expose_secret(), &policy, None).unwrap();
-    assert!(
-        hasher
-            .hash(password)
-            .unwrap()
-            .as_str()
-            .starts_with("$argon2id$")
-    );
+    let (hash, _) = hasher.hash(password).unwrap();
+    assert!(hash.as_str().starts_with("$argon2id$"));
     Traces::of(&secret)
 }
 
@@ -152,11 +148,12 @@ fn memory_of_argon2() -> Traces {
     let secret = secret();
     let defaults = |_: &str| None;
     let policy = Policy::read(&mut Env::new(&defaults)).unwrap();
-    let hasher = Hasher::read(&mut Env::new(&defaults)).unwrap();
+    // Never dropped: the memory that it keeps is searched too.
+    let hasher = Box::leak(Box::new(Hasher::read(&mut Env::new(&defaults)).unwrap()));
     let password = NewPassword::parse(secret.expose_secret(), &policy, None).unwrap();
     // First, so that they do not write over what hashing leaves.
     let mut blocks = Zeroizing::new(vec![Block::default(); Params::default().block_count()]);
-    let hash = hasher.hash(password).unwrap();
+    let (hash, _) = hasher.hash(password).unwrap();
     let hash = phc::PasswordHash::new(hash.as_str()).unwrap();
     let (password, salt) = (secret.expose_secret().as_bytes(), hash.salt.unwrap());
     let mut output = [0; 32];

@@ -2,13 +2,19 @@
 
 use std::time::Duration;
 
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{Builder, SharedCredentialsProvider};
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
+
+use crate::{config, tls};
 
 /// How long a call to `DynamoDB` may take, with all its attempts and the pauses between them.
 pub const CALL: Duration = Duration::from_secs(4);
@@ -20,16 +26,36 @@ const MAIL_PATIENCE: u32 = 4;
 /// How often a call is tried.
 pub const ATTEMPTS: u32 = 3;
 
-/// Region, credentials and endpoint from the environment, as Lambda sets it: nothing is called for them.
+/// Region, credentials and endpoint from the environment, as Lambda sets it. The SDK's own way to them makes clients for
+/// half a dozen other places where they could be, which is a quarter of a cold start.
 ///
 /// The time-outs add up to less than the functions', and those to less than API Gateway's 30 seconds: a caller always
 /// gets an answer of ours.
-pub async fn sdk_config() -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest())
+pub fn sdk_config() -> SdkConfig {
+    let credentials = EnvironmentVariableCredentialsProvider::new();
+    let mut sdk = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(tls::client())
         .retry_config(retries(1))
         .timeout_config(timeouts(1))
-        .load()
-        .await
+        // It gives up, and tries again, what has stood still for longer than an attempt at DynamoDB may take. And of SES,
+        // which may take a mail and be slow to say so, nothing shall be asked twice for that.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    sdk.set_region(config::process("AWS_REGION").map(Region::new));
+    sdk.set_endpoint_url(config::process("AWS_ENDPOINT_URL"));
+    sdk.set_use_fips(switch("AWS_USE_FIPS_ENDPOINT"));
+    sdk.set_use_dual_stack(switch("AWS_USE_DUALSTACK_ENDPOINT"));
+    sdk.build()
+}
+
+fn switch(name: &str) -> Option<bool> {
+    config::process(name).map(|value| value.eq_ignore_ascii_case("true"))
+}
+
+/// `DynamoDB`, of which both tables are.
+pub fn dynamodb(sdk: &SdkConfig) -> Client {
+    Client::from_conf(Builder::from(sdk).retry_classifier(RetryCancelled).build())
 }
 
 /// How often, and after which pauses: at random up to one second, and up to two before the last attempt. Where much

@@ -5,7 +5,9 @@ use std::io::Write;
 use aws_config::SdkConfig;
 use jiff::SignedDuration;
 
+use crate::aws;
 use crate::config::Env;
+use crate::lambda::Progress;
 use crate::limits::Limits;
 use crate::mail::{self, Mailer, Sender};
 use crate::table::Table;
@@ -23,6 +25,8 @@ pub struct Deployment {
     pub mailer: Mailer,
     /// The log.
     pub telemetry: Telemetry,
+    /// What the private half knows from one batch to the next.
+    pub progress: Progress,
     /// What the mails call the team's product.
     pub product: String,
     /// How long a link lives.
@@ -40,11 +44,13 @@ impl Deployment {
         let users = Schema::read(env);
         let sender = Sender::read(env);
         let product = env.required("PRODUCT_NAME", mail::line);
+        let dynamodb = aws::dynamodb(sdk);
         Some(Self {
-            table: Table::new(sdk, table?, limits?),
-            users: Users::new(sdk, users?),
+            table: Table::new(dynamodb.clone(), table?, limits?),
+            users: Users::new(dynamodb, users?),
             mailer: Mailer::new(sdk, sender?),
             telemetry: Telemetry::new(stack?, log),
+            progress: Progress::default(),
             product: product?,
             token_lifetime: lifetime?,
         })

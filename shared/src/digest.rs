@@ -18,9 +18,10 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// Writes bytes in lower-case hexadecimal digits.
 pub(crate) fn write_hex(text: &mut impl Write, bytes: &[u8]) {
-    for byte in bytes {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    for digit in digits.filter_map(|digit| char::from_digit(digit.into(), 16)) {
         // Writing to a text in memory cannot fail.
-        let _ = write!(text, "{byte:02x}");
+        let _ = text.write_char(digit);
     }
 }
 

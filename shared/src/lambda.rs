@@ -1,9 +1,12 @@
 //! Events in, answers out: which half of a function an event is for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
+use futures_util::stream::{self, StreamExt as _};
+use jiff::{SignedDuration, Timestamp};
 use lambda_http::lambda_runtime::{self, LambdaEvent};
 use lambda_http::{Error, service_fn};
 use secrecy::SecretString;
@@ -41,6 +44,8 @@ pub trait Function: Sync {
     ) -> impl Future<Output = Result<(), Failure>> + Send;
     /// Where both write down what they did.
     fn telemetry(&self) -> &Telemetry;
+    /// What the private half knows from one batch to the next.
+    fn progress(&self) -> &Progress;
 }
 
 /// Where a public half reads the time: once, and again where its own work took long.
@@ -124,44 +129,186 @@ fn route<F: Function>(request: &Request) -> Result<(), Problem> {
     }
 }
 
-/// Acts on the records in order, and stops at the first that must come again.
+/// How many records a private half acts on at a time, at the most: so many mails are on their way to SES at once.
+pub const AT_ONCE: usize = 16;
+
+/// How long a private half begins records for. Then those that are left come again, at once: Lambda would end it before
+/// long, and nobody would know what was done.
+pub const BEGINS: SignedDuration = SignedDuration::from_mins(4);
+
+/// Acts on the records, begun in their order, until one must come again.
 ///
 /// To a stream, a reported failure is a checkpoint and not a member of a set: all records from it on are delivered
-/// again (AWS Lambda Developer Guide, "Configuring partial batch response with DynamoDB and Lambda"). Going on past it
-/// would send the mails behind it twice.
+/// again (AWS Lambda Developer Guide, "Configuring partial batch response with DynamoDB and Lambda"). So none is begun
+/// any more once one has failed, and those behind it that were done by then are remembered, and passed over when they
+/// come again. And after a failure one is acted on at a time, then two, and so on: where SES has had enough, nothing is
+/// ahead of what fails.
 async fn drain<F: Function>(
     function: &F,
     records: Vec<Record>,
     clock: impl Fn() -> Timestamp,
 ) -> Checkpoint {
-    for record in records {
-        let change = match record {
-            Record::Change { change } => change,
-            Record::Notification { notification } => {
-                pass_on(&notification, function.telemetry(), clock());
-                continue;
+    let (began, has_failed) = (clock(), AtomicBool::new(false));
+    let begins = || !has_failed.load(Ordering::Relaxed) && clock() - began < BEGINS;
+    let progress = function.progress();
+    let outcomes: Vec<Outcome> = stream::iter(records)
+        .map(async |record| {
+            let outcome = settle(function, record, &clock, begins).await;
+            if matches!(outcome, Outcome::Failed(_)) {
+                has_failed.store(true, Ordering::Relaxed);
             }
-        };
-        let Some(image) = change.new_image.filter(|image| is_row(image, F::ROWS)) else {
-            continue;
-        };
-        let now = clock();
-        let id = text(&image, "request_id").and_then(|id| RequestId::parse(id).ok());
-        let id = id.unwrap_or_else(RequestId::unknown);
-        let outcome = match serde_dynamo::from_item(image) {
-            Ok(row) => Box::pin(function.act(row, now)).await,
-            Err(_) => Err(Failure::Discard("the row is malformed")),
-        };
-        match outcome {
-            Ok(()) => {}
-            Err(Failure::Discard(reason)) => function.telemetry().discarded(reason, &id, now),
-            Err(Failure::Retry(fault)) => {
-                function.telemetry().fault(&fault, &id, now);
-                return Checkpoint::at(change.sequence_number);
-            }
+            outcome
+        })
+        .buffered(progress.at_once())
+        .collect()
+        .await;
+    progress.adapt(has_failed.into_inner());
+    let mut outcomes = outcomes.into_iter();
+    let first_left = outcomes.find_map(|outcome| match outcome {
+        Outcome::Failed(record) | Outcome::Left(record) => Some(record),
+        Outcome::Done(_) | Outcome::Nothing => None,
+    });
+    match first_left {
+        Some(record) => {
+            progress.remember(outcomes);
+            Checkpoint::at(record.sequence_number)
+        }
+        None => Checkpoint::default(),
+    }
+}
+
+/// What came of a record.
+enum Outcome {
+    /// It was not for us.
+    Nothing,
+    /// It was acted upon, or never can be.
+    Done(RecordId),
+    /// It must come again.
+    Failed(RecordId),
+    /// It was not begun.
+    Left(RecordId),
+}
+
+/// Acts on one record, if any are begun still.
+async fn settle<F: Function>(
+    function: &F,
+    record: Record,
+    clock: impl Fn() -> Timestamp,
+    begins: impl Fn() -> bool,
+) -> Outcome {
+    let change = match record {
+        Record::Change { change } => change,
+        Record::Notification { notification } => {
+            pass_on(&notification, function.telemetry(), clock());
+            return Outcome::Nothing;
+        }
+    };
+    let Some(image) = change.new_image else {
+        return Outcome::Nothing;
+    };
+    let Some(key) = text(&image, "pk").filter(|key| key.starts_with(F::ROWS)) else {
+        return Outcome::Nothing;
+    };
+    let record = RecordId {
+        key: key.to_owned(),
+        sequence_number: change.sequence_number,
+    };
+    if function.progress().has_done(&record) {
+        return Outcome::Done(record);
+    }
+    if !begins() {
+        return Outcome::Left(record);
+    }
+    let now = clock();
+    let id = text(&image, "request_id").and_then(|id| RequestId::parse(id).ok());
+    let id = id.unwrap_or_else(RequestId::unknown);
+    let outcome = match serde_dynamo::from_item(image) {
+        Ok(row) => Box::pin(function.act(row, now)).await,
+        Err(_) => Err(Failure::Discard("the row is malformed")),
+    };
+    match outcome {
+        Ok(()) => {}
+        Err(Failure::Discard(reason)) => function.telemetry().discarded(reason, &id, now),
+        Err(Failure::Retry(fault)) => {
+            function.telemetry().fault(&fault, &id, now);
+            return Outcome::Failed(record);
         }
     }
-    Checkpoint::default()
+    Outcome::Done(record)
+}
+
+/// A record of the stream: sequence numbers are told apart within one row's shard only.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct RecordId {
+    key: String,
+    sequence_number: String,
+}
+
+/// What an instance's private half knows of its stream from one batch to the next.
+///
+/// It saves second mails where it can. Where another instance is given the records, or this one ends, they are acted on
+/// again: delivery is at least once.
+#[derive(Debug)]
+pub struct Progress(Mutex<Known>);
+
+#[derive(Debug)]
+struct Known {
+    /// The records that are done, though one before them failed.
+    ahead: HashSet<RecordId>,
+    at_once: usize,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self(Mutex::new(Known {
+            ahead: HashSet::new(),
+            at_once: AT_ONCE,
+        }))
+    }
+}
+
+impl Progress {
+    /// The most records that are remembered: of more failures than anybody will see before they are mended.
+    const CAPACITY: usize = 10_000;
+
+    /// How many records are acted on at a time.
+    fn at_once(&self) -> usize {
+        self.known().at_once
+    }
+
+    /// Whether a record is done already. That is told once: if it has to be told again, it is remembered again.
+    fn has_done(&self, record: &RecordId) -> bool {
+        self.known().ahead.remove(record)
+    }
+
+    /// One at a time after a failure, and twice as many after each batch without one.
+    fn adapt(&self, has_failed: bool) {
+        let mut known = self.known();
+        known.at_once = if has_failed {
+            1
+        } else {
+            (known.at_once * 2).min(AT_ONCE)
+        };
+    }
+
+    /// Remembers what was done behind the record that comes again.
+    fn remember(&self, behind: impl Iterator<Item = Outcome>) {
+        let mut known = self.known();
+        if known.ahead.len() >= Self::CAPACITY {
+            known.ahead.clear();
+        }
+        known
+            .ahead
+            .extend(behind.filter_map(|outcome| match outcome {
+                Outcome::Done(record) => Some(record),
+                Outcome::Failed(_) | Outcome::Left(_) | Outcome::Nothing => None,
+            }));
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // What is known is right, whatever happened to a record.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Says what SES said of a mail. That cannot fail, and is not worth another try where SES said something else.
@@ -172,10 +319,6 @@ fn pass_on(notification: &Notification, telemetry: &Telemetry, now: Timestamp) {
     if let Some((metric, detail)) = feedback.meaning() {
         telemetry.count(metric, detail, &feedback.request_id(), now);
     }
-}
-
-fn is_row(image: &Item, prefix: &str) -> bool {
-    text(image, "pk").is_some_and(|pk| pk.starts_with(prefix))
 }
 
 fn text<'a>(image: &'a Item, attribute: &str) -> Option<&'a str> {

@@ -37,7 +37,7 @@
 //! - [`table`], [`users`] and [`mail`] are the effects; [`deployment`] holds them together, and [`fault`] is what can
 //!   go wrong with them.
 //! - [`feedback`] is what SES says later of a mail.
-//! - [`config`] reads the environment, [`aws`] sets the SDK up, [`telemetry`] writes the log.
+//! - [`config`] reads the environment, [`aws`] and [`tls`] set the SDK up, [`telemetry`] writes the log.
 
 pub mod aws;
 pub mod config;
@@ -56,5 +56,6 @@ pub mod secret;
 pub mod source;
 pub mod table;
 pub mod telemetry;
+pub mod tls;
 pub mod token;
 pub mod users;

@@ -1,5 +1,7 @@
 //! Mail, handed to SES.
 
+use std::sync::OnceLock;
+
 use aws_config::SdkConfig;
 use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::config::Builder;
@@ -108,20 +110,29 @@ fn encoded_words(name: &str) -> String {
 }
 
 /// SES.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Mailer {
-    client: Client,
+    sdk: SdkConfig,
+    client: OnceLock<Client>,
     sender: Sender,
 }
 
 impl Mailer {
-    /// Makes a client.
+    /// Mail in a sender's name.
     pub fn new(sdk: &SdkConfig, sender: Sender) -> Self {
-        let settings = Builder::from(sdk).timeout_config(aws::mail_timeouts(sdk));
         Self {
-            client: Client::from_conf(settings.build()),
+            sdk: sdk.clone(),
+            client: OnceLock::new(),
             sender,
         }
+    }
+
+    /// Made for the first mail: the public halves send none, and do not wait for it.
+    fn client(&self) -> &Client {
+        self.client.get_or_init(|| {
+            let settings = Builder::from(&self.sdk).timeout_config(aws::mail_timeouts(&self.sdk));
+            Client::from_conf(settings.build())
+        })
     }
 
     /// Sends a mail to one address, for a request: what becomes of it is told by that id. This cannot be undone, so it
@@ -132,7 +143,7 @@ impl Mailer {
     pub async fn send(&self, to: &Email, mail: &Mail, id: &RequestId) -> Result<Posting, Fault> {
         let tag = MessageTag::builder().name(REQUEST_TAG).value(id.to_tag());
         let sending = self
-            .client
+            .client()
             .send_email()
             .from_email_address(&self.sender.from)
             .destination(Destination::builder().to_addresses(to.as_str()).build())

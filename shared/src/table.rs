@@ -13,9 +13,7 @@
 
 use std::time::Duration;
 
-use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::error::{BuildError, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
@@ -24,7 +22,7 @@ use aws_sdk_dynamodb::types::{
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::aws::{RetryCancelled, failed_conditions};
+use crate::aws::failed_conditions;
 use crate::digest::sha256_hex;
 use crate::email::Email;
 use crate::fault::Fault;
@@ -141,9 +139,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// Makes a client.
-    pub fn new(sdk: &SdkConfig, name: String, limits: Limits) -> Self {
-        let client = Client::from_conf(Builder::from(sdk).retry_classifier(RetryCancelled).build());
+    /// The table of a name, under these limits.
+    pub fn new(client: Client, name: String, limits: Limits) -> Self {
         Self {
             client,
             name,

@@ -3,12 +3,14 @@
 //! No line holds an address, a token, a password or the hash of one. The request id is enough to follow one request
 //! from the gateway's log through the public half to the private half, and says nothing of anybody.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
 use std::sync::Mutex;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::config;
@@ -16,7 +18,7 @@ use crate::fault::Fault;
 use crate::http::RequestId;
 
 /// What is counted, in `CloudWatch`, in the namespace `Rekey`, by stack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Metric {
     /// Somebody asked for a link, and that was written down.
     RequestsAccepted,
@@ -100,7 +102,6 @@ impl Telemetry {
         self.count(Metric::RowsDiscarded, reason, id, now);
     }
 
-    /// A line in `CloudWatch`'s embedded metric format.
     fn measure(
         &self,
         (metric, value): (Metric, u32),
@@ -108,33 +109,79 @@ impl Telemetry {
         id: &RequestId,
         now: Timestamp,
     ) {
-        let name = format!("{metric:?}");
-        let mut line = json!({
-            "timestamp": now.to_string(),
-            "level": "INFO",
-            "event": name,
-            "detail": detail,
-            "request_id": id.as_str(),
-            "Stack": self.stack,
-            "_aws": {
-                "Timestamp": now.as_millisecond(),
-                "CloudWatchMetrics": [{
-                    "Namespace": "Rekey",
-                    "Dimensions": [["Stack"]],
-                    "Metrics": [{ "Name": name, "Unit": metric.unit() }],
+        self.write(&Measurement {
+            timestamp: now.to_string(),
+            level: "INFO",
+            event: metric,
+            detail,
+            request_id: id,
+            stack: &self.stack,
+            value: BTreeMap::from([(metric, value)]),
+            directive: Directive {
+                timestamp: now.as_millisecond(),
+                metrics: [Metrics {
+                    namespace: "Rekey",
+                    dimensions: [["Stack"]],
+                    definitions: [Definition {
+                        name: metric,
+                        unit: metric.unit(),
+                    }],
                 }],
             },
         });
-        line[&name] = json!(value);
-        self.write(&line);
     }
 
-    fn write(&self, line: &Value) {
+    fn write(&self, line: &impl Serialize) {
+        let Ok(mut line) = serde_json::to_vec(line) else {
+            return;
+        };
+        line.push(b'\n');
         // One write a line, so that lines do not mix. Where the log cannot be written there is nowhere to say so.
         if let Ok(mut out) = self.out.lock() {
-            let _ = out.write_all(format!("{line}\n").as_bytes());
+            let _ = out.write_all(&line);
         }
     }
+}
+
+/// A line in `CloudWatch`'s embedded metric format.
+#[derive(Serialize)]
+struct Measurement<'a> {
+    timestamp: String,
+    level: &'static str,
+    event: Metric,
+    detail: &'a str,
+    request_id: &'a RequestId,
+    #[serde(rename = "Stack")]
+    stack: &'a str,
+    /// Under the metric's own name.
+    #[serde(flatten)]
+    value: BTreeMap<Metric, u32>,
+    #[serde(rename = "_aws")]
+    directive: Directive,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Directive {
+    timestamp: i64,
+    #[serde(rename = "CloudWatchMetrics")]
+    metrics: [Metrics; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metrics {
+    namespace: &'static str,
+    dimensions: [[&'static str; 1]; 1],
+    #[serde(rename = "Metrics")]
+    definitions: [Definition; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Definition {
+    name: Metric,
+    unit: &'static str,
 }
 
 impl fmt::Debug for Telemetry {

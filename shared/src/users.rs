@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, Update};
 use jiff::Timestamp;
@@ -124,12 +123,9 @@ pub struct Users {
 }
 
 impl Users {
-    /// Makes a client.
-    pub fn new(sdk: &SdkConfig, schema: Schema) -> Self {
-        Self {
-            client: Client::new(sdk),
-            schema,
-        }
+    /// The table that is laid out so.
+    pub fn new(client: Client, schema: Schema) -> Self {
+        Self { client, schema }
     }
 
     /// Finds who has an address. Only the key and the address are read.

@@ -25,4 +25,5 @@ mod process;
 mod races;
 mod reset;
 mod silence;
+mod tls;
 mod torture;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use jiff::{SignedDuration, Timestamp};
+use rekey::aws;
 use rekey::config::Env;
 use rekey::email::Email;
 use rekey::http::RequestId;
@@ -274,9 +275,10 @@ impl Protocol {
             Some(value.to_owned())
         };
         let schema = Schema::read(&mut Env::new(&schema)).unwrap();
+        let dynamodb = aws::dynamodb(&sdk);
         Self {
-            table: Table::new(&sdk, "rekey".to_owned(), limits),
-            users: Users::new(&sdk, schema),
+            table: Table::new(dynamodb.clone(), "rekey".to_owned(), limits),
+            users: Users::new(dynamodb, schema),
             bounds,
             mutation,
             admissions: Memo::default(),

@@ -13,6 +13,7 @@ use rand::TryRng as _;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use rand::seq::SliceRandom as _;
+use rekey::aws;
 use rekey::config::Env;
 use rekey::lambda::{self, Answer, Function};
 use rekey::limits::Limits;
@@ -139,8 +140,9 @@ fn stores(sdk: &SdkConfig, variable: &dyn Fn(&str) -> Option<String>) -> (Users,
     let schema = Schema::read(&mut env);
     let limits = Limits::read(&mut env, Some(SignedDuration::from_hours(1)));
     let (schema, limits) = env.finish(schema.zip(limits)).unwrap();
-    let table = Table::new(sdk, variable("REKEY_TABLE").unwrap(), limits);
-    (Users::new(sdk, schema), table)
+    let dynamodb = aws::dynamodb(sdk);
+    let table = Table::new(dynamodb.clone(), variable("REKEY_TABLE").unwrap(), limits);
+    (Users::new(dynamodb, schema), table)
 }
 
 /// Everything in one thread, as in Lambda, so that no scheduler adds to the noise.

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use rekey::email::Email;
 use rekey::http::{Request, Response};
-use rekey::lambda::{Clock, Failure, Function};
+use rekey::lambda::{Clock, Failure, Function, Progress};
 use rekey::problem::Problem;
 use rekey::telemetry::Telemetry;
 use rekey::users::Owner;
@@ -85,5 +85,9 @@ impl<F: Function> Function for Planted<'_, F> {
 
     fn telemetry(&self) -> &Telemetry {
         self.function.telemetry()
+    }
+
+    fn progress(&self) -> &Progress {
+        self.function.progress()
     }
 }

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use rekey::config::{self, ConfigError, Env};
 use rekey::deployment::Deployment;
 use rekey::http::{Request, Response};
-use rekey::lambda::{Clock, Failure, Function};
+use rekey::lambda::{Clock, Failure, Function, Progress};
 use rekey::problem::Problem;
 use rekey::table::{self, Requested};
 use rekey::telemetry::Telemetry;
@@ -80,5 +80,9 @@ impl Function for Forgot {
 
     fn telemetry(&self) -> &Telemetry {
         &self.on.telemetry
+    }
+
+    fn progress(&self) -> &Progress {
+        &self.on.progress
     }
 }

@@ -7,5 +7,5 @@ use rekey::{aws, lambda, telemetry};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init();
-    lambda::run(Forgot::from_env(&aws::sdk_config().await)?).await
+    lambda::run(Forgot::from_env(&aws::sdk_config())?).await
 }

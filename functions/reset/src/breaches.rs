@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use aws_smithy_http_client::default_connector;
 use aws_smithy_runtime_api::client::http::{
     HttpConnector as _, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -15,6 +14,7 @@ use http_body_util::{BodyExt as _, Limited};
 use rekey::config::Env;
 use rekey::digest::hex;
 use rekey::fault::Fault;
+use rekey::tls;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha1::{Digest as _, Sha1};
 use tokio::time::timeout;
@@ -64,15 +64,11 @@ impl Breaches {
         let Some(range) = range? else {
             return Some(None);
         };
-        // The SDK's own client: its TLS is here already.
-        let http = default_connector(&HttpConnectorSettings::default(), None);
-        http.map(|http| {
-            Some(Self {
-                range,
-                unanswered,
-                http,
-            })
-        })
+        Some(Some(Self {
+            range,
+            unanswered,
+            http: tls::platform(&HttpConnectorSettings::default()),
+        }))
     }
 
     /// What happens to a password when there is no answer.

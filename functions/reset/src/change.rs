@@ -49,7 +49,7 @@ impl Reset {
         };
 
         self.refuse_if_leaked(&password, &request.id, clock).await?;
-        let hash = self.hasher.hash(password)?;
+        let (hash, memory) = self.hasher.hash(password)?;
         // Not the time of the request: a link or a session that began while we hashed is older than this change.
         let changed_at = clock();
         let replacement = self.on.users.replacement(&issued, &hash, changed_at)?;
@@ -60,7 +60,10 @@ impl Reset {
             request_id: request.id.clone(),
             changed_at,
         };
-        match self.on.table.redeem(&token, replacement, &changed).await? {
+        let redemption = self.on.table.redeem(&token, replacement, &changed);
+        // Wiped while DynamoDB is at it.
+        let (redemption, ()) = join!(redemption, memory.wipe());
+        match redemption? {
             Redemption::Done => count(Metric::PasswordsChanged, "the password is replaced"),
             Redemption::Refused => return refused("used or overtaken meanwhile"),
         }

@@ -2,12 +2,14 @@
 //!
 //! - [`change`]: the public half replaces the password of whoever has a good token.
 //! - [`notify`]: the private half tells the owner by mail.
-//! - [`password`]: what a password must be, and how it is hashed.
+//! - [`password`]: what a password must be.
+//! - [`hasher`]: how it is hashed.
 //! - [`breaches`]: whether a password is known from data leaks, as others know.
 
 pub mod breaches;
 pub mod change;
 mod common_passwords;
+pub mod hasher;
 pub mod notify;
 pub mod password;
 
@@ -18,13 +20,14 @@ use jiff::Timestamp;
 use rekey::config::{self, ConfigError, Env};
 use rekey::deployment::Deployment;
 use rekey::http::{Request, Response};
-use rekey::lambda::{Clock, Failure, Function};
+use rekey::lambda::{Clock, Failure, Function, Progress};
 use rekey::problem::Problem;
 use rekey::table::{self, Changed};
 use rekey::telemetry::Telemetry;
 
 use crate::breaches::Breaches;
-use crate::password::{Hasher, Policy};
+use crate::hasher::Hasher;
+use crate::password::Policy;
 
 /// The function: its settings, and what it acts upon.
 #[derive(Debug)]
@@ -83,5 +86,9 @@ impl Function for Reset {
 
     fn telemetry(&self) -> &Telemetry {
         &self.on.telemetry
+    }
+
+    fn progress(&self) -> &Progress {
+        &self.on.progress
     }
 }

@@ -7,5 +7,5 @@ use reset::Reset;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init();
-    lambda::run(Reset::from_env(&aws::sdk_config().await)?).await
+    lambda::run(Reset::from_env(&aws::sdk_config())?).await
 }

@@ -17,7 +17,7 @@ use rekey::config::Env;
 use rekey::email::Email;
 use rekey::fault::Fault;
 use rekey::http::{Request, RequestId, Response};
-use rekey::lambda::{self, Answer, Clock, Event, Failure, Function};
+use rekey::lambda::{self, Answer, Clock, Event, Failure, Function, Progress};
 use rekey::locale::Locale;
 use rekey::problem::Problem;
 use rekey::source::Source;
@@ -183,6 +183,7 @@ pub fn link(text: &[u8]) -> bool {
 
 struct Probe<R> {
     telemetry: Telemetry,
+    progress: Progress,
     has_accepted: AtomicBool,
     row: PhantomData<fn(R)>,
 }
@@ -206,6 +207,10 @@ impl Function for Probe<Requested> {
     fn telemetry(&self) -> &Telemetry {
         &self.telemetry
     }
+
+    fn progress(&self) -> &Progress {
+        &self.progress
+    }
 }
 
 impl Function for Probe<Changed> {
@@ -226,6 +231,10 @@ impl Function for Probe<Changed> {
 
     fn telemetry(&self) -> &Telemetry {
         &self.telemetry
+    }
+
+    fn progress(&self) -> &Progress {
+        &self.progress
     }
 }
 
@@ -253,6 +262,7 @@ where
     };
     let probe = Probe {
         telemetry: Telemetry::new("fuzz".to_owned(), Box::new(io::sink())),
+        progress: Progress::default(),
         has_accepted: AtomicBool::new(false),
         row: PhantomData,
     };

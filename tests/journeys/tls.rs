@@ -1,0 +1,105 @@
+//! Whom the functions trust: who the platform does, whether or not that is Amazon.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rcgen::{CertifiedIssuer, KeyPair};
+use serde_json::Value;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+use crate::desk::{ADA, Desk, PAGE};
+use crate::process::Process;
+
+/// An AWS behind TLS, whose certificate is signed by a root of its own.
+struct Private {
+    endpoint: String,
+    root: PathBuf,
+    /// How many connections came as far as to be made.
+    trusted: Arc<AtomicUsize>,
+}
+
+impl Private {
+    async fn start(desk: &Desk) -> Self {
+        let mut parameters = rcgen::CertificateParams::default();
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let root = CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let server = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let server = server.signed_by(&key, &root).unwrap();
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let tls = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![server.der().clone()], key)
+            .unwrap();
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (tls, trusted) = (
+            TlsAcceptor::from(Arc::new(tls)),
+            Arc::new(AtomicUsize::new(0)),
+        );
+        let (behind, counted) = (
+            desk.aws.endpoint.replace("http://", ""),
+            Arc::clone(&trusted),
+        );
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let (tls, behind, counted) = (tls.clone(), behind.clone(), Arc::clone(&counted));
+                tokio::spawn(async move {
+                    let mut socket = tls.accept(socket).await.ok()?;
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    let mut behind = TcpStream::connect(behind).await.ok()?;
+                    copy_bidirectional(&mut socket, &mut behind).await.ok()
+                });
+            }
+        });
+        let file = std::env::temp_dir().join(format!("rekey-root-{port}.pem"));
+        std::fs::write(&file, root.pem()).unwrap();
+        Self {
+            endpoint: format!("https://localhost:{port}"),
+            root: file,
+            trusted,
+        }
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.root);
+    }
+}
+
+/// Asks for a link, at a process that calls AWS there.
+async fn ask(desk: &Desk, aws: &Private, variables: &[(&str, &str)]) -> Value {
+    let variables = [variables, &[("AWS_ENDPOINT_URL", aws.endpoint.as_str())]].concat();
+    let process = Process::start("forgot", desk, &variables).await;
+    let body = serde_json::json!({ "email": ADA, "reset_url": PAGE }).to_string();
+    let answer = process
+        .invoke(&desk.event("/password/forgot", &body).to_string())
+        .await;
+    serde_json::from_str(&answer).unwrap()
+}
+
+#[tokio::test]
+async fn who_is_not_amazon_is_trusted_where_the_platform_does() {
+    let desk = Desk::with_ada().await;
+    let aws = Private::start(&desk).await;
+    let roots = [("SSL_CERT_FILE", aws.root.to_str().unwrap())];
+    assert_eq!(ask(&desk, &aws, &roots).await["statusCode"], 202);
+    assert_eq!(desk.rows("request#").await.len(), 1);
+    assert_eq!(aws.trusted.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn who_is_not_trusted_is_told_nothing() {
+    let desk = Desk::with_ada().await;
+    let aws = Private::start(&desk).await;
+    assert_eq!(ask(&desk, &aws, &[]).await["statusCode"], 503);
+    assert_eq!(aws.trusted.load(Ordering::Relaxed), 0);
+    assert_eq!(desk.rows("").await.len(), 0);
+}
