@@ -1,6 +1,6 @@
 # Rekey on a desk. Needs Rust and Python 3.11 or later; everything else is installed into target/tools.
 .DEFAULT_GOAL := help
-.PHONY: help dev test torture fuzz demo watch check build redrive clean
+.PHONY: help dev test torture fuzz bench bench-check bench-keep demo watch check build redrive clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -12,7 +12,7 @@ CARGO := target/tools/cargo/installed
 desk := target/tools/desk/bin/python infra/desk/desk.py
 
 help: ## this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 dev: $(DESK) $(SAM) ## Rekey on a local AWS, with a page and a mailbox; PARAMETERS="Name=value" sets the template's
 	@$(desk) dev
@@ -29,6 +29,16 @@ torture: $(DESK) $(SAM) ## the long versions of the tests, for hours, and a tabl
 
 fuzz: ## fuzzes what reads requests, events, rows and URLs, each for SECONDS_EACH=600
 	@sh infra/desk/fuzz.sh run $(or $(SECONDS_EACH),600)
+
+bench: $(DESK) $(SAM) ## how fast Rekey is, beside its peers: a table, infra/bench/results.json and results.svg
+	@sh infra/bench/peers/install.sh
+	@sh infra/bench/run.sh measure infra/bench/results
+
+bench-check: $(DESK) $(SAM) ## instructions and sizes, against those in infra/bench/counts.json
+	@sh infra/bench/run.sh check infra/bench/counts.json
+
+bench-keep: $(DESK) $(SAM) ## keeps those of now
+	@sh infra/bench/run.sh keep infra/bench/counts.json
 
 demo: $(DESK) ## walks the flow once, on a running `make dev`
 	@target/tools/desk/bin/python infra/desk/demo.py

@@ -20,6 +20,7 @@ mod forgot;
 mod hostile;
 mod http;
 mod outage;
+mod paper;
 mod passwords;
 mod process;
 mod races;

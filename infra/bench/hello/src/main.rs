@@ -1,0 +1,11 @@
+//! The least that a function on `lambda_http` does.
+
+use lambda_http::{Error, Request, run, service_fn};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    run(service_fn(
+        async |_: Request| -> Result<&'static str, Error> { Ok("Hello, world") },
+    ))
+    .await
+}

@@ -1,0 +1,137 @@
+//! Instructions and sizes, against those that are kept: they do not depend on the machine's mood.
+//!
+//! Callgrind counts the instructions. It offers no SHA extensions and no AVX-512, so that a count is nearly the same on
+//! every x86-64.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
+
+use crate::aws::Aws;
+use crate::links;
+use crate::measure::Ours;
+use crate::runtime_api::Instance;
+use crate::subject::{Subject, forgot_event, requested_event, reset_event};
+
+/// How much more may be, of anything, in percent.
+const TOLERANCE: u64 = 3;
+
+type Counts = BTreeMap<String, u64>;
+
+/// Writes the counts of now.
+pub(crate) fn keep(ours: &Ours, binaries: &Path, kept: &Path) {
+    let counts = counts(ours, binaries);
+    for (name, now) in &counts {
+        println!("{name:<44} {now:>12}");
+    }
+    fs::write(kept, serde_json::to_string_pretty(&counts).unwrap() + "\n").unwrap();
+}
+
+/// Compares the counts of now with those that are kept, and fails where one is larger by more than the tolerance.
+pub(crate) fn check(ours: &Ours, binaries: &Path, kept: &Path) -> ExitCode {
+    let before: Counts = serde_json::from_str(&fs::read_to_string(kept).unwrap()).unwrap();
+    let now = counts(ours, binaries);
+    assert!(
+        before.keys().eq(now.keys()),
+        "other counts are kept: `make bench-keep`"
+    );
+    let mut has_grown = false;
+    println!("{:<44} {:>12} {:>12} {:>8}", "", "kept", "now", "");
+    for (name, &now) in &now {
+        let before = before[name];
+        let is_more = now * 100 > before * (100 + TOLERANCE);
+        has_grown |= is_more;
+        #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+        let change = (now as f64 / before as f64 - 1.0) * 100.0;
+        let verdict = if is_more { "  MORE" } else { "" };
+        println!("{name:<44} {before:>12} {now:>12} {change:>+7.2}%{verdict}");
+    }
+    if has_grown {
+        println!(
+            "More than {TOLERANCE} percent. Where it has to be so, `make bench-keep` keeps it, and the commit says why."
+        );
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn counts(ours: &Ours, binaries: &Path) -> Counts {
+    let aws = Aws::start();
+    let mut counts = Counts::new();
+    for function in ["forgot", "reset"] {
+        let file = binaries.join(function).join("bootstrap");
+        let size = fs::metadata(&file).unwrap().len();
+        counts.insert(format!("{function}: binary, bytes"), size);
+        counts.insert(format!("{function}: zip, bytes"), zipped(&file));
+    }
+    let ask = |n: usize| forgot_event(&format!("asking{n}@example.com"));
+    let [cold, warm] = instructions(&aws, &ours.forgot, ask);
+    counts.insert("forgot: instructions to the first answer".to_owned(), cold);
+    counts.insert("forgot: instructions of a request".to_owned(), warm);
+
+    let emails = links::users(&aws, "counted", EVENTS);
+    let deliver = |n: usize| requested_event(&emails[n..=n], links::now());
+    let [_, warm] = instructions(&aws, &ours.forgot, deliver);
+    counts.insert("forgot: instructions of a delivery".to_owned(), warm);
+
+    // Nobody's token: argon2id would be all that is counted.
+    let refuse = |n: usize| reset_event("nobody@example.com", &format!("{n:064x}"));
+    let [cold, warm] = instructions(&aws, &ours.reset, refuse);
+    counts.insert("reset: instructions to the first answer".to_owned(), cold);
+    counts.insert("reset: instructions of a refusal".to_owned(), warm);
+    counts
+}
+
+/// How many events are handed over; the first is the cold start's.
+const EVENTS: usize = 101;
+
+/// The instructions up to the first answer, and those of each one after it.
+fn instructions(aws: &Aws, subject: &Subject, event: impl Fn(usize) -> String) -> [u64; 2] {
+    let count = |events: usize| {
+        let file = std::env::temp_dir().join(format!("callgrind.{}", std::process::id()));
+        let out = format!("--callgrind-out-file={}", file.display());
+        let subject = subject.under(&["valgrind", "--quiet", "--tool=callgrind", &out]);
+        let instance = Instance::start(&subject, &aws.endpoint, &event(0));
+        instance.first();
+        for n in 1..events {
+            instance.invoke(&event(n));
+        }
+        instance.end();
+        let profile = fs::read_to_string(&file).unwrap();
+        fs::remove_file(&file).unwrap();
+        let total = profile
+            .lines()
+            .find_map(|line| line.strip_prefix("totals: "));
+        total.expect("a total").trim().parse::<u64>().unwrap()
+    };
+    let first = count(1);
+    let rest = u64::try_from(EVENTS - 1).unwrap();
+    [first, (count(EVENTS) - first) / rest]
+}
+
+/// How large a file is in a zip: its content, deflated, as SAM does it.
+pub(crate) fn zipped(file: &Path) -> u64 {
+    let mut size = Size(0);
+    let mut deflated = DeflateEncoder::new(&mut size, Compression::default());
+    io::copy(&mut File::open(file).unwrap(), &mut deflated).unwrap();
+    deflated.finish().unwrap();
+    size.0
+}
+
+struct Size(u64);
+
+impl io::Write for Size {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += u64::try_from(bytes.len()).unwrap();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

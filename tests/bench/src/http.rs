@@ -1,0 +1,143 @@
+//! As much of HTTP/1.1 as Lambda's runtimes and AWS's SDKs speak, on threads: nothing else shall take the processor
+//! while something is measured.
+
+use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Instant;
+
+/// A request on a socket.
+pub(crate) struct Request {
+    /// When its first byte was there.
+    pub(crate) came: Instant,
+    pub(crate) path: String,
+    pub(crate) headers: HashMap<String, String>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// A server on loopback. Dropped, it takes no connections any more.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    threads: usize,
+    ended: Arc<AtomicBool>,
+}
+
+impl Server {
+    /// Answers each request by a function. None closes the connection.
+    ///
+    /// So many threads wait for a connection each: none is started while something is measured.
+    pub(crate) fn start(
+        threads: usize,
+        answer: impl Fn(Request) -> Option<Vec<u8>> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let ended = Arc::new(AtomicBool::new(false));
+        let answer = Arc::new(answer);
+        for _ in 0..threads {
+            let listener = listener.try_clone().unwrap();
+            let (answer, ended) = (Arc::clone(&answer), Arc::clone(&ended));
+            thread::spawn(move || {
+                while let Ok((socket, _)) = listener.accept() {
+                    if ended.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    converse(&socket, &*answer);
+                }
+            });
+        }
+        Self {
+            address,
+            threads,
+            ended,
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        // Wakes those that wait for connections.
+        for _ in 0..self.threads {
+            let _ = TcpStream::connect(self.address);
+        }
+    }
+}
+
+fn converse(socket: &TcpStream, answer: &dyn Fn(Request) -> Option<Vec<u8>>) -> Option<()> {
+    socket.set_nodelay(true).ok()?;
+    let mut reader = BufReader::new(socket);
+    let mut writer = socket;
+    loop {
+        let request = read(&mut reader)?;
+        writer.write_all(&answer(request)?).ok()?;
+    }
+}
+
+/// None where the connection was closed.
+fn read(reader: &mut BufReader<&TcpStream>) -> Option<Request> {
+    if reader.fill_buf().ok()?.is_empty() {
+        return None;
+    }
+    let came = Instant::now();
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let path = line.split(' ').nth(1)?.to_owned();
+    let mut headers = HashMap::new();
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).ok()?;
+        let Some((name, value)) = header.trim_end().split_once(':') else {
+            break;
+        };
+        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+    }
+    if headers.contains_key("expect") {
+        let mut writer: &TcpStream = reader.get_ref();
+        writer.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").ok()?;
+    }
+    let body = if headers.contains_key("transfer-encoding") {
+        read_chunks(reader)?
+    } else {
+        let length = headers.get("content-length");
+        let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+        reader.read_exact(&mut body).ok()?;
+        body
+    };
+    Some(Request {
+        came,
+        path,
+        headers,
+        body,
+    })
+}
+
+fn read_chunks(reader: &mut BufReader<&TcpStream>) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let length = usize::from_str_radix(line.trim_end(), 16).ok()?;
+        let start = body.len();
+        body.resize(start + length, 0);
+        reader.read_exact(&mut body[start..]).ok()?;
+        reader.read_line(&mut line).ok()?;
+        if length == 0 {
+            return Some(body);
+        }
+    }
+}
+
+/// A response, whole.
+pub(crate) fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
+    let headers: Vec<String> = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    let headers = headers.concat();
+    let length = body.len();
+    format!("HTTP/1.1 {status} -\r\n{headers}content-length: {length}\r\n\r\n{body}").into_bytes()
+}

@@ -1,0 +1,133 @@
+//! How fast Rekey is, beside what a team would use instead.
+//!
+//! ```text
+//! bench measure BINARIES OUT     everything, side by side; writes OUT.json and OUT.svg
+//! bench check BINARIES KEPT      instructions and sizes, against those that are kept in a file
+//! bench keep BINARIES KEPT       keeps those of now
+//! ```
+//!
+//! `BINARIES` holds `forgot/bootstrap`, `reset/bootstrap` and `hello/bootstrap`. `make bench` and `make bench-check` make
+//! them, as they are deployed.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a measurement that panics has said what is wrong"
+)]
+
+mod aws;
+mod count;
+mod growth;
+mod hashes;
+mod http;
+mod links;
+mod measure;
+mod peers;
+mod picture;
+mod report;
+mod runtime_api;
+mod stats;
+mod subject;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use aws::Aws;
+use measure::Ours;
+use report::Measured;
+use subject::Subject;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [act, binaries, file] = arguments.as_slice() else {
+        panic!("bench measure|check|keep BINARIES FILE");
+    };
+    let (binaries, file) = (Path::new(binaries), Path::new(file));
+    let ours = Ours {
+        hello: Subject::ours(binaries, "hello"),
+        forgot: Subject::ours(binaries, "forgot"),
+        reset: Subject::ours(binaries, "reset"),
+    };
+    match act.as_str() {
+        "measure" => measure(&ours, binaries, file),
+        "keep" => count::keep(&ours, binaries, file),
+        "check" => return count::check(&ours, binaries, file),
+        other => panic!("{other} is not measure, check or keep"),
+    }
+    ExitCode::SUCCESS
+}
+
+/// Everything, side by side.
+fn measure(ours: &Ours, binaries: &Path, out: &Path) {
+    let aws = Aws::start();
+    println!("cold starts: hello, forgot, reset");
+    let cold = measure::cold(&aws, ours, 100);
+    println!("warm: hello, forgot");
+    let (hello, forgot) = measure::warm_forgot(&aws, ours, 2000);
+    println!("warm: reset");
+    let (reset, beyond) = measure::warm_reset(&aws, ours, 48);
+    let turns = measure::turns(&aws, ours);
+    println!("deliver: SES at 20 ms");
+    let delivery = measure::deliver(&aws, &ours.forgot, Duration::from_millis(20), 2000);
+    println!("argon2id, by five implementations");
+    let argon2id = hashes::compare(60);
+    println!("peers");
+    let peers = peers::measure(&aws, &TemporaryFolder::new().0, 7, 30);
+    println!("growth, to a million users and tokens");
+    let (growth, growth_at_most) = growth::growth(ours, &[1_000, 100_000, 1_000_000], 300);
+    let measured = Measured {
+        sizes: ["forgot", "reset"]
+            .map(|name| count::zipped(&binaries.join(name).join("bootstrap"))),
+        cold,
+        hello,
+        forgot,
+        reset,
+        beyond,
+        turns,
+        delivery,
+        argon2id,
+        peers,
+        growth,
+        growth_at_most,
+    };
+    let report = measured.report(machine(), links::now().strftime("%Y-%m-%d").to_string());
+    report.print();
+    let json = serde_json::to_string_pretty(&report).unwrap();
+    fs::write(out.with_extension("json"), json + "\n").unwrap();
+    fs::write(out.with_extension("svg"), picture::svg(&report)).unwrap();
+    println!("\nwritten: {0}.json and {0}.svg", out.display());
+}
+
+/// The processor, and how many there are of it.
+fn machine() -> String {
+    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let names = || {
+        cpus.lines()
+            .filter_map(|line| line.strip_prefix("model name"))
+    };
+    let name = names().next().unwrap_or_default();
+    let name = name.trim_start_matches(['\t', ' ', ':']);
+    format!("{} × {name}", names().count())
+}
+
+/// A folder for what peers store, which ends with this.
+struct TemporaryFolder(PathBuf);
+
+impl TemporaryFolder {
+    fn new() -> Self {
+        let output = Command::new("mktemp").arg("-d").output().unwrap();
+        Self(PathBuf::from(
+            String::from_utf8(output.stdout).unwrap().trim(),
+        ))
+    }
+}
+
+impl Drop for TemporaryFolder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,254 @@
+//! The measurements of our own functions, beside the floor.
+
+use std::time::{Duration, Instant};
+
+use crate::aws::{Aws, Call, wait};
+use crate::hashes;
+use crate::links::{self, Link, now};
+use crate::runtime_api::{Answer, Instance};
+use crate::stats::{Sample, Summary};
+use crate::subject::{Subject, forgot_event, requested_event, reset_event};
+
+/// Our functions, and the floor.
+pub(crate) struct Ours {
+    pub(crate) hello: Subject,
+    pub(crate) forgot: Subject,
+    pub(crate) reset: Subject,
+}
+
+/// From the start of a process to its first answer.
+#[derive(Default)]
+pub(crate) struct Cold {
+    pub(crate) hello: Sample,
+    pub(crate) forgot: Times,
+    /// Without argon2id: the time between the token's row and the transaction is left out.
+    pub(crate) reset: Times,
+}
+
+pub(crate) fn cold(aws: &Aws, ours: &Ours, rounds: usize) -> Cold {
+    let links = links::deliver(aws, &ours.forgot, "cold", rounds);
+    let mut cold = Cold::default();
+    for (n, link) in links.iter().enumerate() {
+        let event = forgot_event(&format!("stranger{n}@example.com"));
+        let (answer, took) = first(aws, &ours.hello, &event);
+        assert_eq!(answer.status(), 200);
+        cold.hello.push(took);
+        let (answer, took) = first(aws, &ours.forgot, &event);
+        assert_eq!(answer.status(), 202);
+        cold.forgot.push(took, &aws.take_calls());
+        let reset = reset_event(&link.email, &link.token);
+        let (answer, took) = first(aws, &ours.reset, &reset);
+        assert_eq!(answer.status(), 204);
+        let calls = aws.take_calls();
+        cold.reset
+            .push(took.saturating_sub(hashing(&calls)), &calls);
+    }
+    cold
+}
+
+/// How long something took.
+#[derive(Default)]
+pub(crate) struct Times {
+    /// All of it.
+    pub(crate) whole: Sample,
+    /// Without the time in which calls were with AWS.
+    pub(crate) itself: Sample,
+}
+
+impl Times {
+    pub(crate) fn push(&mut self, took: Duration, calls: &[Call]) {
+        let with_aws = round_trips(calls)
+            .iter()
+            .map(|(came, went)| *went - *came)
+            .sum();
+        self.whole.push(took);
+        self.itself.push(took.saturating_sub(with_aws));
+    }
+}
+
+/// The first answer of a process.
+pub(crate) fn first(aws: &Aws, subject: &Subject, event: &str) -> (Answer, Duration) {
+    aws.take_calls();
+    Instance::start(subject, &aws.endpoint, event).first()
+}
+
+/// The time between the answer to a token's row and the transaction.
+fn hashing(calls: &[Call]) -> Duration {
+    let is_transaction = |call: &&Call| call.name == "TransactWriteItems";
+    let transaction = calls.iter().find(is_transaction).expect("a transaction");
+    let before = calls.iter().filter(|call| !is_transaction(call));
+    let answered = before.map(|call| call.went).max().expect("a token's row");
+    transaction.came.saturating_duration_since(answered)
+}
+
+/// How long an event takes at a process that runs.
+#[derive(Default)]
+pub(crate) struct Warm {
+    pub(crate) whole: Sample,
+    /// Without the time in which calls were with AWS.
+    pub(crate) itself: Sample,
+    /// The most memory that the process has had, in bytes.
+    pub(crate) peak_memory: u64,
+}
+
+impl From<(Times, &Instance)> for Warm {
+    fn from((times, instance): (Times, &Instance)) -> Self {
+        Self {
+            whole: times.whole,
+            itself: times.itself,
+            peak_memory: instance.peak_memory(),
+        }
+    }
+}
+
+/// Not measured: connections, caches and branch predictors get used to it.
+const WARM_UP: usize = 50;
+
+/// `hello` and `forgot`, in turn.
+pub(crate) fn warm_forgot(aws: &Aws, ours: &Ours, rounds: usize) -> (Warm, Warm) {
+    let (hello, forgot) = (&ours.hello, &ours.forgot);
+    let event = |n| forgot_event(&format!("asking{n}@example.com"));
+    let [hello, forgot] = [hello, forgot].map(|subject| {
+        let instance = Instance::start(subject, &aws.endpoint, &event(0));
+        instance.first();
+        instance
+    });
+    let mut times = [Times::default(), Times::default()];
+    for n in 0..WARM_UP + rounds {
+        let answers = [&hello, &forgot].map(|instance| {
+            aws.take_calls();
+            let answer = instance.invoke(&event(n));
+            (answer, aws.take_calls())
+        });
+        assert_eq!(answers[1].0.status(), 202);
+        if n >= WARM_UP {
+            for (times, (answer, calls)) in times.iter_mut().zip(&answers) {
+                times.push(answer.took(), calls);
+            }
+        }
+    }
+    let [of_hello, of_forgot] = times;
+    ((of_hello, &hello).into(), (of_forgot, &forgot).into())
+}
+
+/// How long a call to `DynamoDB` takes in a region, about.
+const OF_A_REGION: Duration = Duration::from_micros(300);
+
+/// `reset`, where calls take as long as they do in a region, so that what is done meanwhile costs nothing; and what it takes
+/// beyond argon2id. The same hash by itself is measured in turn, in blocks: neither finds its caches full of the other's.
+pub(crate) fn warm_reset(aws: &Aws, ours: &Ours, blocks: usize) -> (Warm, Sample) {
+    const BLOCK: usize = 20;
+    const UNCOUNTED: usize = 5;
+    let links = links::deliver(aws, &ours.forgot, "warm", blocks * BLOCK);
+    let event = reset_event("nobody@example.com", &"0".repeat(64));
+    let reset = Instance::start(&ours.reset, &aws.endpoint, &event);
+    reset.first();
+    let mut argon2 = hashes::Ours::new();
+    aws.slow(OF_A_REGION, Duration::ZERO);
+    let (mut all, mut beyond) = (Times::default(), Sample::default());
+    for links in links.chunks(BLOCK) {
+        let (mut block, mut hashes) = (Times::default(), Sample::default());
+        for (n, Link { email, token }) in links.iter().enumerate() {
+            aws.take_calls();
+            let answer = reset.invoke(&reset_event(email, token));
+            assert_eq!(answer.status(), 204);
+            if n >= UNCOUNTED {
+                let calls = aws.take_calls();
+                block.push(answer.took(), &calls);
+                all.push(answer.took(), &calls);
+            }
+        }
+        for n in 0..BLOCK {
+            wait(2 * OF_A_REGION);
+            let took = argon2.hash();
+            if n >= UNCOUNTED {
+                hashes.push(took);
+            }
+        }
+        beyond.push_milliseconds(block.itself.summary().median - hashes.summary().median);
+    }
+    aws.slow(Duration::ZERO, Duration::ZERO);
+    ((all, &reset).into(), beyond)
+}
+
+/// In how many turns `forgot` and `reset` call AWS.
+pub(crate) fn turns(aws: &Aws, ours: &Ours) -> [usize; 2] {
+    let links = links::deliver(aws, &ours.forgot, "turns", 1);
+    aws.slow(OF_A_REGION, Duration::ZERO);
+    let reset = reset_event(&links[0].email, &links[0].token);
+    let turns = [
+        (&ours.forgot, forgot_event("turns@example.com"), 202),
+        (&ours.reset, reset, 204),
+    ];
+    let turns = turns.map(|(subject, event, status)| {
+        assert_eq!(first(aws, subject, &event).0.status(), status);
+        round_trips(&aws.take_calls()).len()
+    });
+    aws.slow(Duration::ZERO, Duration::ZERO);
+    turns
+}
+
+/// When calls were with AWS: those that were there at the same time count as one.
+fn round_trips(calls: &[Call]) -> Vec<(Instant, Instant)> {
+    let mut spans: Vec<_> = calls.iter().map(|call| (call.came, call.went)).collect();
+    spans.sort();
+    let mut trips: Vec<(Instant, Instant)> = Vec::new();
+    for (came, went) in spans {
+        match trips.last_mut() {
+            Some(last) if came < last.1 => last.1 = last.1.max(went),
+            _ => trips.push((came, went)),
+        }
+    }
+    trips
+}
+
+/// What one private half delivers.
+pub(crate) struct Delivery {
+    pub(crate) links_per_second: f64,
+    /// How many mails SES was being handed at one time, at the most.
+    pub(crate) at_once: usize,
+    /// What each link of a batch takes where SES takes no time.
+    pub(crate) own: Summary,
+    pub(crate) peak_memory: u64,
+}
+
+/// Lambda's batches, as large as the template has them.
+const BATCH: usize = 100;
+
+/// Batches for as many new users, one to begin with that is not measured.
+pub(crate) fn deliver(
+    aws: &Aws,
+    forgot: &Subject,
+    latency_of_ses: Duration,
+    number: usize,
+) -> Delivery {
+    let emails = links::users(aws, "deliver", BATCH + 2 * number);
+    let mut events = emails
+        .chunks(BATCH)
+        .map(|emails| requested_event(emails, now()));
+    let instance = Instance::start(forgot, &aws.endpoint, &events.next().expect("a batch"));
+    instance.first();
+    let events: Vec<String> = events.collect();
+    let (at_once, slow) = events.split_at(events.len() / 2);
+    let mut own = Sample::default();
+    for event in at_once {
+        own.push(instance.invoke(event).took() / u32::try_from(BATCH).expect("a few"));
+    }
+    aws.slow(Duration::ZERO, latency_of_ses);
+    aws.take_mails();
+    let started = Instant::now();
+    for event in slow {
+        instance.invoke(event);
+    }
+    let took = started.elapsed();
+    aws.slow(Duration::ZERO, Duration::ZERO);
+    let sent = aws.take_mails().len();
+    assert_eq!(sent, number, "each request is a mail");
+    #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+    Delivery {
+        links_per_second: sent as f64 / took.as_secs_f64(),
+        at_once: aws.posted_at_once(),
+        own: own.summary(),
+        peak_memory: instance.peak_memory(),
+    }
+}

@@ -1,0 +1,107 @@
+//! What a team would use instead, measured as we are.
+
+use std::fs;
+use std::path::Path;
+
+use regex::Regex;
+use serde::Serialize;
+
+use crate::aws::Aws;
+use crate::links;
+use crate::measure::{Times, first};
+use crate::runtime_api::Instance;
+use crate::stats::{Sample, Summary};
+use crate::subject::{Peer, Subject};
+
+/// How a peer fares.
+#[derive(Serialize)]
+pub(crate) struct Function {
+    pub(crate) name: String,
+    pub(crate) cold_forgot: Summary,
+    /// Without the time in which calls were with AWS.
+    pub(crate) cold_itself: Summary,
+    pub(crate) warm_forgot: Summary,
+    /// With its own hashing, at its own default.
+    pub(crate) warm_reset: Option<Summary>,
+    /// In bytes.
+    pub(crate) peak_memory: u64,
+}
+
+pub(crate) fn measure(
+    aws: &Aws,
+    state: &Path,
+    cold_rounds: usize,
+    warm_rounds: usize,
+) -> Vec<Function> {
+    let peers: Vec<(Peer, Subject)> = Peer::all()
+        .into_iter()
+        .enumerate()
+        .map(|(n, peer)| {
+            let state = state.join(n.to_string());
+            fs::create_dir_all(&state).unwrap();
+            let subject = peer.prepare(&state);
+            (peer, subject)
+        })
+        .collect();
+    let mut cold: Vec<Times> = peers.iter().map(|_| Times::default()).collect();
+    // In turn, so that what disturbs the machine disturbs all of them. The first round warms the page cache.
+    for round in 0..=cold_rounds {
+        for ((peer, subject), times) in peers.iter().zip(&mut cold) {
+            let (answer, took) = first(aws, subject, &peer.forgot_event());
+            assert_eq!(
+                answer.status(),
+                peer.forgot_status,
+                "{}: {}",
+                peer.name,
+                answer.body
+            );
+            if round > 0 {
+                times.push(took, &aws.take_calls());
+            }
+        }
+    }
+    let warm = peers
+        .iter()
+        .map(|(peer, subject)| warm(aws, peer, subject, warm_rounds));
+    peers
+        .iter()
+        .zip(cold)
+        .zip(warm)
+        .map(
+            |(((peer, _), cold), (forgot, reset, peak_memory))| Function {
+                name: peer.name.clone(),
+                cold_forgot: cold.whole.summary(),
+                cold_itself: cold.itself.summary(),
+                warm_forgot: forgot.summary(),
+                warm_reset: Some(reset.summary()),
+                peak_memory,
+            },
+        )
+        .collect()
+}
+
+fn warm(aws: &Aws, peer: &Peer, subject: &Subject, rounds: usize) -> (Sample, Sample, u64) {
+    let link = Regex::new(&peer.link).unwrap();
+    let (mut forgot, mut reset) = (Sample::default(), Sample::default());
+    aws.take_mails();
+    let instance = Instance::start(subject, &aws.endpoint, &peer.forgot_event());
+    instance.first();
+    aws.mail();
+    for _ in 0..rounds {
+        let answer = instance.invoke(&peer.forgot_event());
+        forgot.push(answer.took());
+        let text = links::text(&aws.mail());
+        let found = link.captures(&text).expect("a link");
+        let part = |name| found.name(name).map_or("", |part| part.as_str());
+        let answer = instance.invoke(&peer.reset_event(part("token"), part("uid")));
+        assert_eq!(
+            answer.status(),
+            peer.reset_status,
+            "{}: {}",
+            peer.name,
+            answer.body
+        );
+        reset.push(answer.took());
+    }
+    (forgot, reset, instance.peak_memory())
+}

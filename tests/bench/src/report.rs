@@ -1,0 +1,382 @@
+//! What was measured, as a table and as JSON.
+
+use serde::Serialize;
+
+use crate::growth::Growth;
+use crate::hashes::Implementation;
+use crate::measure::{Cold, Delivery, Warm};
+use crate::peers::Function;
+use crate::stats::{Sample, Summary};
+
+/// Everything that was measured in one run.
+#[derive(Serialize)]
+pub(crate) struct Report {
+    pub(crate) machine: String,
+    pub(crate) date: String,
+    pub(crate) figures: Vec<Figure>,
+    pub(crate) functions: Vec<Function>,
+    pub(crate) argon2id: Vec<Implementation>,
+    pub(crate) growth: Vec<Growth>,
+}
+
+/// What the measurements gave.
+pub(crate) struct Measured {
+    pub(crate) cold: Cold,
+    pub(crate) hello: Warm,
+    pub(crate) forgot: Warm,
+    pub(crate) reset: Warm,
+    /// What a reset takes beyond argon2id and its round trips.
+    pub(crate) beyond: Sample,
+    pub(crate) turns: [usize; 2],
+    pub(crate) delivery: Delivery,
+    pub(crate) sizes: [u64; 2],
+    pub(crate) argon2id: Vec<Implementation>,
+    pub(crate) peers: Vec<Function>,
+    pub(crate) growth: Vec<Growth>,
+    /// Of the half whose calls grow the most.
+    pub(crate) growth_at_most: Summary,
+}
+
+impl Measured {
+    pub(crate) fn report(self, machine: String, date: String) -> Report {
+        let figures = [self.of_cold_starts(), self.of_warm_calls(), self.of_sizes()].concat();
+        let Self {
+            cold,
+            hello,
+            forgot,
+            reset,
+            argon2id,
+            peers,
+            growth,
+            ..
+        } = self;
+        let mut functions = vec![
+            Function {
+                name: "hello world (the floor)".to_owned(),
+                cold_forgot: cold.hello.summary(),
+                cold_itself: cold.hello.summary(),
+                warm_forgot: hello.whole.summary(),
+                warm_reset: None,
+                peak_memory: hello.peak_memory,
+            },
+            Function {
+                name: "Rekey".to_owned(),
+                cold_forgot: cold.forgot.whole.summary(),
+                cold_itself: cold.forgot.itself.summary(),
+                warm_forgot: forgot.whole.summary(),
+                warm_reset: Some(reset.whole.summary()),
+                peak_memory: forgot.peak_memory.max(reset.peak_memory),
+            },
+        ];
+        functions.extend(peers);
+        Report {
+            machine,
+            date,
+            figures,
+            functions,
+            argon2id,
+            growth,
+        }
+    }
+
+    fn of_cold_starts(&self) -> Vec<Figure> {
+        let Cold {
+            hello,
+            forgot,
+            reset,
+        } = &self.cold;
+        let peers = self.peers.iter().map(|peer| peer.cold_itself.median);
+        let fastest_peer = peers.fold(f64::INFINITY, f64::min);
+        let over_hello = |sample: &Sample| sample.over(hello).summary();
+        let unit = "times hello world";
+        vec![
+            Figure::median(
+                2.0,
+                "cold start of forgot, AWS at once",
+                unit,
+                over_hello(&forgot.itself),
+            ),
+            Figure::median(
+                2.2,
+                "cold start of reset, the same, no argon2id",
+                unit,
+                over_hello(&reset.itself),
+            ),
+            Figure::told(
+                "the same of forgot, with what AWS takes here",
+                unit,
+                over_hello(&forgot.whole),
+            ),
+            Figure::told("the same of reset", unit, over_hello(&reset.whole)),
+            Figure::at_least(
+                50.0,
+                "cold start of the fastest peer, AWS at once",
+                "times ours",
+                fastest_peer / forgot.itself.summary().median,
+            ),
+        ]
+    }
+
+    fn of_warm_calls(&self) -> Vec<Figure> {
+        let beyond_hello = self.forgot.itself.less(&self.hello.itself).summary();
+        let [forgot, reset] = self.turns.map(count_of);
+        let (delivery, fastest) = (&self.delivery, self.argon2id[0].ratio);
+        vec![
+            Figure::median(
+                0.25,
+                "forgot, warm, AWS at once, beyond hello world",
+                "ms",
+                beyond_hello,
+            ),
+            Figure::at_most(1.0, "forgot: round trips to AWS in turn", "number", forgot),
+            Figure::at_most(2.0, "reset: round trips to AWS in turn", "number", reset),
+            Figure::median(
+                0.5,
+                "reset, warm, beyond argon2id and round trips",
+                "ms",
+                self.beyond.summary(),
+            ),
+            Figure::median(
+                1.15,
+                "argon2id, over the fastest audited or widely used",
+                "times",
+                fastest,
+            ),
+            Figure::at_least(
+                300.0,
+                "links of one instance, SES at 20 ms",
+                "a second",
+                delivery.links_per_second,
+            ),
+            Figure::at_most(
+                16.0,
+                "mails handed to SES at one time",
+                "number",
+                count_of(delivery.at_once),
+            ),
+            Figure::told("a link's own time, with an SES at once", "ms", delivery.own),
+            Figure::median(
+                1.25,
+                "slowest half at a million rows, over a thousand",
+                "times",
+                self.growth_at_most,
+            ),
+        ]
+    }
+
+    fn of_sizes(&self) -> Vec<Figure> {
+        const ARGON2: u64 = 19_456 * 1024;
+        let forgot = self.forgot.peak_memory.max(self.delivery.peak_memory);
+        let reset = self.reset.peak_memory.saturating_sub(ARGON2);
+        let [forgot_zip, reset_zip] = self.sizes.map(megabytes);
+        vec![
+            Figure::at_most(12.0, "peak memory of forgot", "MB", megabytes(forgot)),
+            Figure::at_most(
+                12.0,
+                "peak memory of reset beyond argon2id's",
+                "MB",
+                megabytes(reset),
+            ),
+            Figure::at_most(3.0, "zip of forgot", "MB", forgot_zip),
+            Figure::at_most(3.0, "zip of reset", "MB", reset_zip),
+        ]
+    }
+}
+
+/// One measure, and what it has to reach.
+#[derive(Clone, Serialize)]
+pub(crate) struct Figure {
+    pub(crate) measure: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) value: f64,
+    /// Where there were several measurements of it.
+    pub(crate) spread: Option<Summary>,
+    pub(crate) target: Option<f64>,
+    pub(crate) reached: bool,
+}
+
+impl Figure {
+    /// A figure that must not be larger.
+    fn at_most(target: f64, measure: &'static str, unit: &'static str, value: f64) -> Self {
+        let reached = value <= target;
+        Self {
+            measure,
+            unit,
+            value,
+            spread: None,
+            target: Some(target),
+            reached,
+        }
+    }
+
+    /// A figure that must not be smaller.
+    fn at_least(target: f64, measure: &'static str, unit: &'static str, value: f64) -> Self {
+        let reached = value >= target;
+        Self {
+            reached,
+            ..Self::at_most(target, measure, unit, value)
+        }
+    }
+
+    /// The median of several, which must not be larger.
+    fn median(target: f64, measure: &'static str, unit: &'static str, all: Summary) -> Self {
+        Self {
+            spread: Some(all),
+            ..Self::at_most(target, measure, unit, all.median)
+        }
+    }
+
+    /// The median of several, to be known.
+    fn told(measure: &'static str, unit: &'static str, all: Summary) -> Self {
+        Self {
+            target: None,
+            ..Self::median(f64::INFINITY, measure, unit, all)
+        }
+    }
+}
+
+impl Report {
+    pub(crate) fn print(&self) {
+        println!("\n{}, {}", self.machine, self.date);
+        for table in [self.reached(), self.beside(), self.hashes(), self.growth()] {
+            println!();
+            print(&table);
+        }
+    }
+
+    fn reached(&self) -> Table {
+        let head = [
+            "what Rekey has to reach",
+            "measured",
+            "p10 … p90",
+            "p99",
+            "target",
+            "",
+        ];
+        let rows = self.figures.iter().map(|figure| {
+            let (spread, p99) = figure.spread.map_or_else(Default::default, |all| {
+                (
+                    format!("{:.2} … {:.2}", all.p10, all.p90),
+                    format!("{:.2}", all.p99),
+                )
+            });
+            let verdict = match (figure.target, figure.reached) {
+                (None, _) => "",
+                (Some(_), true) => "reached",
+                (Some(_), false) => "MISSED",
+            };
+            [
+                format!("{}, {}", figure.measure, figure.unit),
+                short(figure.value),
+                spread,
+                p99,
+                figure.target.map_or_else(String::new, short),
+                verdict.to_owned(),
+            ]
+        });
+        table(head, rows)
+    }
+
+    fn beside(&self) -> Table {
+        let head = [
+            "median (p99), milliseconds",
+            "cold, forgot",
+            "warm, forgot",
+            "warm, reset",
+            "peak memory",
+        ];
+        let rows = self.functions.iter().map(|function| {
+            [
+                function.name.clone(),
+                function.cold_forgot.told(),
+                function.warm_forgot.told(),
+                function
+                    .warm_reset
+                    .map_or_else(String::new, |all| all.told()),
+                format!("{:.1} MB", megabytes(function.peak_memory)),
+            ]
+        });
+        table(head, rows)
+    }
+
+    fn hashes(&self) -> Table {
+        let head = [
+            "argon2id, 19 MiB, t=2, p=1",
+            "milliseconds",
+            "over libsodium",
+            "p10 … p90",
+        ];
+        let rows = self.argon2id.iter().map(|each| {
+            [
+                each.name.to_owned(),
+                each.took.told(),
+                format!("{:.2}", each.ratio.median),
+                format!("{:.2} … {:.2}", each.ratio.p10, each.ratio.p90),
+            ]
+        });
+        table(head, rows)
+    }
+
+    fn growth(&self) -> Table {
+        let head = ["milliseconds with DynamoDB", "request", "deliver", "change"];
+        let rows = self.growth.iter().map(|each| {
+            [
+                format!("{} users, {} tokens", each.rows, each.rows),
+                each.request.told(),
+                each.deliver.told(),
+                each.change.told(),
+            ]
+        });
+        table(head, rows)
+    }
+}
+
+/// Rows of cells, the head first.
+type Table = Vec<Vec<String>>;
+
+fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> Table {
+    let head = head.map(str::to_owned);
+    std::iter::once(head).chain(rows).map(Vec::from).collect()
+}
+
+/// As wide as need be; names to the left, and figures to the right.
+fn print(table: &Table) {
+    let width = |column: usize| table.iter().map(|row| row[column].chars().count()).max();
+    for row in table {
+        let cells = row.iter().enumerate().map(|(column, cell)| {
+            let width = width(column).unwrap_or_default();
+            if column == 0 {
+                format!("{cell:<width$}")
+            } else {
+                format!("{cell:>width$}")
+            }
+        });
+        println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+}
+
+impl Summary {
+    /// Median and p99.
+    fn told(&self) -> String {
+        format!("{} ({})", short(self.median), short(self.p99))
+    }
+}
+
+/// Three digits, or all before the point.
+pub(crate) fn short(value: f64) -> String {
+    match value.abs() {
+        100.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a handful")]
+fn count_of(number: usize) -> f64 {
+    number as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
