@@ -27,7 +27,7 @@ const MAIL_PATIENCE: u32 = 4;
 pub const ATTEMPTS: u32 = 3;
 
 /// Region, credentials and endpoint from the environment, as Lambda sets it. The SDK's own way to them makes clients for
-/// half a dozen other places where they could be, which is a quarter of a cold start.
+/// half a dozen other places where they could be.
 ///
 /// The time-outs add up to less than the functions', and those to less than API Gateway's 30 seconds: a caller always
 /// gets an answer of ours.
