@@ -132,8 +132,8 @@ fn route<F: Function>(request: &Request) -> Result<(), Problem> {
 /// How many records a private half acts on at a time, at the most: so many mails are on their way to SES at once.
 pub const AT_ONCE: usize = 16;
 
-/// How long a private half begins records for. Then those that are left come again, at once: Lambda would end it before
-/// long, and nobody would know what was done.
+/// How long a private half begins records for. Those that are left then come again: Lambda would end it before long, and
+/// nobody would know what was done.
 pub const BEGINS: SignedDuration = SignedDuration::from_mins(4);
 
 /// Acts on the records, begun in their order, until one must come again.
@@ -148,25 +148,32 @@ async fn drain<F: Function>(
     records: Vec<Record>,
     clock: impl Fn() -> Timestamp,
 ) -> Checkpoint {
-    let (began, has_failed) = (clock(), AtomicBool::new(false));
+    let began = clock();
+    let (has_acted, has_failed) = (AtomicBool::new(false), AtomicBool::new(false));
     let begins = || !has_failed.load(Ordering::Relaxed) && clock() - began < BEGINS;
     let progress = function.progress();
     let outcomes: Vec<Outcome> = stream::iter(records)
         .map(async |record| {
             let outcome = settle(function, record, &clock, begins).await;
-            if matches!(outcome, Outcome::Failed(_)) {
-                has_failed.store(true, Ordering::Relaxed);
-            }
+            let (acted, failed) = match outcome {
+                Outcome::Nothing | Outcome::Known(_) | Outcome::Left(_) => (false, false),
+                Outcome::Done(_) => (true, false),
+                Outcome::Failed(_) => (true, true),
+            };
+            has_acted.fetch_or(acted, Ordering::Relaxed);
+            has_failed.fetch_or(failed, Ordering::Relaxed);
             outcome
         })
         .buffered(progress.at_once())
         .collect()
         .await;
-    progress.adapt(has_failed.into_inner());
+    if has_acted.into_inner() {
+        progress.adapt(has_failed.into_inner());
+    }
     let mut outcomes = outcomes.into_iter();
     let first_left = outcomes.find_map(|outcome| match outcome {
         Outcome::Failed(record) | Outcome::Left(record) => Some(record),
-        Outcome::Done(_) | Outcome::Nothing => None,
+        Outcome::Done(_) | Outcome::Known(_) | Outcome::Nothing => None,
     });
     match first_left {
         Some(record) => {
@@ -183,6 +190,8 @@ enum Outcome {
     Nothing,
     /// It was acted upon, or never can be.
     Done(RecordId),
+    /// It was done before.
+    Known(RecordId),
     /// It must come again.
     Failed(RecordId),
     /// It was not begun.
@@ -214,7 +223,7 @@ async fn settle<F: Function>(
         sequence_number: change.sequence_number,
     };
     if function.progress().has_done(&record) {
-        return Outcome::Done(record);
+        return Outcome::Known(record);
     }
     if !begins() {
         return Outcome::Left(record);
@@ -300,7 +309,7 @@ impl Progress {
         known
             .ahead
             .extend(behind.filter_map(|outcome| match outcome {
-                Outcome::Done(record) => Some(record),
+                Outcome::Done(record) | Outcome::Known(record) => Some(record),
                 Outcome::Failed(_) | Outcome::Left(_) | Outcome::Nothing => None,
             }));
     }

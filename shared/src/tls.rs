@@ -18,7 +18,6 @@ use aws_smithy_runtime_api::client::http::{
     SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use rustls::CertificateError;
 
 /// What all clients of AWS share: their connections, and a TLS that is set up once. The SDK's own client sets one up for
 /// each of them, and another at each one's first call.
@@ -66,7 +65,7 @@ impl HttpConnector for Aws {
         HttpConnectorFuture::new(async move {
             match (amazon.await, same) {
                 // Nothing was sent: the server was told that its certificate will not do.
-                (Err(error), Some(same)) if is_of_unknown_issuer(&error) => {
+                (Err(error), Some(same)) if is_of_certificate(&error) => {
                     made.get_or_init(|| platform(&settings)).call(same).await
                 }
                 (answer, _) => answer,
@@ -87,12 +86,13 @@ fn connector(settings: &HttpConnectorSettings, roots: TrustStore) -> SharedHttpC
     })
 }
 
-/// Whether a connection failed since nobody whom we trust has signed the server's certificate.
-fn is_of_unknown_issuer(error: &(dyn Error + 'static)) -> bool {
+/// Whether a connection failed over the server's certificate. That nobody whom we trust has signed it may be told as
+/// something else: that one on the way to a root we do not know has expired, say.
+fn is_of_certificate(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(rustls::Error::InvalidCertificate(reason)) = error.downcast_ref() {
-            return *reason == CertificateError::UnknownIssuer;
+        if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
+            return true;
         }
         // What an I/O error holds is not its source, but its source's parent.
         next = match error.downcast_ref::<io::Error>() {

@@ -2,6 +2,7 @@
 //! in any way that a network has.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,9 @@ pub(crate) struct Aws {
     pub(crate) spans: Mutex<Vec<(Instant, Instant)>>,
     plan: Mutex<Vec<Planned>>,
     chaos: Mutex<Option<Chaos>>,
+    /// How many mails are on their way.
+    mailing: AtomicUsize,
+    mailing_at_most: AtomicUsize,
 }
 
 /// A call to AWS: what a look at the network would tell of it.
@@ -106,6 +110,8 @@ impl Aws {
             spans: Mutex::default(),
             plan: Mutex::default(),
             chaos: Mutex::default(),
+            mailing: AtomicUsize::new(0),
+            mailing_at_most: AtomicUsize::new(0),
         });
         tokio::spawn(dynoxide::server::serve_on(
             dynamodb,
@@ -123,6 +129,11 @@ impl Aws {
     /// The mails that SES has taken.
     pub(crate) fn mails(&self) -> Vec<Mail> {
         self.mails.lock().unwrap().clone()
+    }
+
+    /// How many mails were on their way at one time, at the most, since the last look.
+    pub(crate) fn take_mails_at_once(&self) -> usize {
+        self.mailing_at_most.swap(0, Ordering::Relaxed)
     }
 
     /// The calls since the last look: `PutItem`, `SendEmail`.
@@ -203,6 +214,17 @@ impl Aws {
     /// Does what was asked, and says what comes of it, and whether the connection stays open. None where nothing is
     /// said, and it is closed.
     async fn answer(&self, target: Option<&str>, body: Vec<u8>) -> Option<(String, bool)> {
+        if target.is_some() {
+            return self.answer_one(target, body).await;
+        }
+        let now = self.mailing.fetch_add(1, Ordering::Relaxed) + 1;
+        self.mailing_at_most.fetch_max(now, Ordering::Relaxed);
+        let answer = self.answer_one(target, body).await;
+        self.mailing.fetch_sub(1, Ordering::Relaxed);
+        answer
+    }
+
+    async fn answer_one(&self, target: Option<&str>, body: Vec<u8>) -> Option<(String, bool)> {
         let call = target.map_or("SendEmail", |target| target.rsplit('.').next().unwrap());
         let (name, asked) = (call.to_owned(), body.len());
         let heard = Call {

@@ -131,8 +131,8 @@ pub(crate) fn warm_forgot(aws: &Aws, ours: &Ours, rounds: usize) -> (Warm, Warm)
     ((of_hello, &hello).into(), (of_forgot, &forgot).into())
 }
 
-/// How long a call to `DynamoDB` takes in a region, about.
-const OF_A_REGION: Duration = Duration::from_micros(300);
+/// Less than a call to `DynamoDB` takes in a region, and more than what is done meanwhile.
+const ROUND_TRIP: Duration = Duration::from_micros(300);
 
 /// `reset`, where calls take as long as they do in a region, so that what is done meanwhile costs nothing; and what it takes
 /// beyond argon2id. The same hash by itself is measured in turn, in blocks: neither finds its caches full of the other's.
@@ -144,7 +144,7 @@ pub(crate) fn warm_reset(aws: &Aws, ours: &Ours, blocks: usize) -> (Warm, Sample
     let reset = Instance::start(&ours.reset, &aws.endpoint, &event);
     reset.first();
     let mut argon2 = hashes::Ours::new();
-    aws.slow(OF_A_REGION, Duration::ZERO);
+    aws.slow(ROUND_TRIP, Duration::ZERO);
     let (mut all, mut beyond) = (Times::default(), Sample::default());
     for links in links.chunks(BLOCK) {
         let (mut block, mut hashes) = (Times::default(), Sample::default());
@@ -159,7 +159,7 @@ pub(crate) fn warm_reset(aws: &Aws, ours: &Ours, blocks: usize) -> (Warm, Sample
             }
         }
         for n in 0..BLOCK {
-            wait(2 * OF_A_REGION);
+            wait(2 * ROUND_TRIP);
             let took = argon2.hash();
             if n >= UNCOUNTED {
                 hashes.push(took);
@@ -174,7 +174,7 @@ pub(crate) fn warm_reset(aws: &Aws, ours: &Ours, blocks: usize) -> (Warm, Sample
 /// In how many turns `forgot` and `reset` call AWS.
 pub(crate) fn turns(aws: &Aws, ours: &Ours) -> [usize; 2] {
     let links = links::deliver(aws, &ours.forgot, "turns", 1);
-    aws.slow(OF_A_REGION, Duration::ZERO);
+    aws.slow(ROUND_TRIP, Duration::ZERO);
     let reset = reset_event(&links[0].email, &links[0].token);
     let turns = [
         (&ours.forgot, forgot_event("turns@example.com"), 202),
