@@ -24,7 +24,7 @@ async fn under_a_flood_from_one_source_the_others_still_get_their_mail() {
     let mut others = 0;
     while Instant::now() < deadline {
         let stack = Stack::new();
-        let email = format!("flood-{others}@example.com");
+        let email = format!("beside-the-flood-{others}@example.com");
         stack.user(&email).await;
         stack.link(&email).await;
         others += 1;
