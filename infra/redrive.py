@@ -35,6 +35,9 @@ def main(stack):
 
 
 def settle(failure, output):
+    if not {"requestContext", "DDBStreamBatchInfo"} <= failure.keys():
+        print("A message that Lambda did not write: it stays in the queue.")
+        return False
     function = failure["requestContext"]["functionArn"].split(":")[6]
     batch = failure["DDBStreamBatchInfo"]
     if function != output["ResetNotifyFunction"]:

@@ -28,10 +28,12 @@ async fn notices_that_were_given_up_are_sent_after_all() {
         "requestContext": { "functionArn": format!("arn:aws:lambda:{}:000000000000:function:{function}", variable("AWS_REGION")) },
         "DDBStreamBatchInfo": batch,
     });
+    stack.put_into_failure_queue(&json!({})).await;
     stack.put_into_failure_queue(&message).await;
 
     let told = redrive();
     assert!(told.contains("notices were sent."), "{told}");
+    assert!(told.contains("that Lambda did not write"), "{told}");
     assert!(stack.wait_for_mails(email, mails + 1).await.len() > mails);
     let told = redrive();
     assert!(
