@@ -18,36 +18,79 @@ pub struct Limits {
     pub cooldown: SignedDuration,
     /// Of one source, at each door.
     pub source: Limit,
-    /// Of one address, while a link of it is alive: so whoever is held back has one in the mailbox.
-    pub address: Limit,
+    /// Of one address, in links that are sent.
+    pub address: AddressLimits,
     /// Of requests for links, of everybody together.
     pub deployment: Limit,
 }
 
 impl Limits {
-    /// Reads `COOLDOWN_SECONDS`, `SOURCE_LIMIT`, `SOURCE_WINDOW_SECONDS`, `ADDRESS_LIMIT` and `DAILY_MAIL_BUDGET`.
+    /// Reads `COOLDOWN_SECONDS`, `SOURCE_LIMIT`, `SOURCE_WINDOW_SECONDS`, `ADDRESS_LIMIT`, `ADDRESS_DAILY_LIMIT` and
+    /// `DAILY_MAIL_BUDGET`, and rejects limits that contradict each other.
     pub fn read(env: &mut Env<'_>, lifetime: Option<SignedDuration>) -> Option<Self> {
         let cooldown = env.number("COOLDOWN_SECONDS", 60, 1..=3600);
         let per_source = env.number("SOURCE_LIMIT", 100, 1..=100_000);
-        let window = env.number("SOURCE_WINDOW_SECONDS", 300, 10..=3600);
-        let per_address = env.number("ADDRESS_LIMIT", 5, 1..=1000);
-        let per_day = env.number("DAILY_MAIL_BUDGET", 50_000, 1..=100_000_000);
-        Some(Self {
+        let window = env.number("SOURCE_WINDOW_SECONDS", 1800, 10..=3600);
+        let live = env.number("ADDRESS_LIMIT", 5, 1..=1000);
+        let daily = env.number("ADDRESS_DAILY_LIMIT", 20, 1..=1000);
+        let per_day = env.number("DAILY_MAIL_BUDGET", 25_000, 96..=100_000_000);
+        let limits = Self {
             cooldown: SignedDuration::from_secs(cooldown?.into()),
             source: Limit {
                 most: per_source?,
                 window: SignedDuration::from_secs(window?.into()),
             },
-            address: Limit {
-                most: per_address?,
-                window: lifetime?,
+            address: AddressLimits {
+                live: live?,
+                daily: daily?,
             },
             deployment: Limit {
                 most: per_day?,
-                window: SignedDuration::from_hours(24),
+                window: DAY,
             },
-        })
+        };
+        limits.reject_contradictions(env, lifetime?);
+        Some(limits)
     }
+
+    /// Reports each pair of settings of which one would defeat the other.
+    fn reject_contradictions(&self, env: &mut Env<'_>, lifetime: SignedDuration) {
+        if self.cooldown > lifetime {
+            let wanted = format!(
+                "at most {} seconds, as long as a link lives (TOKEN_LIFETIME_MINUTES)",
+                lifetime.as_secs()
+            );
+            let found = self.cooldown.as_secs().to_string();
+            env.complain("COOLDOWN_SECONDS", &found, &wanted);
+        }
+        if self.address.live > self.address.daily {
+            let wanted = format!("at most {} (ADDRESS_DAILY_LIMIT)", self.address.daily);
+            env.complain("ADDRESS_LIMIT", &self.address.live.to_string(), &wanted);
+        }
+        // Otherwise a few sources could use up the day's emails, and everybody else would wait.
+        let (window, per_day) = (self.source.window.as_secs(), self.deployment.most);
+        let of_one_source = i64::from(self.source.most) * DAY.as_secs() / window;
+        if of_one_source * 4 > i64::from(per_day) {
+            let found = format!("{of_one_source} a day");
+            let wanted = format!(
+                "at most {} a day, a quarter of DAILY_MAIL_BUDGET ({per_day}), in windows of \
+                 SOURCE_WINDOW_SECONDS ({window})",
+                per_day / 4
+            );
+            env.complain("SOURCE_LIMIT", &found, &wanted);
+        }
+    }
+}
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// How many links one address may be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct AddressLimits {
+    /// The number of links that may be alive at a time.
+    pub live: u32,
+    /// The number of links in 24 hours after which one may be alive at a time.
+    pub daily: u32,
 }
 
 /// So many in a window. Windows follow one another, all of the same length, from 1970 on.

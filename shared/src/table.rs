@@ -4,22 +4,29 @@
 //! |---|---|---|
 //! | [`Requested`] | `request#` and the SHA-256 of the address | an hour |
 //! | [`Issued`] | `token#` and the SHA-256 of the token | the token's lifetime; gone at first use |
-//! | [`Changed`] | `change#` and the request id | 15 days: longer than the queue of what was given up |
+//! | [`links::SentLinks`] | `links#` and the SHA-256 of the address and the user's key | a day after the last link |
+//! | the epoch | `epoch#` and the SHA-256 of the user's key | 25 hours: longer than any link |
+//! | [`Changed`] | `change#` and the SHA-256 of the token | 15 days: longer than the queue of what was given up |
 //! | a counter | `rate#`, what is counted, the start of its window | the window |
 //!
 //! What must hold: a token works once; a change kills every other link of the user; a changed password is never
 //! without its notice; a request is written down or refused. Each is a condition in one write, so no race can break it.
 //! `DynamoDB` deletes expired rows late, so that every read checks the time itself.
 
+pub mod links;
+
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{BuildError, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::builders::PutBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeValue, Delete, Put, ReturnValue, TransactWriteItem, Update,
 };
 use jiff::{SignedDuration, Timestamp};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::aws::failed_conditions;
@@ -31,7 +38,7 @@ use crate::limits::{Limit, Limits, Seen};
 use crate::locale::Locale;
 use crate::source::Source;
 use crate::token::{Token, TokenHash};
-use crate::users::UserKey;
+use crate::users::{User, UserKey};
 
 /// Somebody asked for a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +83,17 @@ pub struct Issued {
 }
 
 impl Issued {
+    /// Returns what the table stores for a token that is made for this user now.
+    pub fn new(user: User, locale: Locale, now: Timestamp, lifetime: SignedDuration) -> Self {
+        Self {
+            user: user.key,
+            email: user.email,
+            issued_at: now,
+            expires_at: now + lifetime,
+            locale,
+        }
+    }
+
     /// Whether the token is good for this address now. What has happened to the user meanwhile is not known here.
     pub fn is_good(&self, email: &Email, now: Timestamp) -> bool {
         self.email == *email && now < self.expires_at
@@ -99,19 +117,36 @@ pub struct Changed {
     pub changed_at: Timestamp,
 }
 
+impl Changed {
+    /// Returns what the table stores for a password that is replaced now, by the token of this row.
+    pub fn new(issued: &Issued, request_id: RequestId, now: Timestamp) -> Self {
+        Self {
+            user: issued.user.clone(),
+            email: issued.email.clone(),
+            locale: issued.locale,
+            request_id,
+            changed_at: now,
+        }
+    }
+}
+
 /// How the keys of [`Requested`] begin.
 pub const REQUESTED: &str = "request#";
 /// How the keys of [`Changed`] begin.
 pub const CHANGED: &str = "change#";
 const ISSUED: &str = "token#";
+const LINKS: &str = "links#";
+const EPOCH: &str = "epoch#";
 const RATE: &str = "rate#";
+/// How long an epoch row is kept: an hour longer than the longest link lives.
+const EPOCH_KEPT: SignedDuration = SignedDuration::from_hours(25);
 
 /// What came of asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// It is written down.
     Admitted,
-    /// It is not: for this address somebody asked a moment ago, or often enough while a link is alive.
+    /// It is not: for this address somebody asked a moment ago.
     Cooling,
     /// It is not: the source has asked too often.
     Flooded {
@@ -149,7 +184,13 @@ impl Table {
         }
     }
 
-    /// Writes down that somebody asked, unless the source has asked too often or the address has been asked for enough.
+    /// The limits of this deployment.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Writes down that somebody asked, unless the source has asked too often, or somebody asked for the address a moment
+    /// ago.
     ///
     /// One transaction: no number of parallel requests slips through.
     ///
@@ -179,7 +220,7 @@ impl Table {
         }
     }
 
-    /// The statements of [`Table::admit`]: the source is counted, the address is counted, the request is put.
+    /// The statements of [`Table::admit`]: the source is counted, the request is put.
     ///
     /// # Errors
     /// A fault that cannot be: all parts are given.
@@ -193,11 +234,6 @@ impl Table {
         let address = sha256_hex(requested.email.as_str().as_bytes());
         let source = Counter::of_source("forgot", source);
         let count_source = self.count(&source, &self.limits.source, now);
-        let count_address = self.count(
-            &Counter(format!("forgot#address#{address}")),
-            &self.limits.address,
-            now,
-        );
         let key = format!("{REQUESTED}{address}");
         let put = self
             .put(&key, requested, now + SignedDuration::from_hours(1), ACT)?
@@ -210,7 +246,6 @@ impl Table {
         let item = TransactWriteItem::builder;
         Ok(vec![
             item().update(built(count_source, ACT)?).build(),
-            item().update(built(count_address, ACT)?).build(),
             item().put(built(put, ACT)?).build(),
         ])
     }
@@ -220,15 +255,16 @@ impl Table {
     /// # Errors
     /// A fault where `DynamoDB` does not do it.
     pub async fn count_attempt(&self, source: &Source, now: Timestamp) -> Result<Admission, Fault> {
+        const ACT: &str = "table.count_attempt";
         let limit = &self.limits.source;
         if !self.seen.admits(*source, limit, now) {
             return Ok(self.flooded(now));
         }
-        let counter = Counter::of_source("reset", source);
-        match self
-            .count_now("table.count_attempt", &counter, limit, now)
-            .await?
-        {
+        let count = built(
+            self.count(&Counter::of_source("reset", source), limit, now),
+            ACT,
+        )?;
+        match self.update(ACT, count, ReturnValue::None).await? {
             Some(_) => Ok(Admission::Admitted),
             None => Ok(self.flooded(now)),
         }
@@ -239,12 +275,19 @@ impl Table {
     /// # Errors
     /// A fault where `DynamoDB` does not do it.
     pub async fn spend_mail(&self, now: Timestamp) -> Result<Option<u32>, Fault> {
+        const ACT: &str = "table.spend_mail";
         let budget = &self.limits.deployment;
-        let counter = Counter("mail#deployment".to_owned());
-        let used = self
-            .count_now("table.spend_mail", &counter, budget, now)
-            .await?;
-        Ok(used.map(|used| used.saturating_mul(100) / budget.most))
+        let count = built(
+            self.count(&Counter("mail#deployment".to_owned()), budget, now),
+            ACT,
+        )?;
+        let Some(mut new) = self.update(ACT, count, ReturnValue::UpdatedNew).await? else {
+            return Ok(None);
+        };
+        let used = new.remove("requests");
+        let used = used.and_then(|used| used.as_n().ok()?.parse::<u32>().ok());
+        let used = used.ok_or_else(|| Fault::of_our_own(ACT, "NotACount"))?;
+        Ok(Some(percent(used, budget.most)))
     }
 
     /// Writes down that a token was made for a user.
@@ -252,15 +295,8 @@ impl Table {
     /// # Errors
     /// A fault where `DynamoDB` does not do it.
     pub async fn issue(&self, token: &TokenHash, issued: &Issued) -> Result<(), Fault> {
-        let put = self.issuance(token, issued)?;
-        self.client
-            .put_item()
-            .table_name(put.table_name)
-            .set_item(Some(put.item))
-            .send()
+        self.put_alone("table.issue", self.issuance(token, issued)?)
             .await
-            .map_err(|error| Fault::of_call("table.issue", &error))?;
-        Ok(())
     }
 
     /// The statement of [`Table::issue`].
@@ -305,18 +341,20 @@ impl Table {
         Ok(issued.filter(|issued| issued.is_good(email, now)))
     }
 
-    /// Uses a token: deletes it, replaces the user's password and writes down that this was done, or none of it.
+    /// Uses a token: deletes it, ends the user's links, replaces the password and writes down that this was done, or
+    /// none of it.
     ///
     /// # Errors
     /// A fault where `DynamoDB` does not do it, or does not say that it did.
     pub async fn redeem(
         &self,
-        token: &Token,
+        token: &TokenHash,
+        issued: &Issued,
         replacement: Update,
         changed: &Changed,
     ) -> Result<Redemption, Fault> {
         let transaction = self.client.transact_write_items();
-        let redemption = self.redemption(token, replacement, changed)?;
+        let redemption = self.redemption(token, issued, replacement, changed)?;
         let Err(error) = transaction
             .set_transact_items(Some(redemption))
             .send()
@@ -330,13 +368,15 @@ impl Table {
         }
     }
 
-    /// The statements of [`Table::redeem`]: the token is deleted, the password replaced, the notice put.
+    /// The statements of [`Table::redeem`]: the token is deleted, the user's links end, the password is replaced, the
+    /// notice is put.
     ///
     /// # Errors
     /// A fault that cannot be: all parts are given.
     pub fn redemption(
         &self,
-        token: &Token,
+        token: &TokenHash,
+        issued: &Issued,
         replacement: Update,
         changed: &Changed,
     ) -> Result<Vec<TransactWriteItem>, Fault> {
@@ -344,47 +384,60 @@ impl Table {
         let now = changed.changed_at;
         let delete = Delete::builder()
             .table_name(&self.name)
-            .key("pk", text(issued_key(&token.hash())))
+            .key("pk", text(issued_key(token)))
             .condition_expression("attribute_exists(pk) AND expires_at > :now")
             .expression_attribute_values(":now", unix_seconds::attribute(now))
             .build();
-        let key = format!("{CHANGED}{}", changed.request_id.as_str());
+        // By the token and not by the request: a caller may be able to choose the request's id, and so another change's.
+        let key = format!("{CHANGED}{}", token.as_str());
         let expires_at = now + SignedDuration::from_hours(15 * 24);
         let put = self.put(&key, changed, expires_at, ACT)?.build();
         let item = TransactWriteItem::builder;
         Ok(vec![
             item().delete(built(delete, ACT)?).build(),
+            item()
+                .update(built(self.end_links(issued, now), ACT)?)
+                .build(),
             item().update(replacement).build(),
             item().put(built(put, ACT)?).build(),
         ])
     }
 
-    /// Counts one more in the window of now, unless that is one too many. Says how many that makes.
-    async fn count_now(
+    /// The statement that ends all links of a user that were issued until now, and fails if the link that is used has
+    /// been ended before.
+    ///
+    /// The user's own row says so too (`password_changed_at`), but the application writes that row: if it puts back a
+    /// whole item that it read before the change, the row alone would revive every link that the change ended.
+    fn end_links(&self, issued: &Issued, now: Timestamp) -> Result<Update, BuildError> {
+        Update::builder()
+            .table_name(&self.name)
+            .key("pk", text(links::epoch_key(&issued.user)))
+            .update_expression("SET ended_at = :now, expires_at = :kept")
+            .condition_expression("attribute_not_exists(ended_at) OR ended_at < :issued_at")
+            .expression_attribute_values(":now", unix_seconds::attribute(now))
+            .expression_attribute_values(":kept", number((now + EPOCH_KEPT).as_second()))
+            .expression_attribute_values(":issued_at", unix_seconds::attribute(issued.issued_at))
+            .build()
+    }
+
+    /// Runs an update alone. Returns the attributes asked for, or `None` if its condition failed.
+    async fn update(
         &self,
         act: &'static str,
-        counter: &Counter,
-        limit: &Limit,
-        now: Timestamp,
-    ) -> Result<Option<u32>, Fault> {
-        let count = built(self.count(counter, limit, now), act)?;
+        update: Update,
+        returned: ReturnValue,
+    ) -> Result<Option<HashMap<String, AttributeValue>>, Fault> {
         let update = self
             .client
             .update_item()
-            .table_name(count.table_name)
-            .set_key(Some(count.key))
-            .update_expression(count.update_expression)
-            .set_condition_expression(count.condition_expression)
-            .set_expression_attribute_values(count.expression_attribute_values)
-            .return_values(ReturnValue::UpdatedNew);
+            .table_name(update.table_name)
+            .set_key(Some(update.key))
+            .update_expression(update.update_expression)
+            .set_condition_expression(update.condition_expression)
+            .set_expression_attribute_values(update.expression_attribute_values)
+            .return_values(returned);
         match update.send().await {
-            Ok(output) => {
-                let requests = output.attributes.and_then(|mut new| new.remove("requests"));
-                let requests = requests.and_then(|requests| requests.as_n().ok()?.parse().ok());
-                requests
-                    .map(Some)
-                    .ok_or_else(|| Fault::of_our_own(act, "NotACount"))
-            }
+            Ok(output) => Ok(Some(output.attributes.unwrap_or_default())),
             Err(SdkError::ServiceError(error))
                 if error.err().is_conditional_check_failed_exception() =>
             {
@@ -416,6 +469,37 @@ impl Table {
             .build()
     }
 
+    /// Reads a row. One that cannot be read counts as none.
+    async fn row<T: DeserializeOwned>(
+        &self,
+        act: &'static str,
+        key: String,
+    ) -> Result<Option<T>, Fault> {
+        let output = self
+            .client
+            .get_item()
+            .table_name(&self.name)
+            .key("pk", text(key))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| Fault::of_call(act, &error))?;
+        Ok(output
+            .item
+            .and_then(|item| serde_dynamo::from_item(item).ok()))
+    }
+
+    async fn put_alone(&self, act: &'static str, put: Put) -> Result<(), Fault> {
+        self.client
+            .put_item()
+            .table_name(put.table_name)
+            .set_item(Some(put.item))
+            .send()
+            .await
+            .map_err(|error| Fault::of_call(act, &error))?;
+        Ok(())
+    }
+
     fn flooded(&self, now: Timestamp) -> Admission {
         let end = self.limits.source.window_end(now);
         // Of whole seconds, so that nobody comes back a moment too early.
@@ -431,7 +515,7 @@ impl Table {
         row: &impl Serialize,
         expires_at: Timestamp,
         act: &'static str,
-    ) -> Result<aws_sdk_dynamodb::types::builders::PutBuilder, Fault> {
+    ) -> Result<PutBuilder, Fault> {
         let item = serde_dynamo::to_item(row).map_err(|_| Fault::of_our_own(act, "NotARow"))?;
         Ok(Put::builder()
             .table_name(&self.name)
@@ -452,6 +536,12 @@ impl Counter {
 
 fn issued_key(token: &TokenHash) -> String {
     format!("{ISSUED}{}", token.as_str())
+}
+
+/// How much of a whole is used, in percent.
+fn percent(used: u32, whole: u32) -> u32 {
+    let percent = u64::from(used) * 100 / u64::from(whole);
+    u32::try_from(percent).unwrap_or(u32::MAX)
 }
 
 fn text(value: String) -> AttributeValue {
@@ -547,6 +637,13 @@ mod tests {
     use serde_dynamo::{AttributeValue, Item};
 
     use super::*;
+
+    #[test]
+    fn a_large_budget_has_a_percentage_too() {
+        assert_eq!(percent(79_999_999, 100_000_000), 79);
+        assert_eq!(percent(80_000_000, 100_000_000), 80);
+        assert_eq!(percent(u32::MAX, 1), u32::MAX);
+    }
 
     #[test]
     fn a_row_whose_time_is_no_time_is_no_row() {

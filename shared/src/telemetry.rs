@@ -24,6 +24,8 @@ pub enum Metric {
     RequestsAccepted,
     /// A request was one too many: for its address (answered 202) or from its source (429).
     RequestsThrottled,
+    /// A request for a user who has enough live links was not served.
+    RequestsHeldBack,
     /// SES took a mail with a link.
     LinksSent,
     /// A request was for an address that no user has, or that several have.

@@ -45,6 +45,14 @@ impl UserKey {
         }
     }
 
+    /// Returns the key as text: a number's decimal digits.
+    pub(crate) fn to_text(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Number(number) => number.to_string(),
+        }
+    }
+
     fn to_attribute(&self) -> AttributeValue {
         match self {
             Self::Text(text) => AttributeValue::S(text.clone()),

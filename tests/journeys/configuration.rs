@@ -92,6 +92,59 @@ fn origins_for_cors_must_be_those_of_the_reset_urls() {
     assert!(forgot.unwrap().ends_with(told));
 }
 
+#[test]
+fn limits_that_contradict_each_other_are_rejected_by_both_names() {
+    for (settings, names) in [
+        (
+            &[("TOKEN_LIFETIME_MINUTES", "5"), ("COOLDOWN_SECONDS", "301")][..],
+            ["COOLDOWN_SECONDS", "TOKEN_LIFETIME_MINUTES"],
+        ),
+        (
+            &[("SOURCE_LIMIT", "131")],
+            ["SOURCE_LIMIT", "DAILY_MAIL_BUDGET"],
+        ),
+        (
+            &[("SOURCE_WINDOW_SECONDS", "1000")],
+            ["SOURCE_WINDOW_SECONDS", "DAILY_MAIL_BUDGET"],
+        ),
+        (
+            &[("DAILY_MAIL_BUDGET", "19199")],
+            ["SOURCE_LIMIT", "DAILY_MAIL_BUDGET"],
+        ),
+        (
+            &[("ADDRESS_LIMIT", "21")],
+            ["ADDRESS_LIMIT", "ADDRESS_DAILY_LIMIT"],
+        ),
+    ] {
+        let (forgot, reset) = complaints(settings);
+        assert_eq!(forgot, reset);
+        let told = forgot.expect("a contradiction");
+        assert!(names.iter().all(|name| told.contains(name)), "{told}");
+    }
+    for settings in [
+        &[("TOKEN_LIFETIME_MINUTES", "5"), ("COOLDOWN_SECONDS", "300")][..],
+        &[("SOURCE_LIMIT", "130")],
+        &[("DAILY_MAIL_BUDGET", "19200")],
+        &[("ADDRESS_LIMIT", "20")],
+    ] {
+        assert_eq!(complaints(settings), (None, None), "{settings:?}");
+    }
+}
+
+/// The other limits, so that none of them contradicts the one that is tried at one end of its range.
+const SMALLEST_LIMITS: [(&str, &str); 5] = [
+    ("COOLDOWN_SECONDS", "1"),
+    ("SOURCE_LIMIT", "1"),
+    ("SOURCE_WINDOW_SECONDS", "3600"),
+    ("ADDRESS_LIMIT", "1"),
+    ("ADDRESS_DAILY_LIMIT", "1"),
+];
+const LARGEST_LIMITS: [(&str, &str); 3] = [
+    ("TOKEN_LIFETIME_MINUTES", "1440"),
+    ("DAILY_MAIL_BUDGET", "100000000"),
+    ("ADDRESS_DAILY_LIMIT", "1000"),
+];
+
 /// What the template offers as a range is what the code accepts.
 #[test]
 fn the_templates_bounds_are_the_codes() {
@@ -100,6 +153,7 @@ fn the_templates_bounds_are_the_codes() {
         ("TokenLifetimeMinutes", "TOKEN_LIFETIME_MINUTES"),
         ("CooldownSeconds", "COOLDOWN_SECONDS"),
         ("AddressLimit", "ADDRESS_LIMIT"),
+        ("AddressDailyLimit", "ADDRESS_DAILY_LIMIT"),
         ("SourceLimit", "SOURCE_LIMIT"),
         ("SourceWindowSeconds", "SOURCE_WINDOW_SECONDS"),
         ("DailyMailBudget", "DAILY_MAIL_BUDGET"),
@@ -119,9 +173,17 @@ fn the_templates_bounds_are_the_codes() {
             (bound("MaxValue"), true),
             (bound("MaxValue") + 1, false),
         ] {
-            let (forgot, reset) = complaints(&[(variable, &value.to_string())]);
+            let value = value.to_string();
+            let outcomes = [&SMALLEST_LIMITS[..], &LARGEST_LIMITS].map(|limits| {
+                let others = limits.iter().filter(|(name, _)| *name != variable);
+                let mut settings: Vec<(&str, &str)> = others.copied().collect();
+                settings.push((variable, &value));
+                complaints(&settings)
+            });
+            let is_accepted =
+                |complaints: &(Option<String>, Option<String>)| *complaints == (None, None);
             assert_eq!(
-                forgot.is_none() && reset.is_none(),
+                outcomes.iter().any(is_accepted),
                 is_right,
                 "{variable}={value}"
             );

@@ -307,17 +307,9 @@ impl Desk {
             .unwrap()
             .items
             .unwrap();
-        let rows = items.iter().map(|item| {
-            let attributes = item.iter().map(|(name, value)| {
-                let value = match value {
-                    AttributeValue::S(text) => json!({ "S": text }),
-                    AttributeValue::N(number) => json!({ "N": number }),
-                    other => panic!("{other:?}"),
-                };
-                (name.clone(), value)
-            });
-            Value::Object(attributes.collect())
-        });
+        let rows = items
+            .iter()
+            .map(|item| json_of(&AttributeValue::M(item.clone()))["M"].clone());
         rows.filter(|row| row["pk"]["S"].as_str().unwrap().starts_with(prefix))
             .collect()
     }
@@ -336,6 +328,24 @@ impl Desk {
         lines
             .map(|line| line["event"].as_str().unwrap().to_owned())
             .collect()
+    }
+}
+
+/// An attribute in `DynamoDB`'s JSON.
+fn json_of(value: &AttributeValue) -> Value {
+    match value {
+        AttributeValue::S(text) => json!({ "S": text }),
+        AttributeValue::N(number) => json!({ "N": number }),
+        AttributeValue::L(values) => {
+            json!({ "L": values.iter().map(json_of).collect::<Vec<_>>() })
+        }
+        AttributeValue::M(values) => {
+            let values = values
+                .iter()
+                .map(|(name, value)| (name.clone(), json_of(value)));
+            json!({ "M": Value::Object(values.collect()) })
+        }
+        other => panic!("{other:?}"),
     }
 }
 

@@ -32,7 +32,13 @@ async fn every_hostile_input_is_answered_as_it_should_be_at_both_kinds_of_gatewa
         Payload::One,
         Payload::OneBase64,
     ] {
-        let desk = Desk::with(&[("SOURCE_LIMIT", "1000"), ("ADDRESS_LIMIT", "1000")]).await;
+        let desk = Desk::with(&[
+            ("SOURCE_LIMIT", "1000"),
+            ("DAILY_MAIL_BUDGET", "1000000"),
+            ("ADDRESS_LIMIT", "1000"),
+            ("ADDRESS_DAILY_LIMIT", "1000"),
+        ])
+        .await;
         desk.user("1", ADA).await;
         for input in inputs() {
             let headers = [("content-type".to_owned(), input.content_type.clone())];

@@ -80,7 +80,12 @@ async fn fifty_resets_with_one_link_have_one_winner() {
 async fn fifty_resets_with_fifty_links_of_one_user_have_one_winner_and_end_every_link() {
     let rounds = times(1, 100);
     for round in 0..rounds {
-        let settings = [("ADDRESS_LIMIT", "100"), ("SOURCE_LIMIT", "1000")];
+        let settings = [
+            ("ADDRESS_LIMIT", "100"),
+            ("ADDRESS_DAILY_LIMIT", "100"),
+            ("SOURCE_LIMIT", "1000"),
+            ("DAILY_MAIL_BUDGET", "1000000"),
+        ];
         let desk = Desk::with(&settings).await;
         desk.user("1", ADA).await;
         let mut links = Vec::new();

@@ -3,7 +3,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::desk::{ADA, Desk, Link, PASSWORD};
+use crate::desk::{ADA, Desk, Link, Mail, PASSWORD};
 use crate::forgot::futures;
 
 /// The one answer for every token that is not good.
@@ -75,6 +75,48 @@ async fn using_one_link_kills_every_other() {
     desk.later(SignedDuration::from_secs(60));
     let third = desk.link(ADA).await;
     assert_eq!(desk.reset(&third, "another password").await.status(), 204);
+}
+
+/// `PutItem` with an item that was read before: what a data mapper does when it saves a user.
+#[tokio::test]
+async fn an_application_that_puts_back_an_old_item_revives_no_link() {
+    let desk = Desk::with_ada().await;
+    let used = desk.link(ADA).await;
+    desk.later(SignedDuration::from_secs(60));
+    let older = desk.link(ADA).await;
+    let users = desk.dynamodb.scan().table_name("users");
+    let item = users.send().await.unwrap().items.unwrap().remove(0);
+    assert_eq!(desk.reset(&used, PASSWORD).await.status(), 204);
+
+    let put = desk.dynamodb.put_item().table_name("users");
+    put.set_item(Some(item)).send().await.unwrap();
+    assert_eq!(desk.stored("1", "password_hash").await, "old");
+    assert!(is_refused(&desk.reset(&older, "another password").await));
+    assert!(is_refused(&desk.reset(&used, "another password").await));
+
+    desk.later(SignedDuration::from_secs(60));
+    let newer = desk.link(ADA).await;
+    assert_eq!(desk.reset(&newer, "another password").await.status(), 204);
+}
+
+/// A REST API passes on a request id that a client may choose.
+#[tokio::test]
+async fn two_changes_with_one_request_id_have_two_notices() {
+    let desk = Desk::with_ada().await;
+    desk.user("2", "bob@example.com").await;
+    for email in [ADA, "bob@example.com"] {
+        let link = desk.link(email).await;
+        let body = json!({ "email": email, "token": link.token, "password": PASSWORD });
+        let mut event = desk.event("/password/reset", &body.to_string());
+        event["requestContext"]["requestId"] = json!("chosen");
+        assert_eq!(desk.send(event).await.status(), 204);
+    }
+    assert_eq!(desk.rows("change#").await.len(), 2);
+    desk.stream().await;
+    let notices = desk.aws.mails().split_off(2);
+    let mut owners: Vec<&str> = notices.iter().map(Mail::to).collect();
+    owners.sort_unstable();
+    assert_eq!(owners, [ADA, "bob@example.com"]);
 }
 
 #[tokio::test]
@@ -258,5 +300,5 @@ async fn attempts_of_one_source_are_limited() {
         .filter(|answer| answer.status() == 429)
         .collect();
     assert_eq!(flooded.len(), 7);
-    assert_eq!(flooded[0].header("Retry-After"), Some("300"));
+    assert_eq!(flooded[0].header("Retry-After"), Some("1800"));
 }

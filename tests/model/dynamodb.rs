@@ -13,6 +13,8 @@ pub(crate) enum Value {
     S(Arc<str>),
     /// In thousandths: the product writes times to the millisecond, and nothing finer.
     N(i64),
+    L(Vec<Value>),
+    M(Item),
 }
 
 impl Value {
@@ -20,6 +22,8 @@ impl Value {
         match value {
             AttributeValue::S(text) => Self::text_of(text),
             AttributeValue::N(number) => Self::N(thousandths(number)),
+            AttributeValue::L(values) => Self::L(values.iter().map(Self::of).collect()),
+            AttributeValue::M(values) => Self::M(item(values)),
             other => panic!("{other:?}"),
         }
     }
@@ -33,13 +37,15 @@ impl Value {
             Self::S(text) => AttributeValue::S(text.as_ref().to_owned()),
             Self::N(number) if number % 1000 == 0 => AttributeValue::N((number / 1000).to_string()),
             Self::N(number) => AttributeValue::N(format!("{}.{:03}", number / 1000, number % 1000)),
+            Self::L(values) => AttributeValue::L(values.iter().map(Self::to_attribute).collect()),
+            Self::M(values) => AttributeValue::M(attributes(values)),
         }
     }
 
     pub(crate) fn text(&self) -> &str {
         match self {
             Self::S(text) => text,
-            Self::N(_) => panic!("{self:?}"),
+            Self::N(_) | Self::L(_) | Self::M(_) => panic!("{self:?}"),
         }
     }
 }

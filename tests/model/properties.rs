@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rekey::users::CHANGED_AT;
 use stateright::{Checker as _, Expectation, HasDiscoveries, Model as _, Property};
 
 use crate::dynamodb::Value;
 use crate::protocol::{
-    Bounds, By, COOLDOWN, Delivery, End, Flaw, LIFETIME, Protocol, State, change_id, hash_of,
-    id_of, request_id, token_key,
+    ADA, Bounds, By, COOLDOWN, COUNTESS, Delivery, End, Flaw, LIFETIME, Made, Protocol, Replaced,
+    State, change_id, hash_of, id_of, is_overtaken, request_id, time, token_key,
 };
 use crate::torture::{report, times};
 
@@ -20,9 +21,11 @@ pub(crate) const REVIVED: &str = "no token brings a deleted user back";
 pub(crate) const TOLD: &str =
     "each change by a token has a notice: on its way, sent, or in the failure queue";
 pub(crate) const STORED: &str = "the password is the one that was set last";
-pub(crate) const KEPT: &str = "each request that was written down is on its way, delivered, expired, nobody's, or in the failure queue";
+pub(crate) const KEPT: &str = "each request that was written down is on its way, delivered, expired, held back, superseded, nobody's, or in the failure queue";
 pub(crate) const LIMITED: &str = "no address and no source is written down too often";
 pub(crate) const HELD_BACK: &str = "nobody is held back without reason";
+pub(crate) const LINKS: &str = "no address has more live links than its limit";
+pub(crate) const LOCKED_OUT: &str = "a user who asked and was held back holds a live link";
 
 pub(crate) fn all() -> Vec<Property<Protocol>> {
     let always = Property::always;
@@ -42,6 +45,10 @@ pub(crate) fn all() -> Vec<Property<Protocol>> {
         }),
         always(REVIVED, |_, state| !state.flaws.contains(&Flaw::Revived)),
         always(HELD_BACK, |_, state| !state.flaws.contains(&Flaw::HeldBack)),
+        always(LOCKED_OUT, |_, state| {
+            !state.flaws.contains(&Flaw::LockedOut)
+        }),
+        always(LINKS, has_few_links),
         always(TOLD, |_, state| is_told(state)),
         always(STORED, |_, state| is_stored(state)),
         always(KEPT, |_, state| is_kept(state)),
@@ -54,7 +61,7 @@ pub(crate) fn all() -> Vec<Property<Protocol>> {
 fn is_told(state: &State) -> bool {
     let mut changes = state.changes.iter().enumerate();
     changes.all(|(change, replaced)| match replaced.by {
-        By::Application => true,
+        By::Application | By::PutBack(_) => true,
         By::Token { is_told, .. } => {
             let id = change_id(change);
             is_told
@@ -65,14 +72,37 @@ fn is_told(state: &State) -> bool {
 }
 
 fn is_stored(state: &State) -> bool {
-    let expected = match state.changes.last().map(|replaced| &replaced.by) {
-        None => "old".to_owned(),
-        Some(By::Application) => "the application's".to_owned(),
-        Some(By::Token { token, .. }) => hash_of(*token),
+    let last = state.changes.last();
+    let expected = match last.map(|replaced| &replaced.by) {
+        None => Value::text_of("old"),
+        Some(By::Application) => Value::text_of("the application's"),
+        Some(By::PutBack(password)) => password.clone(),
+        Some(By::Token { token, .. }) => Value::text_of(&hash_of(*token)),
     };
-    state
-        .user()
-        .is_none_or(|user| user.get("password_hash") == Some(&Value::text_of(&expected)))
+    let changed_at = last.and_then(|last| match last.by {
+        By::PutBack(_) => None,
+        By::Application | By::Token { .. } => Some(Value::N(time(last.at).as_millisecond())),
+    });
+    state.user().is_none_or(|user| {
+        user["password_hash"] == expected
+            && changed_at.is_none_or(|changed_at| user.get(CHANGED_AT) == Some(&changed_at))
+    })
+}
+
+/// If DynamoDB refused to add a link to those that were sent, or Lambda ended before it could, the link did not count.
+fn has_few_links(protocol: &Protocol, state: &State) -> bool {
+    let live = |email: &str| {
+        let is_live = |made: &&Made| {
+            made.is_mailed
+                && made.email == email
+                && made.issued_at + LIFETIME > state.clock
+                && !is_overtaken(&state.changes, made.issued_at)
+        };
+        state.tokens.iter().filter(is_live).count()
+    };
+    let uncounted: usize = state.troubles.into();
+    let max = protocol.bounds.live as usize + uncounted;
+    live(ADA) <= max && live(COUNTESS) <= max
 }
 
 /// Nothing is on its way for ever: the stream brings the first request until it ends, or gives it up by its age.
@@ -102,9 +132,7 @@ fn is_limited(protocol: &Protocol, state: &State) -> bool {
                     .iter()
                     .filter(move |other| other.at / LIFETIME == window)
             };
-            let of_address = in_window().filter(|other| other.email == one.email).count();
             in_window().count() <= protocol.bounds.source as usize
-                && of_address <= protocol.bounds.address as usize
         })
 }
 
@@ -150,6 +178,23 @@ fn possible_ends() -> Vec<Property<Protocol>> {
                 .iter()
                 .any(|one| one.end == Some(End::Nobodys))
         }),
+        sometimes("a request is held back", |_, state| {
+            let held_back = Some(End::HeldBack);
+            state.requests.iter().any(|one| one.end == held_back)
+        }),
+        sometimes("a newer request supersedes one", |_, state| {
+            let superseded = Some(End::Superseded);
+            state.requests.iter().any(|one| one.end == superseded)
+        }),
+        sometimes(
+            "the application puts back what a link changed",
+            |_, state| {
+                let is_by_token = |one: &Replaced| matches!(one.by, By::Token { .. });
+                let last = state.changes.last();
+                last.is_some_and(|one| matches!(one.by, By::PutBack(_)))
+                    && state.changes.iter().any(is_by_token)
+            },
+        ),
         sometimes("a request is given up", |_, state| {
             state.failures.contains(&request_id(0))
         }),
@@ -181,7 +226,8 @@ pub(crate) const UNDISTURBED: Bounds = Bounds {
     troubles: 0,
     writes: 0,
     expires: "token#",
-    address: 5,
+    live: 5,
+    daily: 20,
     source: 100,
 };
 pub(crate) const WITH_WRITES: Bounds = Bounds {
@@ -193,14 +239,35 @@ const WITH_TROUBLES: Bounds = Bounds {
     troubles: 1,
     ..UNDISTURBED
 };
-/// Asking alone, up to the limits.
+/// Asking alone, up to the limit of a source.
 pub(crate) const ASKING: Bounds = Bounds {
     requests: 4,
     resets: 0,
     expires: "request#",
-    address: 1,
     source: 2,
     ..UNDISTURBED
+};
+/// Up to the limit of an address, with changes between.
+pub(crate) const LIMITED_LINKS: Bounds = Bounds {
+    requests: 3,
+    resets: 1,
+    live: 1,
+    expires: "links#",
+    ..UNDISTURBED
+};
+/// The same, with crashes and refusals.
+pub(crate) const LIMITED_AND_TROUBLED: Bounds = Bounds {
+    requests: 2,
+    troubles: 1,
+    ..LIMITED_LINKS
+};
+/// Past the daily limit of an address.
+pub(crate) const DAILY_LINKS: Bounds = Bounds {
+    live: 2,
+    daily: 2,
+    ticks: 4,
+    resets: 0,
+    ..LIMITED_LINKS
 };
 
 /// Looks at every state, or at those up to the first one that breaks the property. Says how many, and what was found.
@@ -232,7 +299,14 @@ pub(crate) fn broken(found: &BTreeMap<&'static str, String>) -> Vec<(&'static st
 
 #[test]
 fn the_protocol_holds_in_every_state() {
-    let mut bounds = vec![ASKING, WITH_WRITES, WITH_TROUBLES];
+    let mut bounds = vec![
+        ASKING,
+        WITH_WRITES,
+        WITH_TROUBLES,
+        LIMITED_LINKS,
+        LIMITED_AND_TROUBLED,
+        DAILY_LINKS,
+    ];
     if times(0, 1) == 1 {
         bounds.extend(LONG);
     }

@@ -8,15 +8,16 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex};
 
 use aws_config::{BehaviorVersion, SdkConfig};
-use aws_sdk_dynamodb::types::TransactWriteItem;
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 use jiff::{SignedDuration, Timestamp};
 use rekey::aws;
 use rekey::config::Env;
 use rekey::email::Email;
 use rekey::http::RequestId;
-use rekey::limits::{Limit, Limits};
+use rekey::limits::{AddressLimits, Limit, Limits};
 use rekey::locale::Locale;
 use rekey::source::Source;
+use rekey::table::links::{SentLinks, epoch_key, links_key};
 use rekey::table::{CHANGED, Changed, Issued, REQUESTED, Requested, Table};
 use rekey::token::Token;
 use rekey::users::{CHANGED_AT, PasswordHash, Schema, UserKey, Users};
@@ -47,8 +48,10 @@ pub(crate) struct Bounds {
     pub(crate) writes: u8,
     /// How the keys begin of rows that `DynamoDB` may delete when they have expired.
     pub(crate) expires: &'static str,
-    /// How often an address may be asked for in the time that a link lives.
-    pub(crate) address: u32,
+    /// How many links to an address may be alive at a time.
+    pub(crate) live: u32,
+    /// After how many links in a day only one may be.
+    pub(crate) daily: u32,
     /// How often a source may ask in an hour.
     pub(crate) source: u32,
 }
@@ -58,8 +61,8 @@ pub(crate) struct Bounds {
 pub(crate) enum Mutation {
     /// A part of a condition or of an update has other words.
     Words(&'static str, &'static str),
-    /// Two of these.
-    Both([(&'static str, &'static str); 2]),
+    /// Several of these.
+    All(&'static [(&'static str, &'static str)]),
     /// A transaction has no put of rows whose keys begin so.
     NoPut(&'static str),
     /// A token is not deleted.
@@ -68,6 +71,16 @@ pub(crate) enum Mutation {
     NoLook,
     /// A change has the time at which its request began, as it once was.
     TimeOfRequest,
+    /// The epoch row is gone as soon as `DynamoDB` may delete it, and that is at once.
+    NotKept,
+    /// The limit of an address does not know that a change ended links.
+    LimitWithoutEpoch,
+    /// The limit of an address counts a link before SES has its email.
+    LimitBeforeEmail,
+    /// The limit of an address counts no link.
+    NoLimit,
+    /// The limit of an address counts links in fixed windows, live or not, as it once did.
+    LimitByWindow,
 }
 
 /// The model: the product's statements, and how far to look.
@@ -106,6 +119,8 @@ pub(crate) struct State {
     pub(crate) failures: BTreeSet<String>,
     /// Where `deliver` is.
     pub(crate) delivery: Delivery,
+    /// The user's item, as the application read it to write it back later.
+    pub(crate) read: Option<Arc<Item>>,
     /// Resets between the look at their token and the transaction, sorted: which is which does not matter.
     pub(crate) resets: Vec<Reset>,
     pub(crate) troubles: u8,
@@ -121,16 +136,27 @@ pub(crate) struct State {
 }
 
 /// What `deliver` knows at each of its calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Delivery {
     Idle,
     /// The user is found; the time was read before.
     Found {
         now: u8,
     },
+    /// Another link may be sent. These were sent before.
+    Allowed {
+        now: u8,
+        sent: SentLinks,
+    },
     /// The token is stored.
     Stored {
         token: usize,
+        sent: SentLinks,
+    },
+    /// SES has the email.
+    Sent {
+        token: usize,
+        sent: SentLinks,
     },
 }
 
@@ -156,10 +182,15 @@ pub(crate) enum End {
     Delivered,
     Expired,
     Nobodys,
+    /// The address has enough live links.
+    HeldBack,
+    /// A newer request for the address was in the same batch.
+    Superseded,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Made {
+    pub(crate) email: &'static str,
     pub(crate) issued_at: u8,
     /// Whether a mail with it has left.
     pub(crate) is_mailed: bool,
@@ -176,6 +207,8 @@ pub(crate) struct Replaced {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum By {
     Application,
+    /// The application, which wrote back an item that it had read before, with this password.
+    PutBack(Value),
     /// Rekey, and whether the owner was told.
     Token {
         token: usize,
@@ -196,6 +229,8 @@ pub(crate) enum Flaw {
     Revived,
     /// Somebody was held back without reason.
     HeldBack,
+    /// A user was held back who has no link that works.
+    LockedOut,
 }
 
 /// What can happen.
@@ -206,10 +241,16 @@ pub(crate) enum Action {
     Ask(&'static str),
     /// `deliver` gets the first record, reads the clock, and looks the user up.
     Find,
+    /// The first record is in one batch with a newer one of its row.
+    Supersede,
+    /// `deliver` reads which links were sent before.
+    Count,
     /// `deliver` stores a token.
     Store,
     /// `deliver` hands its mail to SES.
     Mail(Outcome),
+    /// `deliver` adds the link to those that were sent. If `false`, `DynamoDB` refuses.
+    Record(bool),
     /// The stream gives the first request up.
     GiveUpRequest,
     /// Somebody follows a link: `change` looks its token up.
@@ -224,6 +265,10 @@ pub(crate) enum Action {
     Readdress,
     /// The application replaces the password, and says so.
     Replace,
+    /// The application reads the user.
+    Read,
+    /// The application writes back what it read, whatever has changed since.
+    PutBack,
     /// The application deletes the user.
     Delete,
     /// DynamoDB deletes an expired row.
@@ -255,9 +300,9 @@ impl Protocol {
                 most: bounds.source,
                 window: SignedDuration::from_hours(1),
             },
-            address: Limit {
-                most: bounds.address,
-                window: TICK * LIFETIME.into(),
+            address: AddressLimits {
+                live: bounds.live,
+                daily: bounds.daily,
             },
             deployment: Limit {
                 most: 1000,
@@ -291,8 +336,11 @@ impl Protocol {
         let issued = issued(0, ADA);
         let statements = |protocol: &Self| {
             let mut statements = protocol.admission(ADA, 0, 0);
-            statements.extend(protocol.redemption(0, issued.clone(), 0, 0));
-            let words = |one: Statement| format!("{:?} {:?}", one.condition, one.write);
+            statements.extend(protocol.redemption(0, &issued, 0, 0));
+            let words = |one: Statement| {
+                let values: BTreeMap<_, _> = one.values.into_iter().collect();
+                format!("{:?} {:?} {values:?}", one.condition, one.write)
+            };
             statements.into_iter().map(words).collect::<Vec<_>>()
         };
         statements(self) != statements(&Self::new(self.bounds, None))
@@ -320,22 +368,17 @@ impl Protocol {
     pub(crate) fn redemption(
         &self,
         token: usize,
-        issued: Issued,
+        issued: &Issued,
         number: usize,
         now: u8,
     ) -> Vec<Statement> {
         let (users, now) = (&self.users, time(now));
         let hash = PasswordHash::new(hash_of(token));
-        let replacement = users.replacement(&issued, &hash, now).unwrap();
-        let changed = Changed {
-            user: issued.user,
-            email: issued.email,
-            locale: issued.locale,
-            request_id: RequestId::parse(&change_id(number)).unwrap(),
-            changed_at: now,
-        };
-        let token = secret(token);
-        let statements = self.table.redemption(&token, replacement, &changed);
+        let replacement = users.replacement(issued, &hash, now).unwrap();
+        let id = RequestId::parse(&change_id(number)).unwrap();
+        let changed = Changed::new(issued, id, now);
+        let token = secret(token).hash();
+        let statements = self.table.redemption(&token, issued, replacement, &changed);
         self.mutated(statements.unwrap())
     }
 
@@ -348,9 +391,24 @@ impl Protocol {
     fn mutated(&self, statements: Vec<TransactWriteItem>) -> Vec<Statement> {
         let mut statements: Vec<Statement> = statements.into_iter().map(Statement::of).collect();
         match self.mutation {
-            None | Some(Mutation::NoLook | Mutation::TimeOfRequest) => {}
+            None
+            | Some(
+                Mutation::NoLook
+                | Mutation::TimeOfRequest
+                | Mutation::LimitWithoutEpoch
+                | Mutation::LimitBeforeEmail
+                | Mutation::NoLimit
+                | Mutation::LimitByWindow,
+            ) => {}
+            Some(Mutation::NotKept) => {
+                for statement in &mut statements {
+                    if let Some(kept) = statement.values.get_mut(":kept") {
+                        *kept = AttributeValue::N("0".to_owned());
+                    }
+                }
+            }
             Some(Mutation::Words(from, to)) => reword(&mut statements, from, to),
-            Some(Mutation::Both(words)) => {
+            Some(Mutation::All(words)) => {
                 for (from, to) in words {
                     reword(&mut statements, from, to);
                 }
@@ -382,12 +440,20 @@ fn reword(statements: &mut [Statement], from: &str, to: &str) {
 /// What `deliver` writes down for a token, at a tick.
 pub(crate) fn issued(now: u8, email: &str) -> Issued {
     Issued {
-        user: UserKey::Text("1".to_owned()),
+        user: ada(),
         email: Email::parse(email).unwrap(),
         issued_at: time(now),
         expires_at: time(now) + TICK * LIFETIME.into(),
         locale: Locale::default(),
     }
+}
+
+fn ada() -> UserKey {
+    UserKey::Text("1".to_owned())
+}
+
+fn address(email: &str) -> &'static str {
+    if email == ADA { ADA } else { COUNTESS }
 }
 
 pub(crate) fn time(tick: u8) -> Timestamp {
@@ -448,17 +514,21 @@ impl State {
         Arc::make_mut(row).insert(attribute.to_owned(), value);
     }
 
-    /// Whether a request for the address has a right to be written down now: none is cooling, and not too many were.
+    /// Whether a request for the address has a right to be written down now: none is cooling, and the source has not asked
+    /// too often.
     fn may_ask(&self, email: &str, bounds: &Bounds) -> bool {
         let now = self.clock;
         let cools = |one: &&Admitted| one.email == email && one.at + COOLDOWN > now;
         let in_window = |one: &&Admitted| one.at / LIFETIME == now / LIFETIME;
         let of_all = self.requests.iter().filter(in_window).count();
-        let of_address = self.requests.iter().filter(in_window);
-        let of_address = of_address.filter(|one| one.email == email).count();
-        !self.requests.iter().any(|one| cools(&one))
-            && of_address < bounds.address as usize
-            && of_all < bounds.source as usize
+        !self.requests.iter().any(|one| cools(&one)) && of_all < bounds.source as usize
+    }
+
+    /// Whether a newer request for the first one's address is on its way.
+    fn is_first_asked_again(&self) -> bool {
+        let mut asked = self.asked.iter().map(|row| row["email"].text());
+        let first = asked.next();
+        asked.any(|email| Some(email) == first)
     }
 
     /// The number of the first request on its way.
@@ -490,6 +560,7 @@ impl Model for Protocol {
             changed: Vec::new(),
             failures: BTreeSet::new(),
             delivery: Delivery::Idle,
+            read: None,
             resets: Vec::new(),
             troubles: 0,
             writes: 0,
@@ -519,6 +590,12 @@ impl Model for Protocol {
         actions.extend((0..state.resets.len()).map(Action::Change));
         if state.writes < self.bounds.writes && state.user().is_some() {
             actions.extend([Action::Readdress, Action::Replace, Action::Delete]);
+            match state.read {
+                // What it reads after a change has no more in it than what is there.
+                None if state.changes.is_empty() => actions.push(Action::Read),
+                None => {}
+                Some(_) => actions.push(Action::PutBack),
+            }
         }
         let now = Value::N(time(state.clock).as_millisecond());
         let expired = state.rows.iter().filter(|(_, row)| {
@@ -535,8 +612,11 @@ impl Model for Protocol {
             Action::Tick => next.clock += 1,
             Action::Ask(email) => self.ask(&mut next, email),
             Action::Find => find(&mut next),
+            Action::Supersede => next.end(End::Superseded),
+            Action::Count => self.count(&mut next),
             Action::Store => self.store(&mut next),
             Action::Mail(outcome) => mail(&mut next, outcome),
+            Action::Record(is_done) => self.record(&mut next, is_done),
             Action::GiveUpRequest => {
                 let given_up = next.asked.remove(0);
                 next.failures.insert(id_of(&given_up).to_owned());
@@ -564,6 +644,17 @@ impl Model for Protocol {
                 });
                 next.writes += 1;
             }
+            Action::Read => next.read = next.rows.get(&user_key()).cloned(),
+            Action::PutBack => {
+                let item = next.read.take()?;
+                let password = item["password_hash"].clone();
+                next.rows.insert(user_key(), item);
+                next.changes.push(Replaced {
+                    at: next.clock,
+                    by: By::PutBack(password),
+                });
+                next.writes += 1;
+            }
             Action::Delete => {
                 next.rows.remove(&user_key());
                 next.writes += 1;
@@ -585,18 +676,28 @@ impl Protocol {
         match state.delivery {
             Delivery::Idle if !state.asked.is_empty() => {
                 actions.push(Action::Find);
+                if state.is_first_asked_again() {
+                    actions.push(Action::Supersede);
+                }
                 let request = &state.requests[state.first_asked()];
                 if state.clock >= request.at + LIFETIME {
                     actions.push(Action::GiveUpRequest);
                 }
             }
             Delivery::Idle => {}
-            Delivery::Found { .. } => actions.push(Action::Store),
+            Delivery::Found { .. } => actions.push(Action::Count),
+            Delivery::Allowed { .. } => actions.push(Action::Store),
             Delivery::Stored { .. } => {
                 actions.push(Action::Mail(Outcome::Sent));
                 if state.troubles < self.bounds.troubles {
                     actions.push(Action::Mail(Outcome::Refused));
                     actions.push(Action::Mail(Outcome::SentAndCrashed));
+                }
+            }
+            Delivery::Sent { .. } => {
+                actions.push(Action::Record(true));
+                if state.troubles < self.bounds.troubles {
+                    actions.push(Action::Record(false));
                 }
             }
         }
@@ -631,20 +732,107 @@ impl Protocol {
         });
     }
 
-    fn store(&self, state: &mut State) {
+    /// `deliver` reads the two rows in parallel. Only `deliver` writes one of them, so this is one step.
+    fn count(&self, state: &mut State) {
         let Delivery::Found { now } = state.delivery else {
             panic!("{:?}", state.delivery)
         };
         let requested: Requested = parsed(&state.asked[0]);
-        let issued = issued(now, requested.email.as_str());
+        let email = requested.email.as_str();
+        let read = |key: String| state.rows.get(&rekey_key(&key)).map(AsRef::as_ref);
+        let links = read(links_key(&ada(), &requested.email));
+        let links = links.filter(|_| !self.has(Mutation::NoLimit));
+        let epoch = read(epoch_key(&ada()));
+        let epoch = epoch.filter(|_| !self.has(Mutation::LimitWithoutEpoch));
+        let sent: SentLinks = links.map(parsed).unwrap_or_default();
+        // As in the product, a row that cannot be read counts as none.
+        let epoch = epoch.and_then(|row| serde_dynamo::from_item(dynamodb::attributes(row)).ok());
+        let sent = sent.since(epoch);
+        let is_allowed = if self.has(Mutation::LimitByWindow) {
+            let window = |at: u8| at / LIFETIME;
+            let of_now =
+                |made: &&Made| made.email == email && window(made.issued_at) == window(now);
+            state.tokens.iter().filter(of_now).count() < self.bounds.live as usize
+        } else {
+            sent.allow_another(&self.table.limits().address, time(now))
+        };
+        if is_allowed {
+            state.delivery = Delivery::Allowed { now, sent };
+        } else {
+            if !self.has_working_link(state, email, now) {
+                state.flaws.insert(Flaw::LockedOut);
+            }
+            state.end(End::HeldBack);
+        }
+    }
+
+    /// Whether a link that was sent to the address can set a password at this tick: the product's own statements decide.
+    ///
+    /// What the application did to the user is left out, since Rekey does not read it: links that the application ended
+    /// count as live until they expire.
+    fn has_working_link(&self, state: &State, email: &str, now: u8) -> bool {
+        let has_application_ended_links = state
+            .changes
+            .iter()
+            .any(|one| matches!(one.by, By::Application));
+        let has_address = state
+            .user()
+            .is_some_and(|user| user["email"].text() == email);
+        if has_application_ended_links || !has_address {
+            return true;
+        }
+        let tokens = state.tokens.iter().enumerate();
+        let mut mailed = tokens.filter(|(_, made)| made.is_mailed && made.email == email);
+        mailed.any(|(token, made)| {
+            let issued = issued(made.issued_at, email);
+            let redemption = self.redemption(token, &issued, state.changes.len(), now);
+            dynamodb::transact(&mut state.rows.clone(), &redemption).is_ok()
+        })
+    }
+
+    fn store(&self, state: &mut State) {
+        let Delivery::Allowed { now, sent } =
+            std::mem::replace(&mut state.delivery, Delivery::Idle)
+        else {
+            panic!("{:?}", state.delivery)
+        };
+        let requested: Requested = parsed(&state.asked[0]);
+        let email = address(requested.email.as_str());
+        let issued = issued(now, email);
         let token = state.tokens.len();
         dynamodb::transact(&mut state.rows, &self.issuance(token, &issued)).unwrap();
+        if self.has(Mutation::LimitBeforeEmail) {
+            dynamodb::transact(&mut state.rows, &self.links_statement(&issued, &sent)).unwrap();
+        }
         state.tokens.push(Made {
+            email,
             issued_at: now,
             is_mailed: false,
             worked: 0,
         });
-        state.delivery = Delivery::Stored { token };
+        state.delivery = Delivery::Stored { token, sent };
+    }
+
+    /// The link counts from now on. If that cannot be stored, the link is out all the same.
+    fn record(&self, state: &mut State, is_done: bool) {
+        let Delivery::Sent { token, sent } = std::mem::replace(&mut state.delivery, Delivery::Idle)
+        else {
+            panic!("{:?}", state.delivery)
+        };
+        if is_done {
+            let made = &state.tokens[token];
+            let issued = issued(made.issued_at, made.email);
+            dynamodb::transact(&mut state.rows, &self.links_statement(&issued, &sent)).unwrap();
+        } else {
+            state.troubles += 1;
+        }
+        state.end(End::Delivered);
+    }
+
+    /// The statement of a link being added to those that were sent.
+    fn links_statement(&self, issued: &Issued, sent: &SentLinks) -> Vec<Statement> {
+        let put = self.table.links_statement(issued, sent).unwrap();
+        vec![Statement::of_put(put)]
     }
 
     fn follow(&self, state: &mut State, token: usize) {
@@ -673,7 +861,7 @@ impl Protocol {
         let issued: Issued = parsed(&reset.issued);
         let address = issued.email.as_str().to_owned();
         let statements = remembered(&self.redemptions, (reset, number, now), || {
-            self.redemption(token, issued, number, now)
+            self.redemption(token, &issued, number, now)
         });
         let before = state.user().cloned();
         if dynamodb::transact(&mut state.rows, &statements).is_err() {
@@ -685,7 +873,7 @@ impl Protocol {
             (Flaw::Late, made.issued_at + LIFETIME <= state.clock),
             (
                 Flaw::Overtaken,
-                state.changes.iter().any(|one| one.at >= made.issued_at),
+                is_overtaken(&state.changes, made.issued_at),
             ),
             (Flaw::Revived, before.is_none()),
             (
@@ -704,6 +892,23 @@ impl Protocol {
             },
         });
     }
+}
+
+/// Whether a change has ended the links of a time.
+///
+/// If the application puts back an item, it takes back what it wrote itself, which Rekey cannot know. It does not take
+/// back a change by a link.
+pub(crate) fn is_overtaken(changes: &[Replaced], issued_at: u8) -> bool {
+    let is_put_back = |one: &Replaced| matches!(one.by, By::PutBack(_));
+    let last = changes.iter().rposition(is_put_back);
+    changes.iter().enumerate().any(|(number, one)| {
+        one.at >= issued_at
+            && match one.by {
+                By::Token { .. } => true,
+                By::Application => last.is_none_or(|last| last < number),
+                By::PutBack(_) => false,
+            }
+    })
 }
 
 /// The new rows that the stream brings to the half that waits for such keys.
@@ -734,14 +939,14 @@ fn find(state: &mut State) {
 }
 
 fn mail(state: &mut State, outcome: Outcome) {
-    let Delivery::Stored { token } = state.delivery else {
+    let Delivery::Stored { token, sent } = std::mem::replace(&mut state.delivery, Delivery::Idle)
+    else {
         panic!("{:?}", state.delivery)
     };
     state.tokens[token].is_mailed = outcome != Outcome::Refused;
     if outcome == Outcome::Sent {
-        state.end(End::Delivered);
+        state.delivery = Delivery::Sent { token, sent };
     } else {
-        state.delivery = Delivery::Idle;
         state.troubles += 1;
     }
 }

@@ -3,13 +3,14 @@
 use rekey::table::{CHANGED, REQUESTED};
 
 use crate::properties::{
-    ADDRESS, ASKING, HELD_BACK, KEPT, LATE, LIMITED, ONCE, OVERTAKEN, REVIVED, STORED, TOLD,
-    UNDISTURBED, WITH_WRITES, broken, look,
+    ADDRESS, ASKING, HELD_BACK, KEPT, LATE, LIMITED, LIMITED_AND_TROUBLED, LIMITED_LINKS, LINKS,
+    LOCKED_OUT, ONCE, OVERTAKEN, REVIVED, STORED, TOLD, UNDISTURBED, WITH_WRITES, broken, look,
 };
 use crate::protocol::{Bounds, Mutation, Protocol};
 
 const TOKEN_IS_THERE: &str = "attribute_exists(pk) AND expires_at > :now";
 const NOT_OVERTAKEN: &str = " AND (attribute_not_exists(#changed_at) OR #changed_at < :issued_at)";
+const NOT_ENDED: &str = "attribute_not_exists(ended_at) OR ended_at < :issued_at";
 const COOLED: &str = "attribute_not_exists(pk) OR requested_at <= :cooled";
 const COUNT: &str = "attribute_not_exists(requests) OR requests < :limit";
 
@@ -19,6 +20,10 @@ fn breaks(bounds: Bounds, mutation: Mutation, property: &'static str) {
         Protocol::new(bounds, Some(mutation)).differs(),
         "{mutation:?}"
     );
+    is_noticed(bounds, mutation, property);
+}
+
+fn is_noticed(bounds: Bounds, mutation: Mutation, property: &'static str) {
     let (_, found) = look(Protocol::new(bounds, Some(mutation)), Some(property));
     assert!(found.contains_key(property), "{mutation:?} went unnoticed");
 }
@@ -34,13 +39,17 @@ fn breaks_nothing(bounds: Bounds, mutation: Mutation) {
 }
 
 #[test]
-fn a_token_has_two_guards_against_a_second_use_and_one_of_them_is_enough() {
-    let unguarded = Mutation::Both([(TOKEN_IS_THERE, ""), (NOT_OVERTAKEN, "")]);
-    breaks(UNDISTURBED, unguarded, ONCE);
-    for guard in [TOKEN_IS_THERE, NOT_OVERTAKEN] {
-        let unguarded = Protocol::new(UNDISTURBED, Some(Mutation::Words(guard, "")));
-        let (_, found) = look(unguarded, None);
-        assert!(!found.contains_key(ONCE), "{guard}");
+fn any_one_of_three_guards_stops_a_second_use_of_a_token() {
+    const GUARDS: [(&str, &str); 3] = [(TOKEN_IS_THERE, ""), (NOT_OVERTAKEN, ""), (NOT_ENDED, "")];
+    breaks(UNDISTURBED, Mutation::All(&GUARDS), ONCE);
+    for pair in [
+        &[GUARDS[0], GUARDS[1]],
+        &[GUARDS[1], GUARDS[2]],
+        &[GUARDS[0], GUARDS[2]],
+    ] {
+        let guarded = Protocol::new(UNDISTURBED, Some(Mutation::All(pair)));
+        let (_, found) = look(guarded, None);
+        assert!(!found.contains_key(ONCE), "{pair:?}");
     }
     breaks(UNDISTURBED, Mutation::NoDelete, ONCE);
 }
@@ -59,11 +68,46 @@ fn the_look_before_hashing_is_for_speed_alone() {
 
 #[test]
 fn a_change_ends_older_tokens_and_those_of_its_own_time() {
-    breaks(UNDISTURBED, Mutation::Words(NOT_OVERTAKEN, ""), OVERTAKEN);
-    let with_it = Mutation::Words("#changed_at < :issued_at", "#changed_at <= :issued_at");
-    breaks(UNDISTURBED, with_it, OVERTAKEN);
+    const EITHER: [(&str, &str); 2] = [(NOT_OVERTAKEN, ""), (NOT_ENDED, "")];
+    breaks(UNDISTURBED, Mutation::All(&EITHER), OVERTAKEN);
     let unwritten = Mutation::Words(", #changed_at = :now", "");
-    breaks(UNDISTURBED, unwritten, OVERTAKEN);
+    breaks(UNDISTURBED, unwritten, STORED);
+}
+
+#[test]
+fn a_change_by_the_application_ends_older_tokens_and_those_of_its_own_time() {
+    breaks(WITH_WRITES, Mutation::Words(NOT_OVERTAKEN, ""), OVERTAKEN);
+    let with_it = Mutation::Words("#changed_at < :issued_at", "#changed_at <= :issued_at");
+    breaks(WITH_WRITES, with_it, OVERTAKEN);
+}
+
+#[test]
+fn the_epoch_ends_links_even_if_the_application_puts_back_an_old_item() {
+    breaks(WITH_WRITES, Mutation::Words(NOT_ENDED, ""), OVERTAKEN);
+    let with_it = Mutation::Words("ended_at < :issued_at", "ended_at <= :issued_at");
+    breaks(WITH_WRITES, with_it, OVERTAKEN);
+    let unwritten = Mutation::Words("SET ended_at = :now, ", "SET ");
+    breaks(WITH_WRITES, unwritten, OVERTAKEN);
+    let expiring = Bounds {
+        expires: "epoch#",
+        ..WITH_WRITES
+    };
+    breaks(expiring, Mutation::NotKept, OVERTAKEN);
+}
+
+#[test]
+fn a_user_without_an_epoch_can_use_a_link() {
+    let mutation = Mutation::Words("attribute_not_exists(ended_at) OR ", "");
+    let (_, found) = look(Protocol::new(UNDISTURBED, Some(mutation)), None);
+    assert!(!found.contains_key("a link sets a password"));
+}
+
+#[test]
+fn only_live_links_that_were_sent_hold_back_another_one() {
+    is_noticed(LIMITED_LINKS, Mutation::NoLimit, LINKS);
+    is_noticed(LIMITED_LINKS, Mutation::LimitByWindow, LOCKED_OUT);
+    is_noticed(LIMITED_LINKS, Mutation::LimitWithoutEpoch, LOCKED_OUT);
+    is_noticed(LIMITED_AND_TROUBLED, Mutation::LimitBeforeEmail, LOCKED_OUT);
 }
 
 #[test]

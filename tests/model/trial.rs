@@ -188,7 +188,7 @@ async fn the_products_statements_have_the_same_outcome() {
             for now in [2, 3] {
                 let mut before = tokens.clone();
                 before.extend(user.clone());
-                let redemption = protocol.redemption(0, issued(1, ADA), 0, now);
+                let redemption = protocol.redemption(0, &issued(1, ADA), 0, now);
                 done.push(agree(&client, &before, &redemption).await);
             }
         }

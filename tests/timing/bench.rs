@@ -54,6 +54,8 @@ impl Bench {
     async fn on(aws: Arc<Aws>, endpoint: &str) -> Self {
         let settings = environment(&[
             ("ADDRESS_LIMIT", "1000"),
+            ("ADDRESS_DAILY_LIMIT", "1000"),
+            ("DAILY_MAIL_BUDGET", "100000000"),
             ("SOURCE_LIMIT", "100000"),
             ("SOURCE_WINDOW_SECONDS", "3600"),
         ]);

@@ -51,20 +51,29 @@ impl Forgot {
             Owner::Nobody => return nobodys("no user has the address"),
             Owner::Several => return nobodys("several users have the address"),
         };
+        let sent_links = self.on.table.sent_links(&user).await?;
+        if !sent_links.allow_another(&self.on.table.limits().address, now) {
+            count(
+                Metric::RequestsHeldBack,
+                "enough links to the address are alive",
+            );
+            return Ok(());
+        }
         let token = Token::generate()?;
-        let issued = Issued {
-            user: user.key,
-            email: user.email,
-            issued_at: now,
-            expires_at: now + self.on.token_lifetime,
-            locale: requested.locale,
-        };
+        let issued = Issued::new(user, requested.locale, now, self.on.token_lifetime);
         self.on.table.issue(&token.hash(), &issued).await?;
         let mail = self.letter(&reset_url.link(&issued.email, &token), requested.locale)?;
         let id = &requested.request_id;
         match self.on.mailer.send(&issued.email, &mail, id).await? {
             Posting::Sent => count(Metric::LinksSent, "the link is with SES"),
-            Posting::Refused(fault) => count(Metric::MailsRefused, fault.code()),
+            Posting::Refused(fault) => {
+                count(Metric::MailsRefused, fault.code());
+                return Ok(());
+            }
+        }
+        // The email has left: to fail now would send another one. The limit then lets one link more pass.
+        if let Err(fault) = self.on.table.store_links(&issued, &sent_links).await {
+            self.on.telemetry.fault(&fault, id, now);
         }
         Ok(())
     }

@@ -55,14 +55,9 @@ impl Reset {
         // Not the time of the request: a link or a session that began while we hashed is older than this change.
         let changed_at = clock();
         let replacement = self.on.users.replacement(&issued, &hash, changed_at)?;
-        let changed = Changed {
-            user: issued.user,
-            email: issued.email,
-            locale: issued.locale,
-            request_id: request.id.clone(),
-            changed_at,
-        };
-        let redemption = self.on.table.redeem(&token, replacement, &changed);
+        let changed = Changed::new(&issued, request.id.clone(), changed_at);
+        let token = token.hash();
+        let redemption = self.on.table.redeem(&token, &issued, replacement, &changed);
         // Wiped while DynamoDB is at it.
         let (redemption, ()) = join!(redemption, memory.wipe());
         match redemption? {

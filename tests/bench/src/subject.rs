@@ -70,6 +70,7 @@ fn settings() -> Vec<(String, String)> {
         ("USERS_PASSWORD_ATTRIBUTE", "password_hash"),
         ("SOURCE_LIMIT", "100000"),
         ("ADDRESS_LIMIT", "1000"),
+        ("ADDRESS_DAILY_LIMIT", "1000"),
         ("DAILY_MAIL_BUDGET", "100000000"),
         ("LOG_LEVEL", "INFO"),
     ];

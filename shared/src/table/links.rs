@@ -1,0 +1,239 @@
+//! The links that were sent to a user, and whether one more may be sent.
+//!
+//! The limit of an address counts live links instead of requests. So a user who is held back already has a link that
+//! works, whoever asked for it.
+
+use aws_sdk_dynamodb::types::Put;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use tokio::join;
+
+use super::{EPOCH, Issued, LINKS, Table, built, unix_seconds, whole_seconds};
+use crate::digest::sha256_hex;
+use crate::email::Email;
+use crate::fault::Fault;
+use crate::limits::AddressLimits;
+use crate::users::{User, UserKey};
+
+/// The links that SES accepted for one user at one address, in the last 24 hours.
+///
+/// Only accepted emails count. If a link counted before it left, a few failed attempts would hold back a user who has
+/// no link at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SentLinks {
+    links: Vec<SentLink>,
+    /// The epoch: links issued at or before it are dead.
+    #[serde(skip)]
+    ended_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct SentLink {
+    #[serde(with = "unix_seconds")]
+    issued_at: Timestamp,
+    #[serde(with = "whole_seconds")]
+    expires_at: Timestamp,
+}
+
+/// The period of the daily limit. It slides, so that no boundary lets twice the limit pass.
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+impl SentLinks {
+    /// Returns these links with what is known of the last change, which ended those that were issued before or at it.
+    #[must_use]
+    pub fn since(self, epoch: Option<Epoch>) -> Self {
+        Self {
+            ended_at: epoch.map(|epoch| epoch.ended_at),
+            ..self
+        }
+    }
+
+    /// Returns whether one more link may be sent.
+    ///
+    /// Up to [`AddressLimits::live`] links may be alive at a time. After [`AddressLimits::daily`] links in 24 hours, one
+    /// may. Below that it never goes: a user without a live link always gets one, so that nobody can be locked out by
+    /// requests.
+    pub fn allow_another(&self, limits: &AddressLimits, now: Timestamp) -> bool {
+        let is_alive = |link: &&SentLink| {
+            now < link.expires_at
+                && self
+                    .ended_at
+                    .is_none_or(|ended_at| ended_at < link.issued_at)
+        };
+        let alive = self.links.iter().filter(is_alive).count();
+        let is_daily_limit_reached = self.of_the_last_day(now).count() >= limits.daily as usize;
+        let max = if is_daily_limit_reached {
+            1
+        } else {
+            limits.live
+        };
+        alive < max as usize
+    }
+
+    /// Returns these links and the one that was just sent, without those that no limit counts any more.
+    #[must_use]
+    pub fn with(&self, issued: &Issued) -> Self {
+        let sent = SentLink {
+            issued_at: issued.issued_at,
+            expires_at: issued.expires_at,
+        };
+        let mut links: Vec<SentLink> = self.of_the_last_day(issued.issued_at).cloned().collect();
+        links.push(sent);
+        Self {
+            links,
+            ended_at: self.ended_at,
+        }
+    }
+
+    /// No link lives for longer than a day, so these include every live one.
+    fn of_the_last_day(&self, now: Timestamp) -> impl Iterator<Item = &SentLink> {
+        let is_recent = move |link: &&SentLink| now < link.issued_at + DAY;
+        self.links.iter().filter(is_recent)
+    }
+}
+
+impl Table {
+    /// Reads the links that were sent to a user, and when a change last ended them.
+    ///
+    /// # Errors
+    /// Returns a [`Fault`] if `DynamoDB` does not answer.
+    pub async fn sent_links(&self, user: &User) -> Result<SentLinks, Fault> {
+        let (links, epoch) = join!(
+            self.row::<SentLinks>("table.sent_links", links_key(&user.key, &user.email)),
+            self.row::<Epoch>("table.epoch", epoch_key(&user.key)),
+        );
+        Ok(links?.unwrap_or_default().since(epoch?))
+    }
+
+    /// Adds a link that was just sent to those of its user.
+    ///
+    /// One private half at a time processes an address, so no other write comes between the read and this one.
+    ///
+    /// # Errors
+    /// Returns a [`Fault`] if `DynamoDB` does not do it.
+    pub async fn store_links(&self, issued: &Issued, before: &SentLinks) -> Result<(), Fault> {
+        self.put_alone("table.store_links", self.links_statement(issued, before)?)
+            .await
+    }
+
+    /// Returns the statement of [`Table::store_links`].
+    ///
+    /// # Errors
+    /// Never fails: all parts are given.
+    pub fn links_statement(&self, issued: &Issued, before: &SentLinks) -> Result<Put, Fault> {
+        const ACT: &str = "table.store_links";
+        let key = links_key(&issued.user, &issued.email);
+        let links = before.with(issued);
+        let put = self.put(&key, &links, issued.issued_at + DAY, ACT)?;
+        built(put.build(), ACT)
+    }
+}
+
+/// The row that says when a change by a link last ended a user's links.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Epoch {
+    /// The time of that change: links issued before or at it are dead.
+    #[serde(with = "unix_seconds")]
+    pub ended_at: Timestamp,
+}
+
+/// Returns the key of a user's epoch row.
+pub fn epoch_key(user: &UserKey) -> String {
+    format!("{EPOCH}{}", sha256_hex(user.to_text().as_bytes()))
+}
+
+/// Returns the key of the row with the links of a user at an address.
+///
+/// A link works for the user it was made for, and only while that user has the address it was sent to. So links of a
+/// former owner of the address, or to a former address, do not count.
+pub fn links_key(user: &UserKey, email: &Email) -> String {
+    let (email, key) = (email.as_str(), user.to_text());
+    // An address has no NUL, so no two pairs are written alike.
+    format!(
+        "{LINKS}{}",
+        sha256_hex(format!("{email}\0{key}").as_bytes())
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::locale::Locale;
+
+    const LIMITS: AddressLimits = AddressLimits { live: 2, daily: 4 };
+    const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+    fn noon() -> Timestamp {
+        "2026-11-23T12:00:00.250Z".parse().unwrap()
+    }
+
+    /// Links that were issued this long after noon, and live for an hour.
+    fn sent(after: &[SignedDuration]) -> SentLinks {
+        let issued = |after: &SignedDuration| Issued {
+            user: UserKey::Text("1".to_owned()),
+            email: Email::parse("ada@example.com").unwrap(),
+            issued_at: noon() + *after,
+            expires_at: noon() + *after + HOUR,
+            locale: Locale::En,
+        };
+        let links = after.iter().map(issued);
+        links.fold(SentLinks::default(), |sent, issued| sent.with(&issued))
+    }
+
+    #[test]
+    fn live_links_hold_another_one_back_until_the_first_expires() {
+        let links = sent(&[HOUR * 0, HOUR / 2]);
+        assert!(!links.allow_another(&LIMITS, noon() + HOUR / 2));
+        assert!(!links.allow_another(&LIMITS, noon() + HOUR - SignedDuration::from_millis(1)));
+        assert!(links.allow_another(&LIMITS, noon() + HOUR));
+    }
+
+    #[test]
+    fn a_change_lifts_the_limit() {
+        let mut links = sent(&[HOUR * 0, HOUR / 2]);
+        for (ended_after, may_be_sent) in [(-HOUR, false), (HOUR * 0, true), (HOUR / 2, true)] {
+            links.ended_at = Some(noon() + ended_after);
+            let now = noon() + HOUR / 2;
+            assert_eq!(
+                links.allow_another(&LIMITS, now),
+                may_be_sent,
+                "{ended_after}"
+            );
+        }
+    }
+
+    #[test]
+    fn after_the_daily_limit_one_link_may_be_alive() {
+        let links = sent(&[HOUR * 0, HOUR, HOUR * 2, HOUR * 3]);
+        assert!(!links.allow_another(&LIMITS, noon() + HOUR * 7 / 2));
+        assert!(links.allow_another(&LIMITS, noon() + HOUR * 4));
+        let links = sent(&[HOUR, HOUR * 2, HOUR * 3]);
+        assert!(links.allow_another(&LIMITS, noon() + HOUR * 7 / 2));
+    }
+
+    #[test]
+    fn the_daily_limit_slides() {
+        let links = sent(&[HOUR * 0, HOUR, HOUR * 2, HOUR * 47 / 2]);
+        assert!(!links.allow_another(&LIMITS, noon() + HOUR * 24 - SignedDuration::from_millis(1)));
+        assert!(links.allow_another(&LIMITS, noon() + HOUR * 24));
+    }
+
+    #[test]
+    fn links_that_no_limit_counts_are_dropped() {
+        let links = sent(&[HOUR * 0, HOUR * 23, HOUR * 24]);
+        assert_eq!(links, sent(&[HOUR * 23, HOUR * 24]));
+    }
+
+    #[test]
+    fn users_and_addresses_do_not_share_a_row() {
+        let key = |key: &str, email: &str| {
+            links_key(
+                &UserKey::Text(key.to_owned()),
+                &Email::parse(email).unwrap(),
+            )
+        };
+        let ada = key("1", "ada@example.com");
+        assert_ne!(ada, key("2", "ada@example.com"));
+        assert_ne!(ada, key("1", "ada@example.org"));
+    }
+}
