@@ -629,36 +629,11 @@ impl Model for Protocol {
                 next.failures.insert(id_of(&given_up).to_owned());
                 next.troubles += 1;
             }
-            Action::Readdress => {
-                let is_ada = next.user()?["email"].text() == ADA;
-                let other = if is_ada { COUNTESS } else { ADA };
-                next.write_user("email", Value::text_of(other));
-                next.writes += 1;
-            }
-            Action::Replace => {
-                next.write_user("password_hash", Value::text_of("the application's"));
-                next.write_user(CHANGED_AT, Value::N(time(next.clock).as_millisecond()));
-                next.changes.push(Replaced {
-                    at: next.clock,
-                    by: By::Application,
-                });
-                next.writes += 1;
-            }
-            Action::Read => next.read = next.rows.get(&user_key()).cloned(),
-            Action::PutBack => {
-                let item = next.read.take()?;
-                let password = item["password_hash"].clone();
-                next.rows.insert(user_key(), item);
-                next.changes.push(Replaced {
-                    at: next.clock,
-                    by: By::PutBack(password),
-                });
-                next.writes += 1;
-            }
-            Action::Delete => {
-                next.rows.remove(&user_key());
-                next.writes += 1;
-            }
+            Action::Readdress
+            | Action::Replace
+            | Action::Read
+            | Action::PutBack
+            | Action::Delete => act_of_the_application(&mut next, &action)?,
             Action::Expire(key) => {
                 next.rows.remove(&key);
             }
@@ -669,6 +644,44 @@ impl Model for Protocol {
     fn properties(&self) -> Vec<Property<Self>> {
         properties::all()
     }
+}
+
+/// None, if there is nothing to write to.
+fn act_of_the_application(state: &mut State, action: &Action) -> Option<()> {
+    match action {
+        Action::Readdress => {
+            let is_ada = state.user()?["email"].text() == ADA;
+            let other = if is_ada { COUNTESS } else { ADA };
+            state.write_user("email", Value::text_of(other));
+            state.writes += 1;
+        }
+        Action::Replace => {
+            state.write_user("password_hash", Value::text_of("the application's"));
+            state.write_user(CHANGED_AT, Value::N(time(state.clock).as_millisecond()));
+            state.changes.push(Replaced {
+                at: state.clock,
+                by: By::Application,
+            });
+            state.writes += 1;
+        }
+        Action::Read => state.read = state.rows.get(&user_key()).cloned(),
+        Action::PutBack => {
+            let item = state.read.take()?;
+            let password = item["password_hash"].clone();
+            state.rows.insert(user_key(), item);
+            state.changes.push(Replaced {
+                at: state.clock,
+                by: By::PutBack(password),
+            });
+            state.writes += 1;
+        }
+        Action::Delete => {
+            state.rows.remove(&user_key());
+            state.writes += 1;
+        }
+        other => panic!("{other:?}"),
+    }
+    Some(())
 }
 
 impl Protocol {

@@ -161,67 +161,68 @@ mod tests {
     use crate::locale::Locale;
 
     const LIMITS: AddressLimits = AddressLimits { live: 2, daily: 4 };
-    const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
-    fn noon() -> Timestamp {
-        "2026-11-23T12:00:00.250Z".parse().unwrap()
+    fn after_noon(minutes: i64) -> Timestamp {
+        let noon: Timestamp = "2026-11-23T12:00:00.250Z".parse().unwrap();
+        noon + SignedDuration::from_mins(minutes)
     }
 
-    /// Links that were issued this long after noon, and live for an hour.
-    fn sent(after: &[SignedDuration]) -> SentLinks {
-        let issued = |after: &SignedDuration| Issued {
+    /// Links that were issued so many minutes after noon, and live for an hour.
+    fn sent(minutes: &[i64]) -> SentLinks {
+        let issued = |minutes: &i64| Issued {
             user: UserKey::Text("1".to_owned()),
             email: Email::parse("ada@example.com").unwrap(),
-            issued_at: noon() + *after,
-            expires_at: noon() + *after + HOUR,
+            issued_at: after_noon(*minutes),
+            expires_at: after_noon(minutes + 60),
             locale: Locale::En,
         };
-        let links = after.iter().map(issued);
+        let links = minutes.iter().map(issued);
         links.fold(SentLinks::default(), |sent, issued| sent.with(&issued))
+    }
+
+    fn just_before(minutes: i64) -> Timestamp {
+        after_noon(minutes) - SignedDuration::from_millis(1)
     }
 
     #[test]
     fn live_links_hold_another_one_back_until_the_first_expires() {
-        let links = sent(&[HOUR * 0, HOUR / 2]);
-        assert!(!links.allow_another(&LIMITS, noon() + HOUR / 2));
-        assert!(!links.allow_another(&LIMITS, noon() + HOUR - SignedDuration::from_millis(1)));
-        assert!(links.allow_another(&LIMITS, noon() + HOUR));
+        let links = sent(&[0, 30]);
+        assert!(!links.allow_another(&LIMITS, after_noon(30)));
+        assert!(!links.allow_another(&LIMITS, just_before(60)));
+        assert!(links.allow_another(&LIMITS, after_noon(60)));
     }
 
     #[test]
     fn a_change_lifts_the_limit() {
-        let mut links = sent(&[HOUR * 0, HOUR / 2]);
-        for (ended_after, may_be_sent) in [(-HOUR, false), (HOUR * 0, true), (HOUR / 2, true)] {
-            links.ended_at = Some(noon() + ended_after);
-            let now = noon() + HOUR / 2;
-            assert_eq!(
-                links.allow_another(&LIMITS, now),
-                may_be_sent,
-                "{ended_after}"
-            );
+        for (ended_at, may_be_sent) in [(-1, false), (0, true), (30, true)] {
+            let epoch = Epoch {
+                ended_at: after_noon(ended_at),
+            };
+            let links = sent(&[0, 30]).since(Some(epoch));
+            let is_allowed = links.allow_another(&LIMITS, after_noon(30));
+            assert_eq!(is_allowed, may_be_sent, "{ended_at}");
         }
     }
 
     #[test]
     fn after_the_daily_limit_one_link_may_be_alive() {
-        let links = sent(&[HOUR * 0, HOUR, HOUR * 2, HOUR * 3]);
-        assert!(!links.allow_another(&LIMITS, noon() + HOUR * 7 / 2));
-        assert!(links.allow_another(&LIMITS, noon() + HOUR * 4));
-        let links = sent(&[HOUR, HOUR * 2, HOUR * 3]);
-        assert!(links.allow_another(&LIMITS, noon() + HOUR * 7 / 2));
+        let links = sent(&[0, 60, 120, 180]);
+        assert!(!links.allow_another(&LIMITS, just_before(240)));
+        assert!(links.allow_another(&LIMITS, after_noon(240)));
+        let fewer = sent(&[60, 120, 180]);
+        assert!(fewer.allow_another(&LIMITS, just_before(240)));
     }
 
     #[test]
     fn the_daily_limit_slides() {
-        let links = sent(&[HOUR * 0, HOUR, HOUR * 2, HOUR * 47 / 2]);
-        assert!(!links.allow_another(&LIMITS, noon() + HOUR * 24 - SignedDuration::from_millis(1)));
-        assert!(links.allow_another(&LIMITS, noon() + HOUR * 24));
+        let links = sent(&[0, 60, 120, 1410]);
+        assert!(!links.allow_another(&LIMITS, just_before(1440)));
+        assert!(links.allow_another(&LIMITS, after_noon(1440)));
     }
 
     #[test]
     fn links_that_no_limit_counts_are_dropped() {
-        let links = sent(&[HOUR * 0, HOUR * 23, HOUR * 24]);
-        assert_eq!(links, sent(&[HOUR * 23, HOUR * 24]));
+        assert_eq!(sent(&[0, 1380, 1440]), sent(&[1380, 1440]));
     }
 
     #[test]
