@@ -75,8 +75,10 @@ const SUPPRESSED: (Metric, &str) = (
     "SES suppressed the address and did not send the email",
 );
 
-/// Whether a subtype of a bounce or of a complaint says that SES did not send the email. It names the suppression list
-/// of SES, of the account or of the tenant, the check of the address before sending, or a contact list.
+/// Returns whether a subtype of a bounce or of a complaint says that SES did not send the email.
+///
+/// The reason is a suppression list (of SES, the account, or the tenant), SES's validation of the address, or a contact
+/// list that the recipient has left.
 fn is_suppressed(sub_type: Option<&str>) -> bool {
     matches!(
         sub_type,

@@ -74,7 +74,7 @@ impl Sender {
         })
     }
 
-    /// Whether the sender is, or may be, among the identities that SES says are not verified.
+    /// Returns whether the sender is, or may be, among the identities that SES says are not verified.
     ///
     /// SES has one error for the sender and, in the sandbox, for the recipient. Only its words tell them apart (SES
     /// Developer Guide, "Amazon SES email sending errors"): "Email address is not verified. The following identities

@@ -213,10 +213,9 @@ async fn an_email_whose_recipient_ses_rejects_is_dropped_and_blocks_nothing() {
 /// The last line of the log about a failed call.
 fn last_fault(desk: &Desk) -> Value {
     let log = desk.log();
-    let lines = log.lines().map(|line| serde_json::from_str(line).unwrap());
+    let mut lines = log.lines().map(|line| serde_json::from_str(line).unwrap());
     lines
-        .filter(|line: &Value| line["event"] == "Fault")
-        .next_back()
+        .rfind(|line: &Value| line["event"] == "Fault")
         .unwrap()
 }
 

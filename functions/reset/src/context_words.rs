@@ -19,7 +19,7 @@ const MIN_LENGTH: usize = 3;
 #[derive(Clone)]
 pub(crate) struct ContextWords {
     text: Spelling,
-    /// Where the suffix of a domain begins. `com` is part of `competitor` and says nothing about the user.
+    /// The position of a domain's suffix. `com` is part of `recommend` and says nothing about the user.
     suffix: usize,
 }
 
@@ -134,7 +134,7 @@ impl Spelling {
         self.letters.len()
     }
 
-    /// Whether a piece begins or the text ends here.
+    /// Returns whether a piece begins or the text ends here.
     fn is_boundary(&self, position: usize) -> bool {
         self.begins_piece.get(position).copied().unwrap_or(true)
     }
