@@ -90,12 +90,16 @@ impl Fault {
 }
 
 /// Codes of client errors (4xx) that pass.
-const PASSING: [&str; 10] = [
+///
+/// `DynamoDB` Developer Guide, "Error handling with DynamoDB"; SES API Reference v2, `SendEmail`; the errors that are
+/// common to all services. Not `SendingPausedException`: somebody paused sending, and has to resume it.
+const PASSING: [&str; 11] = [
     "LimitExceededException",
     "ProvisionedThroughputExceededException",
+    "ReplicatedWriteConflictException",
     "RequestLimitExceeded",
     "RequestTimeout",
-    "SendingPausedException",
+    "RequestTimeoutException",
     "Throttling",
     "ThrottlingException",
     "TooManyRequestsException",

@@ -6,7 +6,6 @@ use aws_config::SdkConfig;
 use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::config::Builder;
 use aws_sdk_sesv2::error::ProvideErrorMetadata as _;
-use aws_sdk_sesv2::operation::send_email::SendEmailError;
 use aws_sdk_sesv2::types::{
     Body, Content, Destination, EmailContent, Message, MessageHeader, MessageTag,
 };
@@ -37,7 +36,7 @@ pub struct Mail {
 pub enum Posting {
     /// It has it.
     Sent,
-    /// It will never take it: the address is bad, or the account may not write to it.
+    /// SES rejected it because of its recipient, and will again.
     Refused(Fault),
 }
 
@@ -72,6 +71,32 @@ impl Sender {
             address,
             from,
             configuration_set: configuration_set?,
+        })
+    }
+
+    /// Returns whether the sender is, or may be, among the identities that SES says are not verified.
+    ///
+    /// SES has one error for the sender and, in the sandbox, for the recipient. Only its words tell them apart (SES
+    /// Developer Guide, "Amazon SES email sending errors"): "Email address is not verified. The following identities
+    /// failed the check in region EU-WEST-1: Ada <ada@example.com>, example.com". An ellipsis stands for identities
+    /// that are not shown.
+    ///
+    /// Identities are compared whole: anyone can own an address that contains the sender's.
+    fn is_among(&self, words: &str) -> bool {
+        let words = words.to_ascii_lowercase();
+        let list = words.split_once("failed the check");
+        let Some((_, identities)) = list.and_then(|(_, list)| list.split_once(':')) else {
+            return false;
+        };
+        let domain = self.address.as_str().split_once('@');
+        identities.split(',').map(str::trim).any(|identity| {
+            let address = identity
+                .split_once('<')
+                .map_or(identity, |(_, address)| address.trim_end_matches('>'));
+            address == self.address.as_str()
+                || domain.is_some_and(|(_, domain)| address == domain)
+                || identity.ends_with("...")
+                || identity.ends_with('…')
         })
     }
 }
@@ -135,11 +160,29 @@ impl Mailer {
         })
     }
 
-    /// Sends a mail to one address, for a request: what becomes of it is told by that id. This cannot be undone, so it
-    /// comes last.
+    /// Sends an email to one address. `id` is the request that SES's events about the email will name.
+    ///
+    /// The errors of `SendEmail` (SES API Reference v2), and what happens to the email:
+    ///
+    /// | error | whose fault | the email |
+    /// |---|---|---|
+    /// | `MessageRejected` | the recipient's: not verified in the sandbox, suppressed, content that SES rejects | dropped and counted |
+    /// | `MessageRejected` that names the sender | ours: the sender is not verified | waits, logged as an error |
+    /// | `AccountSuspendedException`, `SendingPausedException` | ours: the account may not send | waits, logged as an error |
+    /// | `BadRequestException` | ours: a request that SES cannot read | waits, logged as an error |
+    /// | `MailFromDomainNotVerifiedException` | ours: the MX record of the MAIL FROM domain | waits, logged as an error |
+    /// | `NotFoundException` | ours: the configuration set is gone | waits, logged as an error |
+    /// | any other 4xx, such as `AccessDeniedException` | ours | waits, logged as an error |
+    /// | `LimitExceededException`, `TooManyRequestsException`, `ThrottlingException` | nobody's: the rate or the quota | waits, logged as a warning |
+    /// | 5xx, no answer | nobody's | waits, logged as a warning |
+    ///
+    /// An email waits because the stream retries its record. If that does not help in time, the record goes to the
+    /// failure queue, which has an alarm.
+    ///
+    /// Sending cannot be undone, so it comes last.
     ///
     /// # Errors
-    /// A fault where SES may take it later. All such faults are passing: the stream brings the record again.
+    /// Returns a [`Fault`] if the email waits.
     pub async fn send(&self, to: &Email, mail: &Mail, id: &RequestId) -> Result<Posting, Fault> {
         let tag = MessageTag::builder().name(REQUEST_TAG).value(id.to_tag());
         let sending = self
@@ -154,23 +197,15 @@ impl Mailer {
             return Ok(Posting::Sent);
         };
         let fault = Fault::of_call("mail.send", &error);
-        if error
-            .as_service_error()
-            .is_some_and(|error| self.is_final(error))
-        {
+        let is_the_recipients = error.as_service_error().is_some_and(|error| {
+            error.is_message_rejected()
+                && !self.sender.is_among(error.message().unwrap_or_default())
+        });
+        if is_the_recipients {
             Ok(Posting::Refused(fault))
         } else {
-            Err(fault.passing())
+            Err(fault)
         }
-    }
-
-    /// What SES will say again, however often it is asked. That the *sender* is not verified is for the operator to
-    /// mend, and the mails wait meanwhile; SES tells the two apart only in words.
-    fn is_final(&self, error: &SendEmailError) -> bool {
-        let words = error.message().unwrap_or_default().to_ascii_lowercase();
-        let is_about_the_sender =
-            words.contains("not verified") && words.contains(self.sender.address.as_str());
-        error.is_bad_request_exception() || (error.is_message_rejected() && !is_about_the_sender)
     }
 }
 

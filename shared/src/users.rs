@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Select, Update};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -141,11 +141,7 @@ impl Users {
     /// # Errors
     /// A fault where `DynamoDB` does not answer.
     pub async fn owner_of(&self, email: &Email) -> Result<Owner, Fault> {
-        let found = if self.schema.key == self.schema.email {
-            self.get(email).await?
-        } else {
-            self.query(email).await?
-        };
+        let found = self.query(email).await?;
         let mut owners = found
             .iter()
             .filter_map(|item| self.user(item))
@@ -184,36 +180,35 @@ impl Users {
             .map_err(|_| Fault::of_our_own("users.replacement", "BuildError"))
     }
 
-    async fn get(&self, email: &Email) -> Result<Vec<HashMap<String, AttributeValue>>, Fault> {
-        let output = self
-            .client
-            .get_item()
-            .table_name(&self.schema.table)
-            .key(
-                &self.schema.key,
-                AttributeValue::S(email.as_str().to_owned()),
-            )
-            .projection_expression("#email")
-            .expression_attribute_names("#email", &self.schema.email)
-            .send()
-            .await
-            .map_err(|error| Fault::of_call("users.owner_of", &error))?;
-        Ok(output.item.into_iter().collect())
-    }
-
-    /// Asks for two, to see whether there is more than one.
+    /// Returns up to two users, because one that is not alone gets no link.
+    ///
+    /// A `Query` for both layouts, and never a `GetItem`, because only a `Query` has `Select`: the role may then read
+    /// nothing but the attributes that are named here.
     async fn query(&self, email: &Email) -> Result<Vec<HashMap<String, AttributeValue>>, Fault> {
-        let output = self
+        let Schema {
+            key,
+            email: attribute,
+            ..
+        } = &self.schema;
+        let query = self
             .client
             .query()
             .table_name(&self.schema.table)
-            .index_name(&self.schema.email_index)
             .key_condition_expression("#email = :email")
-            .projection_expression("#key, #email")
-            .expression_attribute_names("#key", &self.schema.key)
-            .expression_attribute_names("#email", &self.schema.email)
+            .select(Select::SpecificAttributes)
+            .expression_attribute_names("#email", attribute)
             .expression_attribute_values(":email", AttributeValue::S(email.as_str().to_owned()))
-            .limit(2)
+            .limit(2);
+        // DynamoDB rejects a projection that names the same attribute twice.
+        let query = if key == attribute {
+            query.projection_expression("#email")
+        } else {
+            query
+                .index_name(&self.schema.email_index)
+                .projection_expression("#key, #email")
+                .expression_attribute_names("#key", key)
+        };
+        let output = query
             .send()
             .await
             .map_err(|error| Fault::of_call("users.owner_of", &error))?;

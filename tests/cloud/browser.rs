@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use argon2::{Argon2, PasswordVerifier as _};
-use serde_json::Value;
+use serde_json::{Value, json};
 use thirtyfour::prelude::*;
 
 use crate::stack::{PASSWORD, Stack, variable};
@@ -122,6 +122,55 @@ async fn a_links_token_is_in_no_history_no_referrer_and_no_request() -> WebDrive
         browser.back().await?;
         wait_for_text(&browser, "#forgot-title", "Forgot your password?").await?;
         assert_eq!(evaluate(&browser, "return location.href").await?, page);
+    }
+    browser.quit().await
+}
+
+/// Returns the front-end snippet of the README as a reader would paste it, with the API's address filled in.
+fn snippet_of_the_readme() -> String {
+    let readme = std::fs::read_to_string("README.md").unwrap();
+    let (_, rest) = readme.split_once("```js\n").unwrap();
+    let (snippet, _) = rest.split_once("```").unwrap();
+    let placeholder = "https://….execute-api.eu-central-1.amazonaws.com";
+    assert!(snippet.contains(placeholder), "{snippet}");
+    snippet.replace(placeholder, &variable("API_URL"))
+}
+
+#[tokio::test]
+async fn the_snippet_of_the_readme_works_with_either_link_placement() -> WebDriverResult<()> {
+    let stack = Stack::new();
+    let chromedriver = ChromeDriver::start();
+    let browser = chromedriver.open().await;
+    // A document of the allowed origin without a script of its own: the page's would take the link first.
+    let empty = format!("{}page.css", variable("PAGE_URL"));
+    for (email, before, after) in [
+        ("snippet-query@example.com", "?", ""),
+        ("snippet-fragment@example.com", "#", ""),
+        ("snippet-both@example.com", "?view=reset#", ""),
+        ("snippet-heading@example.com", "?", "#heading"),
+    ] {
+        stack.user(email).await;
+        let link = stack.link(email).await;
+        let carried = format!("email={}&token={}", link.email, link.token);
+        browser.goto("about:blank").await?;
+        browser
+            .goto(&format!("{empty}{before}{carried}{after}"))
+            .await?;
+        let script = format!(
+            "{}; const answers = []; for (const password of ['short', '{PASSWORD}']) {{ \
+             const answer = await reset(password); \
+             answers.push(answer.status, (await answer.text()).includes('at least 8 characters')); }} \
+             return [...answers, (await forgot('{email}')).status, location.href]",
+            snippet_of_the_readme()
+        );
+        let expected = json!([422, true, 204, false, 202, empty]);
+        assert_eq!(evaluate(&browser, &script).await?, expected, "{before}");
+        let hash = &stack.user_row(email).await["password_hash"];
+        assert!(
+            Argon2::default()
+                .verify_password(PASSWORD.as_bytes(), hash.as_s().unwrap().as_str())
+                .is_ok()
+        );
     }
     browser.quit().await
 }

@@ -20,6 +20,8 @@ pub(crate) struct Aws {
     client: reqwest::Client,
     mails: Mutex<Vec<Mail>>,
     calls: Mutex<Vec<(Call, Instant)>>,
+    /// The body of the last request, by the name of its call.
+    last_bodies: Mutex<HashMap<String, Value>>,
     /// From when to when a call was with `DynamoDB`.
     pub(crate) spans: Mutex<Vec<(Instant, Instant)>>,
     plan: Mutex<Vec<Planned>>,
@@ -107,6 +109,7 @@ impl Aws {
             client: reqwest::Client::new(),
             mails: Mutex::default(),
             calls: Mutex::default(),
+            last_bodies: Mutex::default(),
             spans: Mutex::default(),
             plan: Mutex::default(),
             chaos: Mutex::default(),
@@ -155,6 +158,11 @@ impl Aws {
             .into_iter()
             .map(|(call, at)| (call.name, at))
             .collect()
+    }
+
+    /// Returns the body of the last such request.
+    pub(crate) fn last_body(&self, call: &str) -> Value {
+        self.last_bodies.lock().unwrap()[call].clone()
     }
 
     /// Makes the next such calls go wrong.
@@ -227,6 +235,11 @@ impl Aws {
     async fn answer_one(&self, target: Option<&str>, body: Vec<u8>) -> Option<(String, bool)> {
         let call = target.map_or("SendEmail", |target| target.rsplit('.').next().unwrap());
         let (name, asked) = (call.to_owned(), body.len());
+        let parsed = serde_json::from_slice(&body).unwrap();
+        self.last_bodies
+            .lock()
+            .unwrap()
+            .insert(name.clone(), parsed);
         let heard = Call {
             name,
             asked,

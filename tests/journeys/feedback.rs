@@ -34,6 +34,106 @@ async fn that_an_address_asked_but_is_suppressed_is_in_the_log_under_the_request
     assert!(!log.contains("example.com"));
 }
 
+/// What the operator sees of an event: the metric, and the words.
+async fn seen(desk: &Desk, event: &Value) -> Option<(String, String)> {
+    let before = desk.log().lines().count();
+    desk.feedback(event).await;
+    let log = desk.log();
+    let line: Value = serde_json::from_str(log.lines().nth(before)?).unwrap();
+    let text = |name: &str| line[name].as_str().unwrap().to_owned();
+    Some((text("event"), text("detail")))
+}
+
+#[tokio::test]
+async fn every_kind_of_bounce_is_counted_as_what_it_is() {
+    let desk = Desk::open().await;
+    for (kind, sub_kind, metric) in [
+        ("Undetermined", "Undetermined", "MailsBounced"),
+        ("Permanent", "General", "MailsBounced"),
+        ("Permanent", "NoEmail", "MailsBounced"),
+        ("Permanent", "Suppressed", "MailsSuppressed"),
+        ("Permanent", "OnAccountSuppressionList", "MailsSuppressed"),
+        ("Permanent", "OnTenantSuppressionList", "MailsSuppressed"),
+        ("Permanent", "EmailValidationSuppressed", "MailsSuppressed"),
+        ("Permanent", "UnsubscribedRecipient", "MailsSuppressed"),
+        ("Transient", "General", "MailsBounced"),
+        ("Transient", "MailboxFull", "MailsBounced"),
+        ("Transient", "MessageTooLarge", "MailsBounced"),
+        ("Transient", "CustomTimeoutExceeded", "MailsBounced"),
+        ("Transient", "ContentRejected", "MailsBounced"),
+        ("Transient", "AttachmentRejected", "MailsBounced"),
+        ("Permanent", "SomethingNew", "MailsBounced"),
+    ] {
+        let bounce = json!({ "bounceType": kind, "bounceSubType": sub_kind });
+        let event = json!({ "eventType": "Bounce", "bounce": bounce, "mail": {} });
+        let (event, _) = seen(&desk, &event).await.unwrap();
+        assert_eq!(event, metric, "{kind} {sub_kind}");
+    }
+    let unknown = json!({ "eventType": "Bounce", "bounce": {}, "mail": {} });
+    let (event, _) = seen(&desk, &unknown).await.unwrap();
+    assert_eq!(event, "MailsBounced", "a bounce without a type");
+}
+
+#[tokio::test]
+async fn a_complaint_is_counted_as_spam_only_if_a_recipient_sent_it() {
+    let desk = Desk::open().await;
+    let complaint = |sub_kind: Value, kind: Value| {
+        let complaint = json!({ "complaintSubType": sub_kind, "complaintFeedbackType": kind });
+        json!({ "eventType": "Complaint", "complaint": complaint, "mail": {} })
+    };
+    for sub_kind in ["OnAccountSuppressionList", "OnTenantSuppressionList"] {
+        let event = complaint(json!(sub_kind), Value::Null);
+        let (metric, _) = seen(&desk, &event).await.unwrap();
+        assert_eq!(metric, "MailsSuppressed", "{sub_kind}");
+    }
+    for kind in ["abuse", "auth-failure", "fraud", "virus", "other", "new"] {
+        let event = complaint(Value::Null, json!(kind));
+        let (metric, _) = seen(&desk, &event).await.unwrap();
+        assert_eq!(metric, "MailsComplained", "{kind}");
+    }
+    let bare = json!({ "eventType": "Complaint", "mail": {} });
+    assert_eq!(seen(&desk, &bare).await.unwrap().0, "MailsComplained");
+    // The recipient moved the email out of the spam folder.
+    let not_spam = complaint(Value::Null, json!("not-spam"));
+    assert_eq!(seen(&desk, &not_spam).await, None);
+}
+
+#[tokio::test]
+async fn the_log_says_whether_the_mailbox_the_content_or_the_time_was_the_reason() {
+    let desk = Desk::open().await;
+    for (kind, sub_kind, detail) in [
+        (
+            "Permanent",
+            "NoEmail",
+            "the mailbox does not exist or accepts no email",
+        ),
+        (
+            "Transient",
+            "MailboxFull",
+            "the mailbox could not accept the email",
+        ),
+        (
+            "Transient",
+            "ContentRejected",
+            "the recipient's server rejected the content",
+        ),
+        (
+            "Transient",
+            "CustomTimeoutExceeded",
+            "SES could not deliver the email in time",
+        ),
+        (
+            "Permanent",
+            "OnAccountSuppressionList",
+            "SES suppressed the address and did not send the email",
+        ),
+    ] {
+        let bounce = json!({ "bounceType": kind, "bounceSubType": sub_kind });
+        let event = json!({ "eventType": "Bounce", "bounce": bounce, "mail": {} });
+        assert_eq!(seen(&desk, &event).await.unwrap().1, detail, "{sub_kind}");
+    }
+}
+
 #[tokio::test]
 async fn what_ses_says_otherwise_is_passed_over() {
     let desk = Desk::open().await;

@@ -298,6 +298,44 @@ async fn the_address_may_be_the_users_key() {
     assert_eq!(desk.reset(&link, "correct horse").await.status(), 204);
 }
 
+/// IAM can only limit a query to the attributes that the request names.
+#[tokio::test]
+async fn the_lookup_names_the_attributes_that_it_reads() {
+    for (key, index, read) in [
+        ("id", json!("email-index"), vec!["email", "id"]),
+        ("email", Value::Null, vec!["email"]),
+    ] {
+        let desk = Desk::with(&[("USERS_KEY_ATTRIBUTE", key)]).await;
+        desk.user("1", ADA).await;
+        desk.forgot(ADA).await;
+        desk.aws.take_calls();
+        desk.stream().await;
+        let calls = desk.aws.take_calls();
+        assert_eq!(calls, ["UpdateItem", "Query", "PutItem", "SendEmail"]);
+        let lookup = desk.aws.last_body("Query");
+        assert_eq!(lookup["TableName"], "users");
+        assert_eq!(lookup["IndexName"], index);
+        assert_eq!(lookup["Select"], "SPECIFIC_ATTRIBUTES");
+        let projection = lookup["ProjectionExpression"].as_str().unwrap();
+        let mut named: Vec<&str> = projection
+            .split(", ")
+            .map(|name| lookup["ExpressionAttributeNames"][name].as_str().unwrap())
+            .collect();
+        named.sort_unstable();
+        assert_eq!(named, read);
+    }
+}
+
+#[tokio::test]
+async fn a_lookup_by_key_finds_nobody_for_an_unknown_address() {
+    let desk = Desk::with(&[("USERS_KEY_ATTRIBUTE", "email")]).await;
+    desk.user("1", ADA).await;
+    desk.forgot("eve@example.com").await;
+    desk.stream().await;
+    assert_eq!(desk.aws.mails().len(), 0);
+    assert_eq!(desk.events(), ["RequestsAccepted", "UnknownAddresses"]);
+}
+
 #[tokio::test]
 async fn asking_changes_nothing_about_the_user() {
     let desk = Desk::with_ada().await;

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
+use proptest::prelude::*;
 use rekey::config::Env;
+use rekey::email::Email;
 use rekey::http::Response;
 use reset::password::{NewPassword, Policy};
 use serde_json::{Value, json};
@@ -28,13 +30,12 @@ async fn a_weak_password_burns_no_link_and_looks_nothing_up() {
     let desk = Desk::with_ada().await;
     let link = desk.link(ADA).await;
     desk.aws.take_calls();
-    let context = "must not be made of your e-mail address or of the name of this service";
     for (weak, reason) in [
         ("iloveyou", LEAKED),
         ("PassWord123", LEAKED),
-        ("ada@example.com", context),
-        ("Example-2026!", context),
-        ("SÖHNEsöhne", context),
+        ("ada@example.com", CONTEXT),
+        ("Example-2026!", CONTEXT),
+        ("SÖHNEsöhne", CONTEXT),
     ] {
         let response = desk.reset(&link, weak).await;
         assert_eq!(complaint(&response), reason, "{weak}");
@@ -42,6 +43,173 @@ async fn a_weak_password_burns_no_link_and_looks_nothing_up() {
     }
     assert_eq!(desk.aws.take_calls(), [""; 0]);
     assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
+}
+
+const CONTEXT: &str = "must not be made of your e-mail address or of the name of this service";
+
+/// The policy of a product.
+fn policy_of(product: &str) -> Policy {
+    let variable = |name: &str| (name == "PRODUCT_NAME").then(|| product.to_owned());
+    Policy::read(&mut Env::new(&variable)).unwrap()
+}
+
+/// Whether the policy accepts a password for the user with this address.
+fn accepts(product: &str, email: &str, password: &str) -> bool {
+    let email = Email::parse(email).unwrap();
+    NewPassword::parse(password, &policy_of(product), Some(&email)).is_ok()
+}
+
+#[tokio::test]
+async fn the_users_own_address_is_rejected_and_the_link_still_works() {
+    for (email, product, weak) in [
+        (
+            "john.doe@company.co.uk",
+            "Example",
+            &[
+                "john.doe@company.co.uk",
+                "John.Doe@Company.co.uk!",
+                "johndoecompanycouk1",
+                "john1doe2company3co4uk5!",
+                "company.co.uk-2026",
+                "co.uk/company/doe/john",
+            ][..],
+        ),
+        (
+            "me@my-site.com",
+            "Go Do It",
+            &[
+                "me@my-site.com",
+                "ME@MY-SITE.COM!!!!!!!!",
+                "memysite2026",
+                "me my site com 123",
+                "mysite.com-me",
+                "go-do-it-2026",
+                "GoDoIt12345",
+                "Go! Do! It! 1!2!3!4!5!",
+            ][..],
+        ),
+        (
+            "ada87@example.com",
+            "ΟΔΟΣ Straße",
+            &["ada1987!!!", "οδος2026", "οδοσ-strasse-1", "STRASSE 12"][..],
+        ),
+    ] {
+        let desk = Desk::with(&[("PRODUCT_NAME", product)]).await;
+        desk.user("1", email).await;
+        let link = desk.link(email).await;
+        for weak in weak {
+            assert_eq!(complaint(&desk.reset(&link, weak).await), CONTEXT, "{weak}");
+        }
+        assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
+    }
+}
+
+#[test]
+fn a_passphrase_with_a_short_part_of_the_address_is_accepted() {
+    for (email, fine) in [
+        ("me@my-site.com", "somewhere8"),
+        ("me@my-site.com", "remember my mother's time"),
+        ("me@my-site.com", "let me in, at once"),
+        ("me@my-site.com", "recommend5"),
+        ("me@my-site.com", "my site has seven rooms"),
+        ("jo@it.co.uk", "join the committee"),
+        ("a.b@c.de", "decaffeinated"),
+        ("john.doe@company.co.uk", "john wrote to the queen"),
+        ("john.doe@company.co.uk", "#$%&*()_+~|{}"),
+    ] {
+        assert!(accepts("Go Do It", email, fine), "{fine} of {email}");
+    }
+}
+
+/// Letters and digits with separators between them, like a local part or a domain.
+fn dotted(separators: &'static str, pieces: usize) -> impl Strategy<Value = String> {
+    let piece = "[a-z][a-z0-9]{0,9}";
+    proptest::collection::vec(
+        (piece, proptest::sample::select(separators.as_bytes())),
+        1..=pieces,
+    )
+    .prop_map(|pieces| {
+        let text = pieces
+            .into_iter()
+            .fold(String::new(), |text, (piece, separator)| {
+                text + &piece + &char::from(separator).to_string()
+            });
+        text[..text.len() - 1].to_owned()
+    })
+}
+
+fn an_address() -> impl Strategy<Value = (String, String, &'static str)> {
+    (
+        dotted("._+-", 3),
+        dotted(".-", 3),
+        proptest::sample::select(&["com", "org", "de", "io", "museum", "co.uk", "com.au"][..]),
+    )
+}
+
+/// What people put between and around the parts: `filler` is inserted where the separators were.
+fn spelled(
+    text: &str,
+    filler: &str,
+    is_upper_case: &[bool],
+    (before, after): (&str, &str),
+) -> String {
+    let spelling = text.chars().zip(is_upper_case.iter().cycle());
+    let spelling: String = spelling
+        .map(|(character, is_upper_case)| {
+            if !character.is_alphanumeric() {
+                filler.to_owned()
+            } else if *is_upper_case {
+                character.to_uppercase().to_string()
+            } else {
+                character.to_string()
+            }
+        })
+        .collect();
+    format!("{before}{spelling}{after}")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(u32::try_from(times(2_000, 200_000)).unwrap()))]
+
+    #[test]
+    fn no_spelling_of_the_users_own_address_is_accepted(
+        (local, domain, suffix) in an_address(),
+        filler in proptest::sample::select(&["", ".", "-", "_", " ", "@", "!", "--"][..]),
+        is_upper_case in proptest::collection::vec(any::<bool>(), 1..20),
+        before in "[!#0-9]{0,3}",
+        after in "[!?.#0-9]{0,4}",
+    ) {
+        let email = format!("{local}@{domain}.{suffix}");
+        let texts = [
+            email.clone(),
+            format!("{local}@{domain}"),
+            format!("{domain}.{suffix}"),
+            format!("{domain}.{suffix}@{local}"),
+            domain.clone(),
+            local.clone(),
+        ];
+        // One or two letters are in too many other words: with digits around them they are a password of their own.
+        let is_long = |text: &&String| text.chars().filter(|c| c.is_alphanumeric()).count() >= 3;
+        for text in texts.iter().filter(is_long) {
+            // As it is, and with other separators.
+            for spelling in [
+                format!("{before}{text}{after}"),
+                spelled(text, filler, &is_upper_case, (&before, &after)),
+            ] {
+                prop_assert!(!accepts("Example", &email, &spelling), "{} of {}", spelling, email);
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_is_accepted_beside_enough_other_letters(
+        (local, domain, suffix) in an_address(),
+    ) {
+        let email = format!("{local}@{domain}.{suffix}");
+        // No generated piece has these letters.
+        let password = format!("{email} ωψχφυτσρ");
+        prop_assert!(accepts("Example", &email, &password), "{}", password);
+    }
 }
 
 #[tokio::test]

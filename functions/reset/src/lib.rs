@@ -9,6 +9,7 @@
 pub mod breaches;
 pub mod change;
 mod common_passwords;
+mod context_words;
 pub mod hasher;
 pub mod notify;
 pub mod password;

@@ -6,12 +6,13 @@ use rekey::problem::Complaint;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::common_passwords;
+use crate::context_words::{ContextWords, letters_besides};
 
 /// The longest password, in code points. Every one of them counts: nothing is cut off (OWASP ASVS 5.0, 6.2.8 and 6.2.9).
 const MAX_LENGTH: usize = 256;
 
-/// What is left of a password without the words of its context must be this long, in code points: the least that a
-/// password may have at all.
+/// A password that contains a word of its context needs this many other letters and digits. Fewer would be a password
+/// that is too short, with a prefix that an attacker knows.
 const MIN_REST: usize = 8;
 
 /// What the deployment asks of a password: a length, that attackers would not try it first, and no rules of composition
@@ -20,7 +21,7 @@ const MIN_REST: usize = 8;
 pub struct Policy {
     min_length: usize,
     too_short: Complaint,
-    product: Vec<String>,
+    product: ContextWords,
 }
 
 impl Policy {
@@ -30,7 +31,9 @@ impl Policy {
         let too_short =
             Complaint::of_setting(format!("must have at least {min_length} characters"));
         // Whoever needs it to be there says so.
-        let product = env.optional("PRODUCT_NAME", Vec::new(), |name| Ok(words(name)))?;
+        let product = env.optional("PRODUCT_NAME", ContextWords::of_name(""), |name| {
+            Ok(ContextWords::of_name(name))
+        })?;
         Some(Self {
             min_length,
             too_short,
@@ -46,15 +49,15 @@ impl Policy {
         if length > MAX_LENGTH {
             return Err(Complaint::fixed("must have at most 256 characters"));
         }
-        let lower_case = SecretString::from(typed.to_lowercase());
-        let lower_case = lower_case.expose_secret();
-        let address = email.map(words_of_address).unwrap_or_default();
-        if length_without(lower_case, self.product.iter().chain(&address)) < MIN_REST {
+        let address = email.map(ContextWords::of_address);
+        let contexts: Vec<&ContextWords> = address.iter().chain([&self.product]).collect();
+        if letters_besides(&contexts, typed).is_some_and(|rest| rest < MIN_REST) {
             return Err(Complaint::fixed(
                 "must not be made of your e-mail address or of the name of this service",
             ));
         }
-        if common_passwords::contains(lower_case) {
+        let lower_case = SecretString::from(typed.to_lowercase());
+        if common_passwords::contains(lower_case.expose_secret()) {
             return Err(LEAKED);
         }
         Ok(())
@@ -65,38 +68,6 @@ impl Policy {
 pub(crate) const LEAKED: Complaint = Complaint::fixed(
     "is known from data leaks, so that attackers try it first: choose another one",
 );
-
-/// The words of a text, in lower case: of at least three letters or digits.
-fn words(text: &str) -> Vec<String> {
-    text.to_lowercase()
-        .split(|character: char| !character.is_alphanumeric())
-        .filter(|word| word.chars().count() >= 3)
-        .map(str::to_owned)
-        .collect()
-}
-
-/// The parts of an address, but for its top-level domain.
-fn words_of_address(email: &Email) -> Vec<String> {
-    let (rest, _top_level) = email.as_str().rsplit_once('.').unwrap_or_default();
-    words(rest)
-}
-
-/// How many code points are not part of any of the words.
-fn length_without<'a>(text: &str, words: impl Iterator<Item = &'a String>) -> usize {
-    let mut is_part = vec![false; text.len()];
-    for word in words {
-        for (start, found) in text.match_indices(word.as_str()) {
-            is_part
-                .iter_mut()
-                .skip(start)
-                .take(found.len())
-                .for_each(|part| *part = true);
-        }
-    }
-    text.char_indices()
-        .filter(|(at, _)| is_part.get(*at) == Some(&false))
-        .count()
-}
 
 /// A password that the policy accepts, exactly as it was received.
 #[derive(Debug)]
