@@ -36,6 +36,8 @@ TARGET, PAGE = ROOT / "target", ROOT / "infra/page"
 BUILT = TARGET / "sam"
 TOOLS, SAM = TARGET / "tools/desk/bin", TARGET / "tools/sam/bin/sam"
 REGION, STACK = "us-east-1", "rekey"
+HALVES = {"FORGOT_REQUEST": "ForgotRequest", "FORGOT_DELIVER": "ForgotDeliver",
+          "RESET_CHANGE": "ResetChange", "RESET_NOTIFY": "ResetNotify"}
 EMAIL, PASSWORD = "ada@example.com", "the first password of Ada"
 
 
@@ -122,6 +124,9 @@ def desk(ports, env_file):
             "REKEY_TABLE": output["RekeyTableName"],
             "USERS_TABLE": output["UsersTableName"],
             "STACK_NAME": STACK,
+            **{f"{half}_FUNCTION": output[f"{name}Function"] for half, name in HALVES.items()},
+            **{f"{half}_LOG": output[f"{name}LogGroup"] for half, name in HALVES.items()},
+            "ACCESS_LOG": output["AccessLogGroup"],
             "FAILURE_QUEUE_URL": endpoint + urllib.parse.urlsplit(output["FailureQueueUrl"]).path,
             "TRANSFORMED_TEMPLATE": str(state / "transformed.json"),
             "DESK_LOG": str(state / "log"),
@@ -324,7 +329,7 @@ def watch():
     """The two public halves by `cargo lambda watch`; what they write reaches the deployed private halves."""
     address = address_of_running_desk()
     told = client(address["AWS_ENDPOINT_URL"], "lambda").get_function_configuration(
-        FunctionName=f"{address['STACK_NAME']}-forgot-request")["Environment"]["Variables"]
+        FunctionName=address["FORGOT_REQUEST_FUNCTION"])["Environment"]["Variables"]
     told.update(operator(address["AWS_ENDPOINT_URL"]))
     port = int(os.environ.get("WATCH_PORT") or 9000)
     require_free(port, "WATCH_PORT")

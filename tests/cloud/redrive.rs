@@ -18,7 +18,7 @@ async fn notices_that_were_given_up_are_sent_after_all() {
     let mails = stack.wait_for_mails(email, 2).await.len();
 
     // What Lambda puts into the queue when it gives records up.
-    let function = format!("{}-reset-notify", variable("STACK_NAME"));
+    let function = variable("RESET_NOTIFY_FUNCTION");
     let batch = json!({
         "approximateArrivalOfFirstRecord": before.to_string(),
         "approximateArrivalOfLastRecord": Timestamp::now().to_string(),

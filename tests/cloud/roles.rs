@@ -14,7 +14,7 @@ use reqwest::header::HeaderName;
 use reqwest::{Body, Method, Request, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::stack::{Stack, variable};
+use crate::stack::{Stack, variable, variable_of};
 
 #[tokio::test]
 async fn forgots_public_half_may_only_write_requests_and_count() {
@@ -381,9 +381,9 @@ fn mail() -> Vec<Act> {
 }
 
 fn elsewhere() -> Vec<Act> {
-    let (stack, queue) = (variable("STACK_NAME"), variable("FAILURE_QUEUE_URL"));
-    let function = format!("/2015-03-31/functions/{stack}-forgot-deliver");
-    let logs = json!({ "logGroupName": format!("/aws/lambda/{stack}-forgot-deliver") });
+    let (queue, another) = (variable("FAILURE_QUEUE_URL"), "forgot-deliver");
+    let function = format!("/2015-03-31/functions/{}", variable_of(another, "FUNCTION"));
+    let logs = json!({ "logGroupName": variable_of(another, "LOG") });
     let role = "arn:aws:iam::000000000000:role/another";
     let act = json_call;
     vec![
@@ -526,8 +526,8 @@ async fn credentials_of(function: &str) -> Credentials {
 
 async fn role_of(function: &str) -> String {
     let path = format!(
-        "/2015-03-31/functions/{}-{function}",
-        variable("STACK_NAME")
+        "/2015-03-31/functions/{}",
+        variable_of(function, "FUNCTION")
     );
     let act = rest("its role", "lambda", Method::GET, &path, &Value::Null);
     let mut request = act.call.build().unwrap();

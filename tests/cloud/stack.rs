@@ -222,6 +222,12 @@ pub(crate) fn variable(name: &str) -> String {
         .unwrap_or_else(|| panic!("{name} is not set: these tests are run by `make test`"))
 }
 
+/// Returns what the desk says of one of the four functions: its `FUNCTION` name or the group of its `LOG`.
+pub(crate) fn variable_of(function: &str, kind: &str) -> String {
+    let half = function.to_uppercase().replace('-', "_");
+    variable(&format!("{half}_{kind}"))
+}
+
 /// A problem's status and its errors.
 pub(crate) async fn problem(response: Response) -> (u16, Value) {
     let status = response.status().as_u16();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_dynamodb::types::TimeToLiveStatus;
 use serde_json::{Value, json};
 
-use crate::stack::{PASSWORD, Stack, variable};
+use crate::stack::{PASSWORD, Stack, variable, variable_of};
 
 #[tokio::test]
 async fn expired_rows_are_deleted_and_tables_are_guarded() {
@@ -119,7 +119,7 @@ pub(crate) async fn wait_for_line(
     function: &str,
     is_meant: impl Fn(&Value) -> bool,
 ) -> String {
-    let group = format!("/aws/lambda/{}-{function}", variable("STACK_NAME"));
+    let group = variable_of(function, "LOG");
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let log = read_log(stack, &group).await;
