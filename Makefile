@@ -4,7 +4,12 @@
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
-export PARAMETERS
+# Values go to the programs through the environment, as they are. `$(value …)` keeps make from expanding them, and
+# recipes name them in quotes as the shell's variables: a value with `;` or `$(…)` in it is text, never code.
+override PARAMETERS := $(value PARAMETERS)
+override SECONDS_EACH := $(value SECONDS_EACH)
+override STACK := $(value STACK)
+export PARAMETERS SECONDS_EACH STACK
 
 DESK := target/tools/desk/installed
 SAM := target/tools/sam/installed
@@ -28,7 +33,7 @@ torture: $(DESK) $(SAM) ## the long versions of the tests, for hours, and a tabl
 	@target/tools/desk/bin/python infra/desk/torture.py
 
 fuzz: ## fuzzes what reads requests, events, rows and URLs, each for SECONDS_EACH=600
-	@sh infra/desk/fuzz.sh run $(or $(SECONDS_EACH),600)
+	@sh infra/desk/fuzz.sh run "$${SECONDS_EACH:-600}"
 
 bench: $(DESK) $(SAM) ## how fast Rekey is, beside its peers: a table, infra/bench/results.json and results.svg
 	@sh infra/bench/peers/install.sh
@@ -62,7 +67,7 @@ build: $(DESK) $(SAM) ## sam build, as dev and test do it, and a bill of materia
 	@$(desk) build
 
 redrive: $(DESK) ## brings what was given up to its function again; STACK=name, by your AWS credentials
-	@target/tools/desk/bin/python infra/redrive.py $(or $(STACK),rekey)
+	@target/tools/desk/bin/python infra/redrive.py "$${STACK:-rekey}"
 
 clean: ## what was built, the tools included
 	rm -rf target .aws-sam

@@ -31,6 +31,8 @@ from pathlib import Path
 import argon2
 import boto3
 
+import guard
+
 ROOT = Path(__file__).resolve().parents[2]
 TARGET, PAGE = ROOT / "target", ROOT / "infra/page"
 BUILT = TARGET / "sam"
@@ -119,7 +121,7 @@ def desk(ports, env_file):
         address = {
             "API_URL": f"http://127.0.0.1:{ports['DESK_API_PORT']}",
             "PAGE_URL": page_url,
-            "MAILBOX_URL": f"{endpoint}/_ministack/ses/messages",
+            "MAILBOX_URL": f"{page_url}mailbox",
             **operator(endpoint),
             "REKEY_TABLE": output["RekeyTableName"],
             "USERS_TABLE": output["UsersTableName"],
@@ -280,8 +282,15 @@ TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=u
          ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".json": "application/json"}
 
 
+class PageServer(http.server.ThreadingHTTPServer):
+    request_queue_size = 128  # the tests read the mailbox from many tasks at once
+
+
 def serve_page(port, address, running):
-    """The files of infra/page, and the two things that a page cannot know: where the API is, and the mail."""
+    """The files of infra/page, and the two things that a page cannot know: where the API is, and the mail.
+
+    The page reads the mailbox from this server, because the local AWS rejects every request from a page.
+    """
     policy = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'none'; "
               f"base-uri 'none'; frame-ancestors 'none'; connect-src 'self' {address['API_URL']}")
     config = json.dumps({"api": address["API_URL"], "mailbox": "/mailbox", "resetUrl": address["PAGE_URL"]})
@@ -290,17 +299,21 @@ def serve_page(port, address, running):
         if path == "/config.json":
             return TYPES[".json"], config.encode()
         if path == "/mailbox":
-            return TYPES[".json"], fetch(address["MAILBOX_URL"])
+            return TYPES[".json"], fetch(f"{address['AWS_ENDPOINT_URL']}/_ministack/ses/messages")
         for file in PAGE.iterdir() if PAGE.is_dir() else []:
             if path == f"/{file.name}" or (path == "/" and file.name == "index.html"):
                 return TYPES[file.suffix], file.read_bytes()
         return None
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(guard.Handler):
         protocol_version = "HTTP/1.1"
+        pages_allowed = True  # links in emails lead here from pages of other sites
 
         def do_GET(self):
-            found = content_of(urllib.parse.urlsplit(self.path).path)
+            path = urllib.parse.urlsplit(self.path).path
+            if path in ("/config.json", "/mailbox") and self.is_from_another_page():
+                return self.send_error(403, explain="Only the page itself may read this.")
+            found = content_of(path)
             kind, content = found or ("text/plain; charset=utf-8", b"There is no such page.\n")
             self.send_response(200 if found else 404)
             for name, value in (
@@ -314,10 +327,15 @@ def serve_page(port, address, running):
 
         do_HEAD = do_GET
 
+        def is_from_another_page(self):
+            """The page's own reads are same-origin and have no Origin header; "none" is a person at the address bar."""
+            site = self.headers.get("Sec-Fetch-Site", "none")
+            return "Origin" in self.headers or site not in ("same-origin", "none")
+
         def log_message(self, *_):
             pass  # a request line holds a token
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server = PageServer(("127.0.0.1", port), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     running.callback(server.server_close)
     running.callback(server.shutdown)

@@ -10,6 +10,7 @@ HTTP API, at the root of a port of its own) and ministack's own settings. It liv
 import asyncio
 import base64
 import contextvars
+import http.server
 import importlib.metadata
 import json
 import os
@@ -36,6 +37,8 @@ from ministack.core.sigv4 import decode_header_value
 from ministack.services import apigateway, cloudwatch_logs, dynamodb, lambda_svc, ses, ses_v2
 from ministack.services.cloudformation import changesets, engine, handlers, provisioners
 from samtranslator.translator import transform as sam
+
+import guard
 
 
 # ---- CloudFormation ------------------------------------------------------------------------------
@@ -399,8 +402,10 @@ def die_with_parent():
     os.killpg(0, signal.SIGKILL)
 
 
+# ministack starts a Runtime API for each running function, on a port of its own, from handlers of this class.
+http.server.BaseHTTPRequestHandler = guard.Handler
 threading.Thread(target=die_with_parent, daemon=True).start()
 config = Config()
 config.bind = [f"127.0.0.1:{os.environ['GATEWAY_PORT']}", f"127.0.0.1:{API_PORT}"]
 config.keep_alive_timeout = 75
-asyncio.run(serve(either_door, config))
+asyncio.run(serve(guard.guarded(either_door, API_PORT), config))

@@ -28,3 +28,4 @@ mod stack;
 mod template;
 #[path = "../journeys/torture.rs"]
 mod torture;
+mod web_pages;

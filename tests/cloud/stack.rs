@@ -42,22 +42,32 @@ impl Stack {
         }
     }
 
+    pub(crate) async fn put_into_failure_queue(&self, message: &str) {
+        let body = json!({ "QueueUrl": variable("FAILURE_QUEUE_URL"), "MessageBody": message });
+        self.sqs("SendMessage", &body).await;
+    }
+
+    pub(crate) async fn failure_queue_attributes(&self) -> Value {
+        let body = json!({ "QueueUrl": variable("FAILURE_QUEUE_URL"), "AttributeNames": ["All"] });
+        self.sqs("GetQueueAttributes", &body).await["Attributes"].take()
+    }
+
     /// One call of SQS, which is not worth an SDK crate.
-    pub(crate) async fn put_into_failure_queue(&self, message: &Value) {
+    async fn sqs(&self, action: &str, body: &Value) -> Value {
         let (key, region) = (variable("AWS_ACCESS_KEY_ID"), variable("AWS_REGION"));
         let authorization = format!(
             "AWS4-HMAC-SHA256 Credential={key}/20261123/{region}/sqs/aws4_request, SignedHeaders=host, Signature=0"
         );
-        let body = json!({ "QueueUrl": variable("FAILURE_QUEUE_URL"), "MessageBody": message.to_string() });
         let call = self
             .client
             .post(variable("AWS_ENDPOINT_URL"))
             .header("authorization", authorization)
-            .header("x-amz-target", "AmazonSQS.SendMessage")
+            .header("x-amz-target", format!("AmazonSQS.{action}"))
             .header("content-type", "application/x-amz-json-1.0")
             .body(body.to_string());
         let response = call.send().await.unwrap();
         assert_eq!(response.status(), 200, "{:?}", response.text().await);
+        response.json().await.unwrap()
     }
 
     pub(crate) fn call(&self, path: &str) -> RequestBuilder {

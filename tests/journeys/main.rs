@@ -19,6 +19,7 @@ mod feedback;
 mod forgot;
 mod hostile;
 mod http;
+mod makefile;
 mod outage;
 mod paper;
 mod passwords;
