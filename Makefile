@@ -1,4 +1,5 @@
-# Rekey on a desk. Needs Rust and Python 3.11 or later; everything else is installed into target/tools.
+# Rekey on a desk. Needs Rust and Python 3.11 or later, and Node.js 20 or later with npm for check, iam, and bench; everything
+# else is installed into target/tools.
 .DEFAULT_GOAL := help
 .PHONY: help dev test torture fuzz bench bench-check bench-keep demo watch check iam build redrive clean
 .DELETE_ON_ERROR:

@@ -42,8 +42,11 @@ def main(template):
     if not node:
         sys.exit("infra/iam needs Node.js 20 or later: node is not in PATH.")
     template, table = load(template), list(rows((HERE / "requests.txt").read_text(encoding="utf-8")))
-    sets = [{"name": name, **deployment(template, table, {**REQUIRED, **parameters})}
-            for name, parameters in SETS.items()]
+    try:
+        sets = [{"name": name, **deployment(template, table, {**REQUIRED, **parameters})}
+                for name, parameters in SETS.items()]
+    except ValueError as error:
+        sys.exit(str(error))
     simulator = subprocess.run([node, HERE / "simulate.mjs"], input=json.dumps(sets), text=True, check=False)
     sys.exit(simulator.returncode)
 
@@ -85,7 +88,10 @@ def deployment(template, table, parameters):
 def requests(row, arns, words):
     """One request for each combination of a row's alternatives."""
     keys = [column for column in row if column not in ("line", "resource", *FUNCTIONS)]
-    targets = [target for name in row["resource"].split("|") for target in arns.get(name, [name])]
+    names = row["resource"].split("|")
+    if unknown := [name for name in names if name not in arns and name != "*" and not name.startswith("arn:")]:
+        raise ValueError(f"requests.txt:{row['line']}: {', '.join(unknown)} is not defined in check.py")
+    targets = [target for name in names for target in arns.get(name, [name])]
     for values in itertools.product(*(row[key].split("|") for key in keys)):
         context = dict(zip(keys, values))
         action = context.pop("action")
