@@ -130,6 +130,13 @@ pub(crate) fn is_passing_cancellation(error: &TransactWriteItemsError) -> bool {
     codes.iter().any(passes) && codes.iter().all(|code| code == "None" || passes(code))
 }
 
+/// Returns whether nothing but another transaction on the same rows cancelled a transaction.
+pub(crate) fn is_conflict(error: &TransactWriteItemsError) -> bool {
+    let codes = reasons(error);
+    let is_conflict = |code: &String| code == "TransactionConflict";
+    codes.iter().any(is_conflict) && codes.iter().all(|code| code == "None" || is_conflict(code))
+}
+
 /// `DynamoDB` API Reference, `TransactWriteItems`, "Cancellation reason codes".
 const PASSING_REASONS: [&str; 3] = [
     "TransactionConflict",

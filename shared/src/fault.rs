@@ -73,6 +73,21 @@ impl Fault {
         self.is_passing
     }
 
+    /// The same fault if nothing but another transaction on the same rows caused it. Trying again is known to help.
+    #[must_use]
+    pub fn conflict(self) -> Self {
+        Self {
+            code: TRANSACTION_CONFLICT.to_owned(),
+            is_passing: true,
+            ..self
+        }
+    }
+
+    /// Whether nothing but another transaction on the same rows caused it.
+    pub fn is_conflict(&self) -> bool {
+        self.code == TRANSACTION_CONFLICT || self.code == "TransactionConflictException"
+    }
+
     /// What was tried.
     pub fn act(&self) -> &'static str {
         self.act
@@ -88,6 +103,9 @@ impl Fault {
         self.aws_request_id.as_deref()
     }
 }
+
+/// The reason that `DynamoDB` gives in a cancelled transaction. A write outside one gets an exception instead.
+const TRANSACTION_CONFLICT: &str = "TransactionConflict";
 
 /// Codes of client errors (4xx) that pass.
 const PASSING: [&str; 10] = [

@@ -105,7 +105,9 @@ pub async fn handle<F: Function>(
     };
     let response = answer.unwrap_or_else(|problem| {
         if let Problem::Fault(fault) = &problem {
-            function.telemetry().fault(fault, &request.id, clock());
+            function
+                .telemetry()
+                .request_failed(fault, &request.id, clock());
         }
         problem.response()
     });

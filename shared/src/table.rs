@@ -476,6 +476,7 @@ fn cancelled(
 ) -> Fault {
     let fault = Fault::of_call(act, error);
     match error.as_service_error() {
+        Some(error) if crate::aws::is_conflict(error) => fault.conflict(),
         Some(error) if crate::aws::is_passing_cancellation(error) => fault.passing(),
         _ => fault,
     }

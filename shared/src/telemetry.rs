@@ -10,7 +10,7 @@ use std::sync::Mutex;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::config;
@@ -44,6 +44,8 @@ pub enum Metric {
     MailsSuppressed,
     /// A recipient called a mail spam.
     MailsComplained,
+    /// A request got a 5xx response, other than for a transaction conflict.
+    RequestsFailed,
     /// How much of the day's budget of mails is used, in percent. Not a count, and told only once it is a lot.
     MailBudgetUsed,
 }
@@ -84,17 +86,24 @@ impl Telemetry {
         self.measure((Metric::MailBudgetUsed, percent), detail, id, now);
     }
 
-    /// Says that a call to AWS did not work.
+    /// Reports a failed AWS call.
     pub fn fault(&self, fault: &Fault, id: &RequestId, now: Timestamp) {
-        self.write(&json!({
-            "timestamp": now.to_string(),
-            "level": if fault.is_passing() { "WARN" } else { "ERROR" },
-            "event": "Fault",
-            "detail": fault.act(),
-            "code": fault.code(),
-            "aws_request_id": fault.aws_request_id(),
-            "request_id": id.as_str(),
-        }));
+        self.write(&fault_line(fault, id, now));
+    }
+
+    /// Reports the fault that made a request fail, and counts the request.
+    ///
+    /// Transaction conflicts do not count: parallel requests cause them, and anyone can send those. An alarm on them
+    /// would page an operator who can change nothing.
+    pub fn request_failed(&self, fault: &Fault, id: &RequestId, now: Timestamp) {
+        let mut line = fault_line(fault, id, now);
+        if !fault.is_conflict() {
+            let metric = Metric::RequestsFailed;
+            line["Stack"] = json!(self.stack);
+            line["RequestsFailed"] = json!(1);
+            line["_aws"] = json!(Directive::new(metric, now));
+        }
+        self.write(&line);
     }
 
     /// Says that a row was dropped, and why.
@@ -117,17 +126,7 @@ impl Telemetry {
             request_id: id,
             stack: &self.stack,
             value: BTreeMap::from([(metric, value)]),
-            directive: Directive {
-                timestamp: now.as_millisecond(),
-                metrics: [Metrics {
-                    namespace: "Rekey",
-                    dimensions: [["Stack"]],
-                    definitions: [Definition {
-                        name: metric,
-                        unit: metric.unit(),
-                    }],
-                }],
-            },
+            directive: Directive::new(metric, now),
         });
     }
 
@@ -141,6 +140,18 @@ impl Telemetry {
             let _ = out.write_all(&line);
         }
     }
+}
+
+fn fault_line(fault: &Fault, id: &RequestId, now: Timestamp) -> Value {
+    json!({
+        "timestamp": now.to_string(),
+        "level": if fault.is_passing() { "WARN" } else { "ERROR" },
+        "event": "Fault",
+        "detail": fault.act(),
+        "code": fault.code(),
+        "aws_request_id": fault.aws_request_id(),
+        "request_id": id.as_str(),
+    })
 }
 
 /// A line in `CloudWatch`'s embedded metric format.
@@ -166,6 +177,22 @@ struct Directive {
     timestamp: i64,
     #[serde(rename = "CloudWatchMetrics")]
     metrics: [Metrics; 1],
+}
+
+impl Directive {
+    fn new(metric: Metric, now: Timestamp) -> Self {
+        Self {
+            timestamp: now.as_millisecond(),
+            metrics: [Metrics {
+                namespace: "Rekey",
+                dimensions: [["Stack"]],
+                definitions: [Definition {
+                    name: metric,
+                    unit: metric.unit(),
+                }],
+            }],
+        }
+    }
 }
 
 #[derive(Serialize)]

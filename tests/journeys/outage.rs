@@ -68,6 +68,43 @@ async fn a_transaction_that_meets_another_is_tried_again() {
     assert_eq!(desk.forgot("eve@example.com").await.status(), 503);
 }
 
+/// The alarm `ServerErrors` counts these. Anyone can cause a conflict with parallel requests.
+#[tokio::test]
+async fn a_failed_request_counts_unless_transactions_conflict() {
+    let desk = Desk::with_ada().await;
+    let link = desk.link(ADA).await;
+    desk.aws.conflict(3);
+    assert_eq!(desk.forgot("eve@example.com").await.status(), 503);
+    desk.aws
+        .fail("UpdateItem", 1, (400, "TransactionConflictException", ""));
+    assert_eq!(desk.reset(&link, PASSWORD).await.status(), 503);
+    assert_eq!(failed_requests(&desk), 0);
+    assert!(desk.log().contains("\"code\":\"TransactionConflict\""));
+
+    desk.aws
+        .fail("TransactWriteItems", 3, (400, "ThrottlingException", ""));
+    assert_eq!(desk.forgot("eve@example.com").await.status(), 503);
+    desk.aws
+        .fail("Query", 1, (400, "AccessDeniedException", ""));
+    assert_eq!(desk.reset(&link, PASSWORD).await.status(), 500);
+    assert_eq!(failed_requests(&desk), 2);
+}
+
+/// What CloudWatch adds up in the metric `RequestsFailed`.
+fn failed_requests(desk: &Desk) -> usize {
+    let log = desk.log();
+    let lines = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines
+        .filter(|line| line["RequestsFailed"] == 1 && line["Stack"] == "rekey")
+        .filter(|line| {
+            let metric = &line["_aws"]["CloudWatchMetrics"][0];
+            metric["Namespace"] == "Rekey" && metric["Metrics"][0]["Name"] == "RequestsFailed"
+        })
+        .count()
+}
+
 #[tokio::test]
 async fn a_reset_that_fails_burns_nothing() {
     let desk = Desk::with_ada().await;

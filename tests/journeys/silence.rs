@@ -284,6 +284,9 @@ fn check_fields(line: &str) {
     let mut documented = vec!["detail", "event", "level", "request_id", "timestamp"];
     if event == "Fault" {
         documented.extend(["aws_request_id", "code"]);
+        if fields.contains(&"RequestsFailed") {
+            documented.extend(["Stack", "_aws", "RequestsFailed"]);
+        }
     } else {
         documented.extend(["Stack", "_aws", event]);
     }
