@@ -1,6 +1,7 @@
-# Rekey on a desk. Needs Rust and Python 3.11 or later; everything else is installed into target/tools.
+# Rekey on a desk. Needs Rust and Python 3.11 or later, and Node.js 20 or later with npm for check, iam, and bench; everything
+# else is installed into target/tools.
 .DEFAULT_GOAL := help
-.PHONY: help dev test torture fuzz bench bench-check bench-keep demo watch check build redrive clean
+.PHONY: help dev test torture fuzz bench bench-check bench-keep demo watch check iam build redrive clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -14,6 +15,7 @@ export PARAMETERS SECONDS_EACH STACK
 DESK := target/tools/desk/installed
 SAM := target/tools/sam/installed
 CARGO := target/tools/cargo/installed
+IAM := target/tools/iam/installed
 desk := target/tools/desk/bin/python infra/desk/desk.py
 
 help: ## this list
@@ -51,17 +53,21 @@ demo: $(DESK) ## walks the flow once, on a running `make dev`
 watch: $(DESK) ## both public halves with hot reload on port 9000, against a running `make dev`
 	@$(desk) watch
 
-check: $(SAM) $(CARGO) ## format, lints, documentation, template, dependencies
+check: $(SAM) $(CARGO) $(IAM) ## format, lints, documentation, template, roles, dependencies
 	cargo fmt --all --check
 	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	SAM_CLI_TELEMETRY=0 target/tools/sam/bin/sam validate --lint
+	target/tools/sam/bin/python infra/iam/check.py
 	target/tools/cargo/bin/cargo-machete
 	target/tools/cargo/bin/cargo-deny check licenses bans sources
 	@if target/tools/cargo/bin/cargo-deny fetch db >/dev/null 2>&1; \
 	then target/tools/cargo/bin/cargo-deny check --disable-fetch advisories; \
 	else echo "The database of advisories cannot be had from here: known vulnerabilities are NOT checked."; fi
+
+iam: $(SAM) $(IAM) ## the four roles against an IAM simulator: every call is allowed, every attack denied
+	target/tools/sam/bin/python infra/iam/check.py
 
 build: $(DESK) $(SAM) ## sam build, as dev and test do it, and a bill of materials for each binary
 	@$(desk) build
@@ -77,6 +83,15 @@ $(CARGO):
 	@echo "Installing cargo-deny and cargo-machete into target/tools/cargo; this happens once, and compiles for minutes."
 	@CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
 		cargo install --quiet --locked --root target/tools/cargo cargo-deny@0.20.2 cargo-machete@0.9.2
+	@touch $@
+
+# The simulator is AGPL: a tool, never linked or shipped.
+$(IAM): infra/iam/package.json infra/iam/package-lock.json
+	@echo "Installing the pinned IAM simulator into target/tools/iam; this happens once."
+	@npm --version >/dev/null 2>&1 && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null \
+		|| { echo "make check needs Node.js 20 or later, with npm, for the IAM simulator."; exit 1; }
+	@rm -rf target/tools/iam && mkdir -p target/tools/iam && cp $^ target/tools/iam
+	@cd target/tools/iam && npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 # Two environments, since aws-sam-cli and ministack want different versions of boto3.

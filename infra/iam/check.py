@@ -1,0 +1,142 @@
+"""Holds the four functions' roles against an IAM simulator.
+
+    check.py [TEMPLATE]
+
+Reads requests.txt, resolves the template for each parameter set below, and lets simulate.mjs compare the two.
+"""
+
+import itertools
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from roles import FUNCTIONS, arn, load, policies
+
+HERE = Path(__file__).parent
+REQUIRED = {
+    "ResetUrls": "https://app.example.com/reset",
+    "ResetUrlOrigins": "https://app.example.com",
+    "ProductName": "Example",
+    "MailFromAddress": "no-reply@mail.example.com",
+}
+# Every condition of the template that a role depends on is true in one set and false in another.
+SETS = {
+    "a new users table": {},
+    "an existing users table, a parent domain": {"UsersTableName": "people", "MailIdentity": "example.com"},
+    "a new users table, the address is the key": {"UsersKeyAttribute": "email"},
+    "an existing users table, the address is the key, other names": {
+        "UsersTableName": "people",
+        "UsersKeyAttribute": "mail",
+        "UsersEmailAttribute": "mail",
+        "UsersEmailIndex": "by-mail",
+        "UsersPasswordAttribute": "pw",
+        "MailIdentity": "example.com",
+    },
+}
+
+
+def main(template):
+    node = shutil.which("node")
+    if not node:
+        sys.exit("infra/iam needs Node.js 20 or later: node is not in PATH.")
+    template, table = load(template), list(rows((HERE / "requests.txt").read_text(encoding="utf-8")))
+    try:
+        sets = [{"name": name, **deployment(template, table, {**REQUIRED, **parameters})}
+                for name, parameters in SETS.items()]
+    except ValueError as error:
+        sys.exit(str(error))
+    simulator = subprocess.run([node, HERE / "simulate.mjs"], input=json.dumps(sets), text=True, check=False)
+    sys.exit(simulator.returncode)
+
+
+def rows(text):
+    """The rows of requests.txt as dicts, each with its line number."""
+    names, columns = {}, []
+    for number, line in enumerate(text.splitlines(), start=1):
+        cells = line.split()
+        if not cells or line.startswith("#"):
+            continue
+        if cells[1] == "=":
+            names[cells[0]] = cells[2]
+        elif cells[0] == "request":
+            columns = cells
+        elif len(cells) != len(columns):
+            sys.exit(f"requests.txt:{number}: expected {len(columns)} cells, got {len(cells)}")
+        else:
+            cells = ["|".join(names.get(part, part) for part in cell.split("|")) for cell in cells]
+            yield {"line": number, **dict(zip(columns, cells))}
+
+
+def deployment(template, table, parameters):
+    """The policies of a parameter set, and the requests as a deployment with these parameters would send them."""
+    defaults = {name: each.get("Default") for name, each in template["Parameters"].items()}
+    values = {**defaults, **parameters}
+    arns = resources(values)
+    words = {
+        "key": values["UsersKeyAttribute"],
+        "email": values["UsersEmailAttribute"],
+        "password": values["UsersPasswordAttribute"],
+        "sender": values["MailFromAddress"],
+        "domain": values["MailFromAddress"].partition("@")[2],
+    }
+    return {"roles": policies(template, parameters),
+            "requests": [request for row in table for request in requests(row, arns, words)]}
+
+
+def requests(row, arns, words):
+    """One request for each combination of a row's alternatives."""
+    keys = [column for column in row if column not in ("line", "resource", *FUNCTIONS)]
+    names = row["resource"].split("|")
+    if unknown := [name for name in names if name not in arns and name != "*" and not name.startswith("arn:")]:
+        raise ValueError(f"requests.txt:{row['line']}: {', '.join(unknown)} is not defined in check.py")
+    targets = [target for name in names for target in arns.get(name, [name])]
+    for values in itertools.product(*(row[key].split("|") for key in keys)):
+        context = dict(zip(keys, values))
+        action = context.pop("action")
+        service = action.partition(":")[0]
+        present = {f"{service}:{key}": list(dict.fromkeys(value.format(**words).split(",")))
+                   for key, value in context.items() if value != "-"}
+        for target in targets:
+            yield {"line": row["line"], "action": action, "resource": target, "context": present,
+                   "columns": [f"{service}:{key}" for key in context], "verdicts": {half: row[half] for half in FUNCTIONS}}
+
+
+def resources(values):
+    """The ARNs behind the names in requests.txt, from the parameters and the logical IDs, not from the policies."""
+    def table(rest):
+        return arn("dynamodb", f"table/{rest}")
+
+    users = values["UsersTableName"] or "UsersTable"
+    index = f"{users}/index/{values['UsersEmailIndex']}"
+    email_is_key = values["UsersEmailAttribute"] == values["UsersKeyAttribute"]
+    address, domain = values["MailFromAddress"], values["MailFromAddress"].partition("@")[2]
+    identities = {address, domain, values["MailIdentity"] or domain}
+    return {
+        "rekey": [table("RekeyTable")],
+        "stream": [table("RekeyTable/stream/2026-01-01T00:00:00.000")],
+        "users": [table(users)],
+        "users-stream": [table(f"{users}/stream/2026-01-01T00:00:00.000"),
+                         table("RekeyTable/stream/2025-01-01T00:00:00.000")],
+        "not-users": [table("other"), table(f"{users}2"), table("RekeyTable/index/x"), table(f"{users}/index/other")],
+        "lookup": [table(users if email_is_key else index)],
+        "not-lookup": [table("other"), table(f"{users}/index/other"), table("RekeyTable/index/x"),
+                       table(index if email_is_key else users)],
+        "identity": [arn("ses", f"identity/{each}") for each in sorted(identities)],
+        "other-identity": [arn("ses", "identity/example.net"), arn("ses", f"identity/eve@{domain}"),
+                           arn("ses", f"identity/x{domain}")],
+        "configuration-set": [arn("ses", "configuration-set/MailConfigurationSet")],
+        "other-configuration-set": [arn("ses", "configuration-set/other")],
+        "template": [arn("ses", "template/other")],
+        "queue": [arn("sqs", "FailureQueue")],
+        "other-queue": [arn("sqs", "other")],
+        **{f"{half}-log": [arn("logs", f"log-group:{function}Log:log-stream:x")]
+           for half, function in FUNCTIONS.items()},
+        "other-log": [arn("logs", "log-group:AccessLog:log-stream:x"), arn("logs", "log-group:other:log-stream:x")],
+        "log-group": [arn("logs", "log-group:ForgotRequestLog"), arn("logs", "log-group:AccessLog")],
+        "function": [arn("lambda", "function:rekey-ForgotDeliver-1f")],
+    }
+
+
+main(sys.argv[1] if len(sys.argv) > 1 else HERE / "../../template.yaml")
