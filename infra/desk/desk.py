@@ -242,9 +242,9 @@ def parameters_for(page_url):
 
 
 def prepare_account(endpoint, parameters):
-    """What a team has before it deploys: a verified sender and, if it names one, a users table."""
+    """What a team has before it deploys: a verified domain and, if it names one, a users table."""
     client(endpoint, "sesv2").create_email_identity(
-        EmailIdentity=parameters.get("MailIdentity") or parameters["MailFromAddress"])
+        EmailIdentity=parameters.get("MailIdentity") or parameters["MailFromAddress"].partition("@")[2])
     if parameters.get("UsersTableName"):
         key, email = parameters.get("UsersKeyAttribute", "id"), parameters.get("UsersEmailAttribute", "email")
         index = {"GlobalSecondaryIndexes": [{

@@ -56,6 +56,15 @@ def after_create(resource_type, finish):
     handlers["create"] = create_and_finish
 
 
+def create_math_alarm(logical_id, props, stack_name):
+    """AWS accepts alarms on metric math; ministack rejects them. The first metric stands in: no alarm is evaluated here."""
+    metric = next((each["MetricStat"] for each in props.get("Metrics", []) if "MetricStat" in each), None)
+    if metric:
+        props = {name: value for name, value in props.items() if name != "Metrics"}
+        props |= {**metric["Metric"], "Statistic": metric["Stat"], "Period": metric["Period"]}
+    return base_create_alarm(logical_id, props, stack_name)
+
+
 def import_openapi_body(api_id, props):
     """AWS makes the routes, integrations and CORS of an HTTP API from its OpenAPI `Body`; ministack ignores it."""
     body = props.get("Body") or {}
@@ -83,6 +92,13 @@ def set_what_the_provisioner_leaves_out(table, props):
             update({"TableName": table, part: props[part]})
 
 
+def convert_delivery_time(configuration_set, _props):
+    """CloudFormation converts a parameter's value to the property's type; ministack keeps the string."""
+    options = ses_v2._config_sets[configuration_set].get("DeliveryOptions", {})
+    if "MaxDeliverySeconds" in options:
+        options["MaxDeliverySeconds"] = int(options["MaxDeliverySeconds"])
+
+
 def transform_with_values(template, _no_values, policies):
     """CloudFormation tells the SAM transform the parameters' values, lists as lists; ministack tells it none.
 
@@ -103,7 +119,10 @@ def apply_transforms(template, provided=None, previous=None):
 parameter_values = contextvars.ContextVar("parameter_values")
 base_sam_transform, sam.transform = sam.transform, transform_with_values
 changesets._apply_transforms = handlers._apply_transforms = apply_transforms
+alarm_handlers = provisioners._RESOURCE_HANDLERS["AWS::CloudWatch::Alarm"]
+base_create_alarm, alarm_handlers["create"] = alarm_handlers["create"], create_math_alarm
 after_create("AWS::ApiGatewayV2::Api", import_openapi_body)
+after_create("AWS::SES::ConfigurationSet", convert_delivery_time)
 after_create("AWS::DynamoDB::Table", set_what_the_provisioner_leaves_out)
 
 
@@ -117,8 +136,8 @@ WORDS_OF_EXPRESSIONS = {
 def condition_keys(request):
     """The dynamodb:* condition keys that AWS derives from a request, or from one member of a transaction.
 
-    ministack knows Select and the projection; AWS also fills in LeadingKeys, every top-level attribute that
-    the request names, and ReturnValues. Batches and queries of an index get no LeadingKeys here, so a policy
+    ministack knows the projection, and infers Select from it; AWS also fills in LeadingKeys, every top-level attribute
+    that the request names, ReturnValues and Select, the last two only if the request has them. Batches and queries of an index get no LeadingKeys here, so a policy
     that asks for one denies them.
     """
     keys = base_context(json.dumps(request).encode())
@@ -135,8 +154,10 @@ def condition_keys(request):
     leading = (request.get("Key") or request.get("Item") or queried_key(request)).get(table["pk_name"]) if table else None
     if leading:
         keys["dynamodb:LeadingKeys"] = [str(value) for value in leading.values()]
-    if "ReturnValues" in request:
-        keys["dynamodb:ReturnValues"] = request["ReturnValues"]
+    keys.pop("dynamodb:Select", None)
+    for parameter in ("ReturnValues", "Select"):
+        if parameter in request:
+            keys[f"dynamodb:{parameter}"] = request[parameter]
     return keys
 
 

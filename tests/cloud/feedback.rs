@@ -36,7 +36,11 @@ async fn the_suppression_list_is_honoured() {
         panic!("{sets:?}");
     };
     let set = ses.get_configuration_set().configuration_set_name(name);
-    let options = set.send().await.unwrap().suppression_options.unwrap();
+    let set = set.send().await.unwrap();
+    let delivery = set.delivery_options.unwrap();
+    let lifetime = 3600;
+    assert_eq!(delivery.max_delivery_seconds, Some(lifetime));
+    let options = set.suppression_options.unwrap();
     let mut reasons = options.suppressed_reasons().to_vec();
     reasons.sort();
     assert_eq!(reasons, [Bounce, Complaint]);

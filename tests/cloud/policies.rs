@@ -107,7 +107,50 @@ fn the_stream_and_the_failure_queue_are_the_private_halves() {
     }
 }
 
-fn resources() -> Map<String, Value> {
+/// `ALL_OLD` would read the row that a write replaces. Only the budget's counter needs its new value back.
+#[test]
+fn every_role_that_writes_pins_what_the_write_returns() {
+    let mut pinned = Vec::new();
+    for (name, resource) in resources() {
+        for statement in statements(&resource) {
+            let is_write = |action: &String| {
+                ["PutItem", "UpdateItem", "DeleteItem"]
+                    .iter()
+                    .any(|write| action == &format!("dynamodb:{write}"))
+            };
+            if !texts(&statement["Action"]).iter().any(is_write) {
+                continue;
+            }
+            let returned = &statement["Condition"]["StringEqualsIfExists"]["dynamodb:ReturnValues"];
+            let keys = &statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"];
+            let wanted = match texts(keys).as_slice() {
+                [key] if key == "rate#mail#*" => "UPDATED_NEW",
+                _ => "NONE",
+            };
+            assert_eq!(returned, wanted, "{name}: {}", statement["Sid"]);
+            pinned.push(name.clone());
+        }
+    }
+    assert_eq!(pinned.len(), 9, "{pinned:?}");
+}
+
+/// A query that names no attributes reads all of them, and `GetItem` has no such parameter.
+#[test]
+fn the_user_lookup_must_name_its_attributes() {
+    let role = &resources()["ForgotDeliverRole"];
+    let lookup = statements(role)
+        .into_iter()
+        .find(|statement| statement.get("Sid").is_some_and(|sid| sid == "FindUser"))
+        .unwrap();
+    assert_eq!(lookup["Action"], "dynamodb:Query");
+    assert_eq!(
+        lookup["Condition"]["StringEquals"]["dynamodb:Select"],
+        "SPECIFIC_ATTRIBUTES"
+    );
+}
+
+/// The resources of the template as SAM has transformed it.
+pub(crate) fn resources() -> Map<String, Value> {
     let template = std::fs::read_to_string(variable("TRANSFORMED_TEMPLATE")).unwrap();
     let template: Value = serde_json::from_str(&template).unwrap();
     let resources = template["Resources"].as_object().unwrap().clone();

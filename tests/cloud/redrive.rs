@@ -169,47 +169,57 @@ fn strange_messages() -> Vec<String> {
             .unwrap();
         object.remove(name);
         strange.push(without.to_string());
-        for value in [
-            json!(null),
-            json!(true),
-            json!(-1),
-            json!(0),
-            json!(1.5),
-            json!(10_001),
-            json!(u64::MAX),
-            json!([]),
-            json!({}),
-            json!([1]),
-            json!(""),
-            json!("INJECTED\u{1b}[2J\r\u{9b}2J"),
-            json!("2026-11-25"),
-            json!("2026-11-25T02:00:00"),
-            json!("9999-12-31T23:59:59-23:59"),
-            json!("0001-01-01T00:00:00+23:59"),
-            json!("arn:aws:lambda:::function:"),
-            json!(format!(
-                "arn:aws:lambda:us-east-1:000000000000:function:{notify}\u{1b}[2J"
-            )),
-            json!(format!(
-                "arn:aws:lambda:us-east-1:000000000000:function:{notify}\n"
-            )),
-            json!(format!(
-                "arn:aws:sqs:us-east-1:000000000000:function:{notify}"
-            )),
-        ] {
+        for value in strange_values(&notify) {
             let mut changed = ours.clone();
             *changed.pointer_mut(field).unwrap() = value;
             strange.push(changed.to_string());
         }
     }
+    strange.extend(strange_times(ours));
+    strange
+}
+
+/// A batch that ends before it begins, and one that spans more than a stream keeps.
+fn strange_times(ours: Value) -> [String; 2] {
     let mut backwards = ours.clone();
     backwards["DDBStreamBatchInfo"]["approximateArrivalOfLastRecord"] =
         json!("2020-01-01T00:00:00Z");
     let mut endless = ours;
     endless["DDBStreamBatchInfo"]["approximateArrivalOfFirstRecord"] =
         json!("2020-01-01T00:00:00Z");
-    strange.extend([backwards.to_string(), endless.to_string()]);
-    strange
+    [backwards.to_string(), endless.to_string()]
+}
+
+/// Values that none of a message's fields may have.
+fn strange_values(notify: &str) -> Vec<Value> {
+    vec![
+        json!(null),
+        json!(true),
+        json!(-1),
+        json!(0),
+        json!(1.5),
+        json!(10_001),
+        json!(u64::MAX),
+        json!([]),
+        json!({}),
+        json!([1]),
+        json!(""),
+        json!("INJECTED\u{1b}[2J\r\u{9b}2J"),
+        json!("2026-11-25"),
+        json!("2026-11-25T02:00:00"),
+        json!("9999-12-31T23:59:59-23:59"),
+        json!("0001-01-01T00:00:00+23:59"),
+        json!("arn:aws:lambda:::function:"),
+        json!(format!(
+            "arn:aws:lambda:us-east-1:000000000000:function:{notify}\u{1b}[2J"
+        )),
+        json!(format!(
+            "arn:aws:lambda:us-east-1:000000000000:function:{notify}\n"
+        )),
+        json!(format!(
+            "arn:aws:sqs:us-east-1:000000000000:function:{notify}"
+        )),
+    ]
 }
 
 /// What Lambda puts into the queue when it gives up on records.

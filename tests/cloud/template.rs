@@ -1,10 +1,15 @@
 //! What the template made, and what the functions wrote about it.
 
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::TimeToLiveStatus;
 use serde_json::{Value, json};
 
+use crate::policies::resources;
 use crate::stack::{PASSWORD, Stack, variable, variable_of};
 
 #[tokio::test]
@@ -43,6 +48,262 @@ async fn expired_rows_are_deleted_and_tables_are_guarded() {
         "KEYS_ONLY",
         "who looks an address up sees no hash"
     );
+}
+
+/// A first deployment that fails deletes what it created. CloudFormation cannot delete a protected table.
+#[test]
+fn only_the_users_table_is_protected_from_deletion() {
+    let resources = resources();
+    let protected = |table: &str| &resources[table]["Properties"]["DeletionProtectionEnabled"];
+    assert_eq!(protected("RekeyTable"), &Value::Null);
+    assert_eq!(
+        protected("UsersTable"),
+        &json!({ "Ref": "DeletionProtection" })
+    );
+    assert_eq!(resources["UsersTable"]["DeletionPolicy"], "Retain");
+}
+
+/// What may contain the stack's name, and how long it may be: by the API references of these services.
+const LIMITS: [(&str, &str, usize); 6] = [
+    ("AWS::ApiGatewayV2::Api", "Body.info.title", 128),
+    ("AWS::ApiGatewayV2::Api", "Body.info.description", 1024),
+    ("AWS::CloudWatch::Alarm", "Dimensions.Value", 1024),
+    (
+        "AWS::CloudWatch::Alarm",
+        "Metrics.MetricStat.Metric.Dimensions.Value",
+        1024,
+    ),
+    // The value of the dimension `Stack`.
+    (
+        "AWS::Lambda::Function",
+        "Environment.Variables.STACK_NAME",
+        1024,
+    ),
+    ("AWS::Logs::LogGroup", "LogGroupName", 512),
+];
+
+/// CloudFormation allows 128 characters, and shortens only the names that it makes itself.
+#[test]
+fn the_longest_stack_name_exceeds_no_limit() {
+    let mut found = BTreeMap::new();
+    for (name, resource) in resources() {
+        let mut derived = Vec::new();
+        from_stack_name(&resource["Properties"], "", &mut derived);
+        for (path, text) in derived {
+            let kind = resource["Type"].as_str().unwrap();
+            let limit = LIMITS
+                .iter()
+                .find(|(type_, property, _)| (*type_, *property) == (kind, &path));
+            let (.., limit) = limit.unwrap_or_else(|| panic!("{name}: no limit for {path}"));
+            assert!(text.len() <= *limit, "{name}: {path} is {text}");
+            found.insert((kind.to_owned(), path), text);
+        }
+    }
+    assert_eq!(found.len(), LIMITS.len(), "{found:?}");
+    assert!(found.values().all(|text| text.len() >= 128), "{found:?}");
+}
+
+/// Collects the properties that are made from the stack's name, with their paths.
+fn from_stack_name(value: &Value, path: &str, found: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(object) => {
+            let is_made = object
+                .keys()
+                .any(|key| key == "Ref" || (key.starts_with("Fn::") && key != "Fn::If"));
+            if is_made {
+                if value.to_string().contains("AWS::Stack") {
+                    found.push((path.trim_start_matches('.').to_owned(), resolve(value)));
+                }
+                return;
+            }
+            for (key, value) in object {
+                let path = if key == "Fn::If" {
+                    path.to_owned()
+                } else {
+                    format!("{path}.{key}")
+                };
+                from_stack_name(value, &path, found);
+            }
+        }
+        Value::Array(values) => {
+            for value in values {
+                from_stack_name(value, path, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Evaluates the template's functions for a stack with the longest name. Other references are empty.
+fn resolve(value: &Value) -> String {
+    let name = "n".repeat(128);
+    let id = format!(
+        "arn:aws:cloudformation:ap-southeast-2:123456789012:stack/{name}/{}",
+        "d".repeat(36)
+    );
+    let Some((function, argument)) = value.as_object().and_then(|object| object.iter().next())
+    else {
+        return value.as_str().unwrap().to_owned();
+    };
+    match (function.as_str(), argument) {
+        ("Ref", _) if argument == "AWS::StackName" => name,
+        ("Ref", _) if argument == "AWS::StackId" => id,
+        ("Ref", _) => String::new(),
+        ("Fn::Sub", Value::String(text)) => text
+            .replace("${AWS::StackName}", &name)
+            .replace("${AWS::StackId}", &id),
+        ("Fn::Sub", Value::Array(parts)) => {
+            let mut text = resolve(&json!({ "Fn::Sub": parts[0] }));
+            for (name, value) in parts[1].as_object().unwrap() {
+                text = text.replace(&format!("${{{name}}}"), &resolve(value));
+            }
+            text
+        }
+        ("Fn::Select", Value::Array(parts)) => {
+            let split = &parts[1]["Fn::Split"];
+            let index = usize::try_from(parts[0].as_u64().unwrap()).unwrap();
+            let whole = resolve(&split[1]);
+            let mut split = whole.split(split[0].as_str().unwrap());
+            split.nth(index).unwrap().to_owned()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The private halves begin all records of a batch at once: 16 emails.
+#[test]
+fn both_private_halves_get_sixteen_records_at_a_time() {
+    let resources = resources();
+    for (name, parallelization) in [
+        (
+            "ForgotDeliverRequested",
+            json!({ "Ref": "DeliverParallelization" }),
+        ),
+        ("ResetNotifyChanged", Value::Null),
+    ] {
+        let mapping = &resources[name]["Properties"];
+        assert_eq!(mapping["BatchSize"], 16);
+        assert_eq!(mapping["ParallelizationFactor"], parallelization);
+    }
+}
+
+/// API Gateway stores the ARN without ":*": with it, the stack would show drift.
+#[test]
+fn the_access_log_is_named_without_a_wildcard() {
+    let stage = &resources()["ApiApiGatewayDefaultStage"]["Properties"];
+    let destination = stage["AccessLogSettings"]["DestinationArn"].to_string();
+    assert!(
+        destination.contains(":log-group:${AccessLog}") && !destination.contains(":*"),
+        "{destination}"
+    );
+}
+
+/// A deletion policy alone is no change to CloudFormation: the metadata changes with it.
+#[test]
+fn a_parameter_keeps_the_logs_and_the_failure_queue() {
+    let kept = |resource: &Value| {
+        let is_chosen = |policy: &str, keep: &str| {
+            resource[policy] == json!({ "Fn::If": ["KeepRecords", keep, "Delete"] })
+        };
+        is_chosen("DeletionPolicy", "RetainExceptOnCreate")
+            && is_chosen("UpdateReplacePolicy", "Retain")
+            && resource["Metadata"]["KeepLogsAndFailures"]["Ref"] == "KeepLogsAndFailures"
+    };
+    let resources = resources();
+    let records: Vec<&Value> = resources
+        .values()
+        .filter(|resource| {
+            resource["Type"] == "AWS::Logs::LogGroup" || resource["Type"] == "AWS::SQS::Queue"
+        })
+        .collect();
+    assert_eq!(records.len(), 6);
+    assert!(records.into_iter().all(kept));
+}
+
+/// One failure every few minutes must alarm, and transaction conflicts must not: API Gateway's 5xx counts both.
+#[test]
+fn alarms_sum_failed_requests_over_fifteen_minutes() {
+    let resources = resources();
+    let alarm = &resources["ServerErrors"]["Properties"];
+    assert_eq!(alarm["Threshold"], 3);
+    let mut watched = Vec::new();
+    for metric in alarm["Metrics"].as_array().unwrap() {
+        if let Some(stat) = metric.get("MetricStat") {
+            assert_eq!(
+                (&stat["Stat"], &stat["Period"]),
+                (&json!("Sum"), &json!(900))
+            );
+            let value = &stat["Metric"]["Dimensions"][0]["Value"]["Ref"];
+            let name = stat["Metric"]["MetricName"].as_str().unwrap();
+            watched.push(format!("{name} of {}", value.as_str().unwrap()));
+        }
+    }
+    let wanted = [
+        "RequestsFailed of AWS::StackName",
+        "Errors of ForgotRequest",
+        "Throttles of ForgotRequest",
+        "Errors of ResetChange",
+        "Throttles of ResetChange",
+    ];
+    assert_eq!(watched, wanted);
+    let suppressed = &resources["EmailsSuppressed"]["Properties"];
+    assert_eq!(
+        (&suppressed["MetricName"], &suppressed["Statistic"]),
+        (&json!("MailsSuppressed"), &json!("Sum"))
+    );
+}
+
+/// The tools of this machine cannot compile for arm64, so a stand-in for cargo-lambda records what SAM asks it for.
+#[test]
+fn sam_builds_for_the_architecture_of_samconfig() {
+    let folder = std::env::current_dir().unwrap().join("target/samconfig");
+    std::fs::create_dir_all(folder.join("bin")).unwrap();
+    let script = "#!/bin/sh\necho \"$*\" >> \"$ASKED\"\nexit 1\n";
+    for tool in ["cargo", "cargo-lambda"] {
+        let tool = folder.join("bin").join(tool);
+        std::fs::write(&tool, script).unwrap();
+        std::fs::set_permissions(&tool, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    for file in ["template.yaml", "Cargo.toml"] {
+        std::fs::copy(file, folder.join(file)).unwrap();
+    }
+    let config = std::fs::read_to_string("samconfig.toml").unwrap();
+    assert_eq!(
+        config.matches("\nparameter_overrides = ").count(),
+        1,
+        "{config}"
+    );
+    assert_eq!(config.matches("Architecture=x86_64").count(), 1, "{config}");
+    let asks_for_arm = |config: &str| {
+        std::fs::write(folder.join("samconfig.toml"), config).unwrap();
+        sam_build(&folder).contains("lambda build --release --arm64")
+    };
+    assert!(!asks_for_arm(&config));
+    assert!(asks_for_arm(
+        &config.replace("Architecture=x86_64", "Architecture=arm64")
+    ));
+}
+
+/// Runs `sam build` with the tools of a folder, and returns what it asked them for.
+fn sam_build(folder: &Path) -> String {
+    let asked = folder.join("asked");
+    std::fs::write(&asked, "").unwrap();
+    let path = format!("{}/bin:{}", folder.display(), variable("PATH"));
+    Command::new(
+        std::env::current_dir()
+            .unwrap()
+            .join("target/tools/sam/bin/sam"),
+    )
+    .arg("build")
+    .current_dir(folder)
+    .env("PATH", path)
+    .env("ASKED", &asked)
+    .env("SAM_CLI_TELEMETRY", "0")
+    .output()
+    .unwrap();
+    let asked = std::fs::read_to_string(asked).unwrap();
+    assert!(asked.contains("lambda build --release"), "{asked}");
+    asked
 }
 
 #[test]

@@ -50,32 +50,12 @@ async fn a_page_that_rebinds_its_name_reaches_no_port() {
     let mut ports = emulator_ports().await;
     ports.extend(known);
     for port in ports {
-        let ours = format!("127.0.0.1:{port}");
-        for (target, hosts) in [
-            ("/", vec![format!("{EVIL}:{port}")]),
-            ("/", vec![EVIL.to_owned()]),
-            ("/", vec![format!("{ours}.{EVIL}")]),
-            ("/", vec![format!("127.0.0.1.{EVIL}:{port}")]),
-            ("/", vec![format!("localhost.{EVIL}:{port}")]),
-            ("/", vec![format!("not-localhost:{port}")]),
-            ("/", vec![format!("{EVIL}.execute-api.localhost:{port}")]),
-            ("/", vec![format!("{EVIL}/.execute-api.localhost:{port}")]),
-            ("/", vec![format!("{ours}@{EVIL}:{port}")]),
-            ("/", vec![format!("127.0.0.2:{port}")]),
-            ("/", vec![format!("127.0.0.1:{}", port ^ 1)]),
-            ("/", vec!["127.0.0.1".to_owned()]),
-            ("/", vec![String::new()]),
-            ("/", vec![]),
-            ("/", vec![ours.clone(), EVIL.to_owned()]),
-            ("/", vec![EVIL.to_owned(), ours.clone()]),
-            ("/", vec![ours.clone(), ours.clone()]),
-            ("http://evil.test/", vec![ours.clone()]),
-            ("http://evil.test/", vec![EVIL.to_owned()]),
-        ] {
-            let lines: String = hosts
+        for (target, hosts) in foreign_requests(port) {
+            let lines: Vec<String> = hosts
                 .iter()
                 .map(|host| format!("hOsT: {host}\r\n"))
                 .collect();
+            let lines = lines.concat();
             let request = format!("GET {target} HTTP/1.1\r\n{lines}\r\n");
             let Some(answer) = answer(port, &request).await else {
                 assert!(!known.contains(&port), "{port} does not answer");
@@ -100,6 +80,32 @@ async fn a_page_that_rebinds_its_name_reaches_no_port() {
     }
 }
 
+/// Targets and Host headers that do not name this machine and the port.
+fn foreign_requests(port: u16) -> Vec<(&'static str, Vec<String>)> {
+    let ours = format!("127.0.0.1:{port}");
+    vec![
+        ("/", vec![format!("{EVIL}:{port}")]),
+        ("/", vec![EVIL.to_owned()]),
+        ("/", vec![format!("{ours}.{EVIL}")]),
+        ("/", vec![format!("127.0.0.1.{EVIL}:{port}")]),
+        ("/", vec![format!("localhost.{EVIL}:{port}")]),
+        ("/", vec![format!("not-localhost:{port}")]),
+        ("/", vec![format!("{EVIL}.execute-api.localhost:{port}")]),
+        ("/", vec![format!("{EVIL}/.execute-api.localhost:{port}")]),
+        ("/", vec![format!("{ours}@{EVIL}:{port}")]),
+        ("/", vec![format!("127.0.0.2:{port}")]),
+        ("/", vec![format!("127.0.0.1:{}", port ^ 1)]),
+        ("/", vec!["127.0.0.1".to_owned()]),
+        ("/", vec![String::new()]),
+        ("/", vec![]),
+        ("/", vec![ours.clone(), EVIL.to_owned()]),
+        ("/", vec![EVIL.to_owned(), ours.clone()]),
+        ("/", vec![ours.clone(), ours.clone()]),
+        ("http://evil.test/", vec![ours.clone()]),
+        ("http://evil.test/", vec![EVIL.to_owned()]),
+    ]
+}
+
 #[tokio::test]
 async fn a_page_cannot_open_a_web_socket() {
     for name in ["AWS_ENDPOINT_URL", "API_URL"] {
@@ -118,7 +124,7 @@ async fn a_page_cannot_open_a_web_socket() {
     }
 }
 
-/// No API of the deployed stack accepts WebSockets, so this asks the guard itself, with an app behind it that does.
+/// No API of the deployed stack accepts web sockets, so this asks the guard itself, with an app behind it that does.
 #[test]
 fn a_web_socket_of_a_page_does_not_reach_the_app() {
     for (port, header, expected) in [

@@ -20,3 +20,71 @@ fn the_backlog_in_cost_md_is_what_the_simulation_prints() {
     let table = rows.join("\n") + "\n\n";
     assert!(cost.contains(&table), "{table}");
 }
+
+/// The README says what is pinned by hash; these files are where.
+#[test]
+fn every_locked_dependency_has_a_hash() {
+    let read = |name: &str| std::fs::read_to_string(name).unwrap();
+    for lock in ["Cargo.lock", "tests/fuzz/Cargo.lock"] {
+        let text = read(lock);
+        let from_elsewhere = text
+            .split("[[package]]")
+            .filter(|package| package.contains("\nsource = "));
+        let mut packages = 0;
+        for package in from_elsewhere {
+            assert!(package.contains("\nchecksum = "), "{lock}: {package}");
+            packages += 1;
+        }
+        assert!(packages > 10, "{lock}");
+    }
+    for requirements in [
+        "infra/desk/requirements-desk.txt",
+        "infra/desk/requirements-sam.txt",
+        "infra/bench/peers/requirements.txt",
+    ] {
+        let text = read(requirements).replace("\\\n", " ");
+        let mut packages = 0;
+        for line in text.lines().map(str::trim) {
+            if !line.is_empty() && !line.starts_with('#') {
+                let is_pinned = line.contains("==") && line.contains("--hash=sha256:");
+                assert!(is_pinned, "{requirements}: {line}");
+                packages += 1;
+            }
+        }
+        assert!(packages > 10, "{requirements}");
+    }
+    let lock = "infra/bench/peers/better_auth/package-lock.json";
+    let packages: serde_json::Value = serde_json::from_str(&read(lock)).unwrap();
+    for (name, package) in packages["packages"].as_object().unwrap() {
+        let integrity = package["integrity"].as_str().unwrap_or_default();
+        let is_pinned = name.is_empty() || integrity.starts_with("sha512-");
+        assert!(is_pinned, "{lock}: {name}");
+    }
+}
+
+/// Cargo cannot be given the hash of a tool, so an exact version and the tool's own lock file must do.
+#[test]
+fn tools_that_cargo_installs_have_exact_versions() {
+    let mut tools = 0;
+    for file in ["Makefile", "infra/desk/fuzz.sh"] {
+        let text = std::fs::read_to_string(file).unwrap().replace("\\\n", " ");
+        let installs = text.lines().filter(|line| {
+            let line = line.trim_start().trim_start_matches('@');
+            !line.starts_with("echo") && line.contains("cargo install ")
+        });
+        for line in installs {
+            assert!(line.contains("--locked"), "{file}: {line}");
+            let is_exact = line.contains("--version \"$version\"")
+                || line
+                    .split_whitespace()
+                    .filter(|word| word.starts_with("cargo-"))
+                    .all(|tool| {
+                        tool.split_once('@')
+                            .is_some_and(|(_, version)| version.split('.').count() == 3)
+                    });
+            assert!(is_exact, "{file}: {line}");
+            tools += 1;
+        }
+    }
+    assert_eq!(tools, 2);
+}
