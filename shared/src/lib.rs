@@ -11,7 +11,7 @@
 //! public   ┌────────▼────────┐                     ┌────────▼────────┐
 //!          │ forgot: request │                     │  reset: change  │
 //!          └────────┬────────┘                     └────────┬────────┘
-//!                   │ put Requested                         │ one transaction: delete Issued,
+//!                   │ put Requested                         │ one transaction: delete Issued, put the epoch,
 //!                   │ (conditional: throttle)               │ update the user, put Changed
 //!          ═════════▼════════════ the Rekey table ══════════▼═════════
 //!                   │ stream: Requested                     │ stream: Changed
