@@ -212,7 +212,8 @@ def enforce_send_email(method, path, headers, body, query_params, request_id):
     except (ValueError, KeyError, TypeError):
         return base_enforce_ses(method, path, headers, body, query_params, request_id)
     address = parseaddr(sender)[1]
-    identity = (ses._notification_identity(address) or (address,))[0]
+    candidates = (address, *ses._domain_and_parents(address.rpartition("@")[2].lower()))
+    identity = next((each for each in candidates if each in ses_v2._identities or each in ses._identities), address)
     scope = f"arn:aws:ses:{ministack.extract_region(headers, query_params)}:{responses.get_account_id()}:"
     resources = [request.get("FromEmailAddressIdentityArn") or f"{scope}identity/{identity}"]
     if request.get("ConfigurationSetName"):
