@@ -1,6 +1,6 @@
 # Rekey on a desk. Needs Rust and Python 3.11 or later; everything else is installed into target/tools.
 .DEFAULT_GOAL := help
-.PHONY: help dev test torture fuzz bench bench-check bench-keep demo watch check build redrive clean
+.PHONY: help dev test torture fuzz mutants bench bench-check bench-keep demo watch check build redrive clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -9,6 +9,7 @@ export PARAMETERS
 DESK := target/tools/desk/installed
 SAM := target/tools/sam/installed
 CARGO := target/tools/cargo/installed
+MUTANTS := target/tools/cargo/mutants-installed
 desk := target/tools/desk/bin/python infra/desk/desk.py
 
 help: ## this list
@@ -29,6 +30,9 @@ torture: $(DESK) $(SAM) ## the long versions of the tests, for hours, and a tabl
 
 fuzz: ## fuzzes what reads requests, events, rows and URLs, each for SECONDS_EACH=600
 	@sh infra/desk/fuzz.sh run $(or $(SECONDS_EACH),600)
+
+mutants: $(MUTANTS) ## changes the code in small ways, and fails if no test notices; SHARD=k/n tries the k-th of n parts, from 0
+	@sh infra/desk/mutants.sh $(or $(SHARD),0/1)
 
 bench: $(DESK) $(SAM) ## how fast Rekey is, beside its peers: a table, infra/bench/results.json and results.svg
 	@sh infra/bench/peers/install.sh
@@ -72,6 +76,13 @@ $(CARGO):
 	@echo "Installing cargo-deny and cargo-machete into target/tools/cargo; this happens once, and compiles for minutes."
 	@CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
 		cargo install --quiet --locked --root target/tools/cargo cargo-deny@0.20.2 cargo-machete@0.9.2
+	@touch $@
+
+# Only `make mutants` needs it, so `make check` does not wait for it.
+$(MUTANTS):
+	@echo "Installing cargo-mutants into target/tools/cargo. This happens once and takes minutes."
+	@CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+		cargo install --quiet --locked --root target/tools/cargo cargo-mutants@27.1.0
 	@touch $@
 
 # Two environments, since aws-sam-cli and ministack want different versions of boto3.
