@@ -21,7 +21,7 @@ export REKEY_FAIL_FAST=1
 # The first skipped test measures the machine, which may be busy. The harness's own tests panic on purpose, which would
 # end the process.
 target/tools/cargo/bin/cargo-mutants mutants --workspace --output "$output" --shard "$shard" --colors never \
-    ${MUTANTS:-} -- --locked --lib --test journeys -- \
+    ${MUTANTS_ARGS:-} -- -- \
     --skip hashing_is_as_fast_as_the_deadlines_take_it_to_be --skip harness::
 status=$?
 

@@ -359,8 +359,9 @@ impl Aws {
 /// Ends the process at the first panic if `REKEY_FAIL_FAST` is set: one failed test is enough for `make mutants`.
 fn fail_fast() {
     if rekey::config::process("REKEY_FAIL_FAST").is_some() {
-        std::panic::set_hook(Box::new(|panic| {
-            eprintln!("{panic}");
+        let report = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            report(panic);
             std::process::exit(101);
         }));
     }
