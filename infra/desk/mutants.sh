@@ -1,6 +1,9 @@
 #!/bin/sh
 # Runs cargo-mutants against the unit tests and the journeys: `sh infra/desk/mutants.sh [k/n]`, with k from 0 to n-1.
 # Prints a summary, and fails if a viable mutant is missed.
+#
+# Run it on an idle machine. Some journeys check deadlines by the clock: if the machine is busy, they fail without a
+# mutant's help, and the mutant counts as caught. Each log under mutants.out/log/ names the check that failed.
 set -u
 shard=${1:-0/1}
 case $shard in

@@ -2,6 +2,7 @@
 //! in any way that a network has.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -359,9 +360,11 @@ impl Aws {
 /// Ends the process at the first panic if `REKEY_FAIL_FAST` is set: one failed test is enough for `make mutants`.
 fn fail_fast() {
     if rekey::config::process("REKEY_FAIL_FAST").is_some() {
-        let report = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            report(panic);
+        std::panic::set_hook(Box::new(|panic| {
+            // Past the test harness, which captures what tests print and would lose it here.
+            let thread = std::thread::current();
+            let name = thread.name().unwrap_or_default();
+            let _ = writeln!(std::io::stderr(), "{name}: {panic}");
             std::process::exit(101);
         }));
     }
