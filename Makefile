@@ -1,7 +1,7 @@
 # Rekey on a desk. Needs Rust and Python 3.11 or later, and Node.js 20 or later with npm for check, iam, and bench; everything
 # else is installed into target/tools.
 .DEFAULT_GOAL := help
-.PHONY: help dev test torture fuzz bench bench-check bench-keep demo watch check iam build redrive clean
+.PHONY: help dev test torture fuzz mutants bench bench-check bench-keep demo watch check iam build redrive clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -9,13 +9,15 @@ MAKEFLAGS += --no-print-directory
 # recipes name them in quotes as the shell's variables: a value with `;` or `$(…)` in it is text, never code.
 override PARAMETERS := $(value PARAMETERS)
 override SECONDS_EACH := $(value SECONDS_EACH)
+override SHARD := $(value SHARD)
 override STACK := $(value STACK)
-export PARAMETERS SECONDS_EACH STACK
+export PARAMETERS SECONDS_EACH SHARD STACK
 
 DESK := target/tools/desk/installed
 SAM := target/tools/sam/installed
 CARGO := target/tools/cargo/installed
 IAM := target/tools/iam/installed
+MUTANTS := target/tools/cargo/mutants-installed
 desk := target/tools/desk/bin/python infra/desk/desk.py
 
 help: ## this list
@@ -36,6 +38,9 @@ torture: $(DESK) $(SAM) ## the long versions of the tests, for hours, and a tabl
 
 fuzz: ## fuzzes what reads requests, events, rows and URLs, each for SECONDS_EACH=600
 	@sh infra/desk/fuzz.sh run "$${SECONDS_EACH:-600}"
+
+mutants: $(MUTANTS) ## changes the code in small ways, and fails if no test notices; SHARD=k/n tries the k-th of n parts, from 0
+	@sh infra/desk/mutants.sh "$${SHARD:-0/1}"
 
 bench: $(DESK) $(SAM) ## how fast Rekey is, beside its peers: a table, infra/bench/results.json and results.svg
 	@sh infra/bench/peers/install.sh
@@ -92,6 +97,13 @@ $(IAM): infra/iam/package.json infra/iam/package-lock.json
 		|| { echo "make check needs Node.js 20 or later, with npm, for the IAM simulator."; exit 1; }
 	@rm -rf target/tools/iam && mkdir -p target/tools/iam && cp $^ target/tools/iam
 	@cd target/tools/iam && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+# Only `make mutants` needs it, so `make check` does not wait for it.
+$(MUTANTS):
+	@echo "Installing cargo-mutants into target/tools/cargo. This happens once and takes minutes."
+	@CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+		cargo install --quiet --locked --root target/tools/cargo cargo-mutants@27.1.0
 	@touch $@
 
 # Two environments, since aws-sam-cli and ministack want different versions of boto3.

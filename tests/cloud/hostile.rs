@@ -5,6 +5,7 @@
 #[expect(dead_code, reason = "the journeys use the rest of it")]
 mod attempts;
 #[path = "../journeys/hostile/inputs.rs"]
+#[expect(dead_code, reason = "the journeys use the rest of it")]
 mod inputs;
 #[path = "../journeys/torture.rs"]
 mod torture;

@@ -2,6 +2,7 @@
 //! in any way that a network has.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ pub(crate) struct Aws {
     pub(crate) endpoint: String,
     /// The table without anything in front.
     pub(crate) dynamodb: String,
+    database: dynoxide::Database,
     client: reqwest::Client,
     mails: Mutex<Vec<Mail>>,
     calls: Mutex<Vec<(Call, Instant)>>,
@@ -26,6 +28,10 @@ pub(crate) struct Aws {
     pub(crate) spans: Mutex<Vec<(Instant, Instant)>>,
     plan: Mutex<Vec<Planned>>,
     chaos: Mutex<Option<Chaos>>,
+    /// Whether chaos was asked for, and the number of faults that it injected.
+    chaos_faults: Mutex<Option<usize>>,
+    /// Why planned faults may remain.
+    unfired_reason: Mutex<Option<&'static str>>,
     /// How many mails are on their way.
     mailing: AtomicUsize,
     mailing_at_most: AtomicUsize,
@@ -88,12 +94,38 @@ impl Wrong {
     }
 }
 
+/// Fails every matching call from now on. At least one call must follow.
+pub(crate) const EVERY: usize = usize::MAX;
+
 /// Something that goes wrong with some calls to come.
+#[derive(Debug)]
 struct Planned {
-    call: &'static str,
-    times: usize,
+    call: String,
+    /// How many calls it affects: a number, all of which must come, or [`EVERY`].
+    planned: usize,
+    /// How many of them are still to come.
+    left: usize,
     /// None where these calls shall work.
     wrong: Option<Wrong>,
+}
+
+impl Planned {
+    fn new(call: &str, times: usize, wrong: Option<Wrong>) -> Self {
+        Self {
+            call: call.to_owned(),
+            planned: times,
+            left: times,
+            wrong,
+        }
+    }
+
+    fn has_fired(&self) -> bool {
+        if self.planned == EVERY {
+            self.left < EVERY
+        } else {
+            self.left == 0
+        }
+    }
 }
 
 /// Says of each call whether something goes wrong with it.
@@ -101,11 +133,14 @@ pub(crate) type Chaos = Box<dyn FnMut(&str) -> Option<Wrong> + Send>;
 
 impl Aws {
     pub(crate) async fn start() -> Arc<Self> {
+        fail_fast();
         let dynamodb = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let front = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let database = dynoxide::Database::memory().unwrap();
         let aws = Arc::new(Self {
             endpoint: format!("http://{}", front.local_addr().unwrap()),
             dynamodb: format!("http://{}", dynamodb.local_addr().unwrap()),
+            database: database.clone(),
             client: reqwest::Client::new(),
             mails: Mutex::default(),
             calls: Mutex::default(),
@@ -113,13 +148,12 @@ impl Aws {
             spans: Mutex::default(),
             plan: Mutex::default(),
             chaos: Mutex::default(),
+            chaos_faults: Mutex::default(),
+            unfired_reason: Mutex::default(),
             mailing: AtomicUsize::new(0),
             mailing_at_most: AtomicUsize::new(0),
         });
-        tokio::spawn(dynoxide::server::serve_on(
-            dynamodb,
-            dynoxide::Database::memory().unwrap(),
-        ));
+        tokio::spawn(dynoxide::server::serve_on(dynamodb, database));
         let state = Arc::clone(&aws);
         tokio::spawn(async move {
             while let Ok((socket, _)) = front.accept().await {
@@ -166,15 +200,14 @@ impl Aws {
     }
 
     /// Makes the next such calls go wrong.
-    pub(crate) fn inject(&self, call: &'static str, times: usize, wrong: Wrong) {
-        let wrong = Some(wrong);
-        self.plan(Planned { call, times, wrong });
+    pub(crate) fn inject(&self, call: &str, times: usize, wrong: Wrong) {
+        self.plan(Planned::new(call, times, Some(wrong)));
     }
 
     /// Makes the next such calls fail.
     pub(crate) fn fail(
         &self,
-        call: &'static str,
+        call: &str,
         times: usize,
         (status, code, message): (u16, &str, &str),
     ) {
@@ -187,20 +220,57 @@ impl Aws {
     }
 
     /// Lets the next such calls work, before others fail.
-    pub(crate) fn spare(&self, call: &'static str, times: usize) {
-        let wrong = None;
-        self.plan(Planned { call, times, wrong });
+    pub(crate) fn spare(&self, call: &str, times: usize) {
+        self.plan(Planned::new(call, times, None));
     }
 
     /// From now on something may go wrong with any call.
     pub(crate) fn stir(&self, chaos: Chaos) {
         *self.chaos.lock().unwrap() = Some(chaos);
+        self.chaos_faults.lock().unwrap().get_or_insert(0);
     }
 
-    /// From now on everything works.
+    /// From now on everything works. Panics if a planned fault has not fired.
     pub(crate) fn heal(&self) {
+        assert_eq!(self.unfired(), [""; 0], "planned faults did not fire");
         self.plan.lock().unwrap().clear();
         *self.chaos.lock().unwrap() = None;
+    }
+
+    /// Allows planned faults to remain at the end of a test, for a reason.
+    pub(crate) fn allow_unfired(&self, reason: &'static str) {
+        assert!(!reason.is_empty());
+        *self.unfired_reason.lock().unwrap() = Some(reason);
+    }
+
+    /// The planned faults that have not fired, unless the test allows that. A test whose faults do not fire proves
+    /// nothing.
+    pub(crate) fn unfired(&self) -> Vec<String> {
+        if self.unfired_reason.lock().unwrap().is_some() {
+            return Vec::new();
+        }
+        let plan = self.plan.lock().unwrap();
+        let left = plan.iter().filter(|planned| !planned.has_fired());
+        let mut unfired: Vec<String> = left.map(|planned| format!("{planned:?}")).collect();
+        if *self.chaos_faults.lock().unwrap() == Some(0) {
+            unfired.push("chaos".to_owned());
+        }
+        unfired
+    }
+
+    /// The rows of a table, in `DynamoDB`'s JSON. It needs no runtime, so that a destructor can call it.
+    pub(crate) fn scan(&self, table: &str) -> Vec<Value> {
+        let mut request = json!({ "TableName": table });
+        let mut rows = Vec::new();
+        loop {
+            let page = serde_json::from_value(request.clone()).unwrap();
+            let page = serde_json::to_value(self.database.scan(page).unwrap()).unwrap();
+            rows.extend(page["Items"].as_array().unwrap().iter().cloned());
+            let Some(last) = page.get("LastEvaluatedKey").filter(|key| !key.is_null()) else {
+                return rows;
+            };
+            request["ExclusiveStartKey"] = last.clone();
+        }
     }
 
     fn plan(&self, planned: Planned) {
@@ -209,13 +279,17 @@ impl Aws {
 
     fn goes_wrong(&self, call: &str) -> Option<Wrong> {
         if let Some(chaos) = self.chaos.lock().unwrap().as_mut() {
-            return chaos(call);
+            let wrong = chaos(call);
+            if let (Some(_), Some(faults)) = (&wrong, self.chaos_faults.lock().unwrap().as_mut()) {
+                *faults += 1;
+            }
+            return wrong;
         }
         let mut plan = self.plan.lock().unwrap();
         let planned = plan
             .iter_mut()
-            .find(|planned| planned.call == call && planned.times > 0)?;
-        planned.times -= 1;
+            .find(|planned| planned.call == call && planned.left > 0)?;
+        planned.left -= 1;
         planned.wrong.clone()
     }
 
@@ -293,6 +367,19 @@ impl Aws {
             .header("x-amz-date", "20261123T000000Z");
         let response = request.send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
+    }
+}
+
+/// Ends the process at the first panic if `REKEY_FAIL_FAST` is set: one failed test is enough for `make mutants`.
+fn fail_fast() {
+    if rekey::config::process("REKEY_FAIL_FAST").is_some() {
+        std::panic::set_hook(Box::new(|panic| {
+            // Past the test harness, which captures what tests print and would lose it here.
+            let thread = std::thread::current();
+            let name = thread.name().unwrap_or_default();
+            let _ = writeln!(std::io::stderr(), "{name}: {panic}");
+            std::process::exit(101);
+        }));
     }
 }
 

@@ -44,6 +44,10 @@ pub(crate) struct Desk {
     now: Mutex<Timestamp>,
     tick: Mutex<SignedDuration>,
     carried: Mutex<HashSet<(String, String)>>,
+    /// Whether dropping this desk checks for unfired faults and unprocessed records.
+    is_checked: bool,
+    /// Why records may be left unprocessed.
+    unprocessed_reason: Mutex<Option<&'static str>>,
     requests: Mutex<u32>,
 }
 
@@ -71,6 +75,8 @@ impl Desk {
             now: Mutex::new("2026-11-23T12:00:00.250Z".parse().unwrap()),
             tick: Mutex::default(),
             carried: Mutex::default(),
+            is_checked: true,
+            unprocessed_reason: Mutex::default(),
             requests: Mutex::default(),
         }
     }
@@ -89,6 +95,9 @@ impl Desk {
             now: Mutex::new(self.now()),
             tick: Mutex::default(),
             carried: Mutex::default(),
+            // The first desk carries the stream for all instances.
+            is_checked: false,
+            unprocessed_reason: Mutex::default(),
             requests: Mutex::new(INSTANCES.fetch_add(1, Ordering::Relaxed) * 1_000_000),
         }
     }
@@ -260,15 +269,39 @@ impl Desk {
             .iter()
             .filter(|row| row["pk"]["S"].as_str().unwrap().starts_with(prefix))
             .collect();
-        let stopped = self.bring(function, &rows).await;
-        let done = rows
-            .iter()
-            .take_while(|row| stopped.as_deref() != row["pk"]["S"].as_str());
-        self.carried
-            .lock()
-            .unwrap()
-            .extend(done.map(|row| version(row)));
-        stopped
+        self.bring(function, &rows).await
+    }
+
+    /// Carries the stream, which must not stop.
+    pub(crate) async fn drain(&self) {
+        assert_eq!(self.stream().await, None, "{}", self.log());
+    }
+
+    /// Allows stream records to be left unprocessed at the end of a test, for a reason.
+    pub(crate) fn allow_unprocessed(&self, reason: &'static str) {
+        assert!(!reason.is_empty());
+        *self.unprocessed_reason.lock().unwrap() = Some(reason);
+    }
+
+    /// Records that rows were processed, by this desk or by a process of the test's own.
+    pub(crate) fn mark_processed<'a>(&self, rows: impl IntoIterator<Item = &'a Value>) {
+        let versions = rows.into_iter().map(version);
+        self.carried.lock().unwrap().extend(versions);
+    }
+
+    /// The rows that no private half has processed, unless the test allows that.
+    fn unprocessed(&self) -> Vec<Value> {
+        if self.unprocessed_reason.lock().unwrap().is_some() {
+            return Vec::new();
+        }
+        let mut rows = self.aws.scan("rekey");
+        let carried = self.carried.lock().unwrap();
+        rows.retain(|row| {
+            let key = row["pk"]["S"].as_str().unwrap();
+            let is_record = key.starts_with(Forgot::ROWS) || key.starts_with(Reset::ROWS);
+            is_record && !carried.contains(&version(row))
+        });
+        rows
     }
 
     /// Brings rows to `forgot`'s private half, whether or not they were brought before.
@@ -279,7 +312,13 @@ impl Desk {
     /// One batch of a stream.
     async fn bring(&self, function: &impl Function, rows: &[&Value]) -> Option<String> {
         match self.handle(function, batch(rows)).await {
-            Answer::Stream(checkpoint) => stopped_at(&checkpoint),
+            Answer::Stream(checkpoint) => {
+                let stopped = stopped_at(&checkpoint);
+                let rows = rows.iter().copied();
+                let is_done = |row: &&Value| stopped.as_deref() != row["pk"]["S"].as_str();
+                self.mark_processed(rows.take_while(is_done));
+                stopped
+            }
             Answer::Http(_) => panic!("an answer to a gateway"),
         }
     }
@@ -297,21 +336,11 @@ impl Desk {
     }
 
     /// The rows of the Rekey table whose keys begin so, in `DynamoDB`'s JSON.
+    #[expect(clippy::unused_async, reason = "a user of the table waits for it")]
     pub(crate) async fn rows(&self, prefix: &str) -> Vec<Value> {
-        let items = self
-            .dynamodb
-            .scan()
-            .table_name("rekey")
-            .send()
-            .await
-            .unwrap()
-            .items
-            .unwrap();
-        let rows = items
-            .iter()
-            .map(|item| json_of(&AttributeValue::M(item.clone()))["M"].clone());
-        rows.filter(|row| row["pk"]["S"].as_str().unwrap().starts_with(prefix))
-            .collect()
+        let mut rows = self.aws.scan("rekey");
+        rows.retain(|row| row["pk"]["S"].as_str().unwrap().starts_with(prefix));
+        rows
     }
 
     /// Everything that was logged.
@@ -331,21 +360,20 @@ impl Desk {
     }
 }
 
-/// An attribute in `DynamoDB`'s JSON.
-fn json_of(value: &AttributeValue) -> Value {
-    match value {
-        AttributeValue::S(text) => json!({ "S": text }),
-        AttributeValue::N(number) => json!({ "N": number }),
-        AttributeValue::L(values) => {
-            json!({ "L": values.iter().map(json_of).collect::<Vec<_>>() })
+impl Drop for Desk {
+    /// Fails the test if a planned fault did not fire, or if no private half processed a record. Either way, the test
+    /// did not try what it says.
+    fn drop(&mut self) {
+        if !self.is_checked || std::thread::panicking() {
+            return;
         }
-        AttributeValue::M(values) => {
-            let values = values
-                .iter()
-                .map(|(name, value)| (name.clone(), json_of(value)));
-            json!({ "M": Value::Object(values.collect()) })
-        }
-        other => panic!("{other:?}"),
+        let unfired = self.aws.unfired();
+        assert_eq!(unfired, [""; 0], "planned faults did not fire");
+        let unprocessed = self.unprocessed();
+        assert_eq!(
+            unprocessed, [""; 0],
+            "records are unprocessed: drain the stream, or allow it"
+        );
     }
 }
 

@@ -199,6 +199,7 @@ async fn a_source_that_asks_too_often_is_told_when_to_come_back_and_others_are_n
             .status(),
         202
     );
+    desk.drain().await;
 }
 
 #[tokio::test]
@@ -214,6 +215,7 @@ async fn parallel_requests_do_not_slip_through_the_limit_of_their_source() {
         10
     );
     assert_eq!(desk.rows("request#").await.len(), 10);
+    desk.drain().await;
 }
 
 #[tokio::test]
@@ -241,6 +243,7 @@ async fn a_link_can_carry_its_secret_in_the_fragment() {
             .starts_with("https://app.example.com/password/reset#email=ada%40example.com&token=")
     );
     assert_eq!(desk.reset(&link, "correct horse").await.status(), 204);
+    desk.drain().await;
 }
 
 #[tokio::test]
@@ -296,6 +299,7 @@ async fn the_address_may_be_the_users_key() {
     desk.user("1", ADA).await;
     let link = desk.link(ADA).await;
     assert_eq!(desk.reset(&link, "correct horse").await.status(), 204);
+    desk.drain().await;
 }
 
 /// IAM can only limit a query to the attributes that the request names.

@@ -5,6 +5,7 @@ mod inputs;
 
 use std::cell::RefCell;
 
+use argon2::{Argon2, PasswordVerifier as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::SignedDuration;
@@ -21,7 +22,7 @@ use self::attempts::{
     plain, spellings,
 };
 use self::inputs::inputs;
-use crate::desk::{ADA, Desk, Link, Mail, PAGE};
+use crate::desk::{ADA, Desk, Link, Mail, PAGE, PASSWORD};
 use crate::torture::{report, times};
 
 #[tokio::test]
@@ -61,6 +62,41 @@ async fn every_hostile_input_is_answered_as_it_should_be_at_both_kinds_of_gatewa
         }
         // Two that are the same address, and two that are the same URL.
         assert_eq!(desk.aws.mails().len(), 4);
+    }
+}
+
+/// A dead token is refused too, and hides what becomes of the password.
+#[tokio::test]
+async fn every_hostile_password_gets_its_own_answer_with_a_live_link_that_then_works() {
+    let desk = Desk::with(&[("SOURCE_LIMIT", "1000"), ("ADDRESS_LIMIT", "1000")]).await;
+    desk.user("1", ADA).await;
+    for input in inputs() {
+        assert!(
+            input.has_live_answer() || !input.id.starts_with("password-"),
+            "{} says what a live link does",
+            input.id
+        );
+        if !input.has_live_answer() {
+            continue;
+        }
+        let link = desk.link(ADA).await;
+        let before = desk.stored("1", "password_hash").await;
+        let (body, password) = input.with_live_token(&link.token);
+        let response = desk.post(&input.path, &body).await;
+        input.check_live_answer(response.status(), response.body());
+        let mut password = password.unwrap_or_default();
+        if response.status() != 204 {
+            assert_eq!(desk.stored("1", "password_hash").await, before);
+            PASSWORD.clone_into(&mut password);
+            let again = desk.reset(&link, &password).await;
+            assert_eq!(again.status(), 204, "the link of {} still works", input.id);
+        }
+        let hash = desk.stored("1", "password_hash").await;
+        let is_set = Argon2::default().verify_password(password.as_bytes(), hash.as_str());
+        assert!(is_set.is_ok(), "{}", input.id);
+        desk.drain().await;
+        // The next one is not held back by the cooldown.
+        desk.later(SignedDuration::from_mins(2));
     }
 }
 

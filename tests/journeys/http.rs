@@ -37,6 +37,7 @@ async fn every_answer_carries_the_gateways_request_id_and_is_not_to_be_stored() 
         assert_eq!(response.header("X-Content-Type-Options"), Some("nosniff"));
     }
     assert!(desk.log().contains(r#""request_id":"JKJaXmPLvHcESHA=""#));
+    desk.drain().await;
 }
 
 #[tokio::test]
@@ -70,6 +71,7 @@ async fn a_stage_or_a_base_path_may_stand_before_the_route() {
             .status(),
         202
     );
+    desk.drain().await;
 }
 
 #[tokio::test]
@@ -88,6 +90,7 @@ async fn a_body_that_is_not_declared_to_be_json_is_415() {
     let mut event = desk.event("/password/forgot", &wish());
     event["headers"] = json!({ "Content-Type": "application/json; charset=utf-8" });
     assert_eq!(desk.send(event).await.status(), 202);
+    desk.drain().await;
 }
 
 #[tokio::test]
@@ -181,6 +184,7 @@ async fn a_base64_body_is_read() {
         event["body"] = json!(body);
         assert_eq!(desk.send(event.clone()).await.status(), 400, "{body}");
     }
+    desk.drain().await;
 }
 
 #[tokio::test]
@@ -233,6 +237,7 @@ async fn a_rest_apis_payload_is_read() {
             .status(),
         202
     );
+    desk.drain().await;
 }
 
 /// `lambda_http` panics over the first two; a panic ends the process.
@@ -246,6 +251,7 @@ async fn queries_and_headers_that_are_no_uri_or_ascii_do_no_harm() {
         event["headers"]["host"] = json!(header);
         assert_eq!(desk.send(event).await.status(), 202, "{query}");
     }
+    desk.drain().await;
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod desk;
 mod faults;
 mod feedback;
 mod forgot;
+mod harness;
 mod hostile;
 mod http;
 mod makefile;

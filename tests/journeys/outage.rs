@@ -8,7 +8,7 @@ use rekey::aws;
 use rekey::lambda::AT_ONCE;
 use serde_json::Value;
 
-use crate::aws::{Answer, Wrong};
+use crate::aws::{Answer, EVERY, Wrong};
 use crate::desk::{ADA, Desk, PASSWORD};
 
 #[tokio::test]
@@ -16,7 +16,7 @@ async fn a_throttled_table_is_503_and_says_when_to_come_back() {
     let desk = Desk::with_ada().await;
     desk.aws.fail(
         "TransactWriteItems",
-        9,
+        EVERY,
         (400, "ThrottlingException", "slow down"),
     );
     let response = desk.forgot(ADA).await;
@@ -32,7 +32,7 @@ async fn a_call_that_is_not_allowed_is_500_without_detail() {
     let desk = Desk::with_ada().await;
     desk.aws.fail(
         "TransactWriteItems",
-        9,
+        EVERY,
         (400, "AccessDeniedException", "role x may not"),
     );
     let response = desk.forgot(ADA).await;
@@ -50,6 +50,7 @@ async fn one_failure_of_the_table_is_not_seen() {
     desk.aws
         .fail("TransactWriteItems", 1, (500, "InternalServerError", ""));
     assert_eq!(desk.forgot(ADA).await.status(), 202);
+    desk.drain().await;
 }
 
 #[tokio::test]
@@ -66,6 +67,7 @@ async fn a_transaction_that_meets_another_is_tried_again() {
     // For ever, it is neither accepted nor refused.
     desk.aws.conflict(3);
     assert_eq!(desk.forgot("eve@example.com").await.status(), 503);
+    desk.drain().await;
 }
 
 /// The alarm `ServerErrors` counts these. Anyone can cause a conflict with parallel requests.
@@ -115,6 +117,7 @@ async fn a_reset_that_fails_burns_nothing() {
         assert_eq!(desk.stored("1", "password_hash").await, "old");
     }
     assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
+    desk.drain().await;
 }
 
 /// So many users, each of whom has asked for a link.
@@ -204,6 +207,7 @@ async fn as_many_mails_leave_at_a_time_as_may_be_and_after_a_failure_one_then_tw
         // A batch with nothing to do says nothing of SES.
         assert_eq!(desk.bring_to_forgot(&[]).await, None);
     }
+    desk.drain().await;
 }
 
 #[tokio::test]
@@ -343,6 +347,7 @@ async fn a_record_that_comes_twice_brings_two_links_of_which_one_can_be_used() {
     assert_ne!(first, second);
     assert_eq!(desk.reset(&first, PASSWORD).await.status(), 204);
     assert_eq!(desk.reset(&second, PASSWORD).await.status(), 422);
+    desk.drain().await;
 }
 
 #[tokio::test]
@@ -371,6 +376,7 @@ async fn a_change_whose_answer_is_lost_is_done_once_and_said_to_be_done() {
         .collect();
     assert_eq!(counted, ["2"], "each request once");
     assert_eq!(desk.rows("change#").await.len(), 2);
+    desk.drain().await;
 }
 
 #[tokio::test]

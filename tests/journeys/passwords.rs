@@ -43,6 +43,7 @@ async fn a_weak_password_burns_no_link_and_looks_nothing_up() {
     }
     assert_eq!(desk.aws.take_calls(), [""; 0]);
     assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
+    desk.drain().await;
 }
 
 const CONTEXT: &str = "must not be made of your e-mail address or of the name of this service";
@@ -342,6 +343,7 @@ async fn a_password_that_the_endpoint_knows_is_refused_and_burns_no_link() {
         !rest.contains(&SUFFIX.to_ascii_lowercase()[..5]),
         "five digits leave: {asked}"
     );
+    desk.drain().await;
 }
 
 #[tokio::test]
@@ -350,6 +352,7 @@ async fn padding_is_no_leak() {
     let desk = padded.desk("refuse").await;
     let link = desk.link(ADA).await;
     assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
+    desk.drain().await;
 }
 
 #[tokio::test]
@@ -388,5 +391,6 @@ async fn an_endpoint_that_does_not_answer_lets_the_password_pass_or_not_as_the_d
             desk.events().contains(&"Fault".to_owned()),
             "the operator is told"
         );
+        desk.drain().await;
     }
 }

@@ -266,6 +266,7 @@ async fn a_reset_and_a_new_request_do_not_hinder_one_another() {
         desk.later(SignedDuration::from_secs(60));
         let third = desk.link(ADA).await;
         assert!(won(&desk.reset(&third, PASSWORD).await));
+        desk.drain().await;
     }
     assert!(0 < survived && survived < rounds, "{survived}");
     let shown = format!("both answered; {survived} new links were made after the change");

@@ -61,6 +61,7 @@ async fn a_link_works_once() {
     assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
     assert!(is_refused(&desk.reset(&link, "another password").await));
     assert_eq!(desk.rows("token#").await.len(), 0);
+    desk.drain().await;
 }
 
 #[tokio::test]
@@ -75,6 +76,7 @@ async fn using_one_link_kills_every_other() {
     desk.later(SignedDuration::from_secs(60));
     let third = desk.link(ADA).await;
     assert_eq!(desk.reset(&third, "another password").await.status(), 204);
+    desk.drain().await;
 }
 
 /// `PutItem` with an item that was read before: what a data mapper does when it saves a user.
@@ -130,6 +132,7 @@ async fn a_link_that_was_made_while_the_password_was_hashed_is_killed_too() {
     desk.tick(SignedDuration::from_secs(1));
     assert_eq!(desk.reset(&first, PASSWORD).await.status(), 204);
     assert!(is_refused(&desk.reset(&second, "another password").await));
+    desk.drain().await;
 }
 
 #[tokio::test]
@@ -147,6 +150,7 @@ async fn a_link_expires_to_the_second() {
         "nothing is hashed for it"
     );
     assert_eq!(desk.reset(&other, PASSWORD).await.status(), 204);
+    desk.drain().await;
 }
 
 #[tokio::test]
@@ -163,6 +167,7 @@ async fn a_link_belongs_to_the_address_it_was_sent_to() {
     }
     assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
     assert_eq!(desk.stored("2", "password_hash").await, "old");
+    desk.drain().await;
 }
 
 #[tokio::test]
@@ -224,6 +229,7 @@ async fn a_password_that_is_refused_burns_nothing_and_looks_nothing_up() {
     );
     assert!(desk.aws.take_calls().is_empty());
     assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
+    desk.drain().await;
 }
 
 #[tokio::test]
@@ -243,6 +249,7 @@ async fn a_confirmation_that_is_given_must_be_the_same() {
         json!({ "password_confirmation": ["must be the same as the password"] })
     );
     assert_eq!(reset(PASSWORD).await.status(), 204);
+    desk.drain().await;
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::aws::{Answer, Wrong};
+use crate::aws::{Answer, EVERY, Wrong};
 use crate::desk::{ADA, Desk, Link, PAGE, PASSWORD, batch};
 use crate::faults::wrongs;
 use crate::process::{Process, SECRET_KEY, SESSION};
@@ -185,7 +185,7 @@ async fn ask_in_all_ways(desk: &Desk, forgot: &Process) -> Vec<String> {
     for wrong in wrongs("TransactWriteItems").into_iter().step_by(3) {
         // One that is never answered takes seconds.
         if !matches!(wrong.answer, Answer::Nothing | Answer::Late(_)) {
-            desk.aws.inject("TransactWriteItems", usize::MAX, wrong);
+            desk.aws.inject("TransactWriteItems", EVERY, wrong);
             let event = desk.event(path, &body("eve@secret.example"));
             answers.push(forgot.invoke(&event.to_string()).await);
             desk.aws.heal();
@@ -209,6 +209,7 @@ async fn deliver_in_all_ways(desk: &Desk, forgot: &Process) -> Vec<String> {
         desk.aws.fail("SendEmail", 1, (400, code, BEA));
         answers.push(forgot.invoke(&good).await);
     }
+    desk.mark_processed(rows);
     answers
 }
 
@@ -236,7 +237,7 @@ async fn reset_in_all_ways(desk: &Desk, reset: &Process, link: &Link) -> Vec<Str
     ] {
         answers.push(reset.invoke(&event).await);
     }
-    for call in ["UpdateItem", "GetItem", "TransactWriteItems"] {
+    for call in ["UpdateItem", "Query", "TransactWriteItems"] {
         let answer = Answer::Garbage;
         for wrong in [
             Wrong::refused(400, "ValidationException", PASSWORD),
@@ -245,7 +246,7 @@ async fn reset_in_all_ways(desk: &Desk, reset: &Process, link: &Link) -> Vec<Str
                 answer,
             },
         ] {
-            desk.aws.inject(call, usize::MAX, wrong);
+            desk.aws.inject(call, EVERY, wrong);
             answers.push(reset.invoke(&good).await);
             desk.aws.heal();
         }
@@ -260,7 +261,9 @@ async fn notify_in_all_ways(desk: &Desk, reset: &Process) -> Vec<String> {
     let rows: Vec<&Value> = rows.iter().collect();
     desk.aws.fail("SendEmail", 1, (400, "MessageRejected", BEA));
     let event = batch(&rows).to_string();
-    vec![reset.invoke(&event).await, reset.invoke(&event).await]
+    let answers = vec![reset.invoke(&event).await, reset.invoke(&event).await];
+    desk.mark_processed(rows);
+    answers
 }
 
 /// A line has the fields that the operator's handbook lists, a time, and nothing below INFO.
@@ -341,4 +344,5 @@ async fn a_copy_of_the_table_opens_nothing() {
         204,
         "the link itself does"
     );
+    desk.drain().await;
 }

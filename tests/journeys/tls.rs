@@ -93,6 +93,7 @@ async fn who_is_not_amazon_is_trusted_where_the_platform_does() {
     assert_eq!(ask(&desk, &aws, &roots).await["statusCode"], 202);
     assert_eq!(desk.rows("request#").await.len(), 1);
     assert_eq!(aws.trusted.load(Ordering::Relaxed), 1);
+    desk.drain().await;
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What a password must be.
 
+use icu_properties::CodePointSetData;
+use icu_properties::props::DefaultIgnorableCodePoint;
 use rekey::config::Env;
 use rekey::email::Email;
 use rekey::problem::Complaint;
@@ -49,6 +51,9 @@ impl Policy {
         if length > MAX_LENGTH {
             return Err(Complaint::fixed("must have at most 256 characters"));
         }
+        if !typed.chars().any(is_visible) {
+            return Err(Complaint::fixed("must have visible characters"));
+        }
         let address = email.map(ContextWords::of_address);
         let contexts: Vec<&ContextWords> = address.iter().chain([&self.product]).collect();
         if letters_besides(&contexts, typed).is_some_and(|rest| rest < MIN_REST) {
@@ -68,6 +73,17 @@ impl Policy {
 pub(crate) const LEAKED: Complaint = Complaint::fixed(
     "is known from data leaks, so that attackers try it first: choose another one",
 );
+
+/// Whether a reader can see a character. Someone who typed only invisible ones cannot tell what the password is, and
+/// attackers try spaces early.
+///
+/// Whitespace, control characters, and what Unicode lets a renderer ignore are invisible (UAX 44, `White_Space` and
+/// `Default_Ignorable_Code_Point`). Neither property covers the blank Braille pattern and the interlinear anchors.
+fn is_visible(character: char) -> bool {
+    let is_ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(character);
+    let is_blank = matches!(character, '\u{2800}' | '\u{fff9}'..='\u{fffb}');
+    !(character.is_whitespace() || character.is_control() || is_ignorable || is_blank)
+}
 
 /// A password that the policy accepts, exactly as it was received.
 #[derive(Debug)]
@@ -111,6 +127,25 @@ mod tests {
         assert!(NewPassword::parse("😀😀😀😀😀😀😀😀", &policy, None).is_ok());
         assert!(NewPassword::parse(&"é".repeat(256), &policy, None).is_ok());
         assert!(NewPassword::parse(&"é".repeat(257), &policy, None).is_err());
+    }
+
+    #[test]
+    fn a_password_needs_a_visible_character() {
+        let policy = policy();
+        for invisible in [
+            " ", "\t", "\0", "\u{a0}", "\u{200b}", "\u{2800}", "\u{3164}", "\u{fffa}",
+        ] {
+            let typed = invisible.repeat(8);
+            assert!(
+                NewPassword::parse(&typed, &policy, None).is_err(),
+                "{typed:?}"
+            );
+            let one_visible = format!("{typed}x");
+            assert!(
+                NewPassword::parse(&one_visible, &policy, None).is_ok(),
+                "{one_visible:?}"
+            );
+        }
     }
 
     #[test]

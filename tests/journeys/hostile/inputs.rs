@@ -43,13 +43,35 @@ impl Input {
 
     /// Checks an answer.
     pub(crate) fn check_answer(&self, status: u16, body: &str) {
-        let allowed = self.expect["status"].as_array().unwrap();
+        self.check(&self.expect, status, body);
+    }
+
+    /// Whether the file says what the answer is if the token works.
+    pub(crate) fn has_live_answer(&self) -> bool {
+        self.expect.get("live").is_some()
+    }
+
+    /// The body with a token that works, and the password in it if that is a string.
+    pub(crate) fn with_live_token(&self, token: &str) -> (Value, Option<String>) {
+        let mut body: Value = serde_json::from_slice(&self.body).unwrap();
+        body["token"] = token.into();
+        let password = body["password"].as_str().map(str::to_owned);
+        (body, password)
+    }
+
+    /// Checks the answer to [`Self::with_live_token`].
+    pub(crate) fn check_live_answer(&self, status: u16, body: &str) {
+        self.check(&self.expect["live"], status, body);
+    }
+
+    fn check(&self, expect: &Value, status: u16, body: &str) {
+        let allowed = expect["status"].as_array().unwrap();
         assert!(
             allowed.contains(&status.into()),
             "{}: {status}, not one of {allowed:?}",
             self.id
         );
-        if let Some(fields) = self.expect["errors_only"].as_array() {
+        if let Some(fields) = expect["errors_only"].as_array() {
             let body: Value = serde_json::from_str(body).unwrap();
             let errors = body["errors"].as_object().unwrap();
             let named: Vec<&str> = errors.keys().map(String::as_str).collect();

@@ -1,0 +1,54 @@
+#!/bin/sh
+# Runs cargo-mutants against the unit tests and the journeys: `sh infra/desk/mutants.sh [k/n]`, with k from 0 to n-1.
+# Prints a summary, and fails if a viable mutant is missed.
+#
+# Run it on an idle machine. Some journeys check deadlines by the clock: if the machine is busy, they fail without a
+# mutant's help, and the mutant counts as caught. Each log under mutants.out/log/ names the check that failed.
+set -u
+shard=${1:-0/1}
+case $shard in
+    [0-9]*/[1-9]*) ;;
+    *)
+        echo "SHARD: expected k/n with k from 0 to n-1, got \"$shard\"" >&2
+        exit 2
+        ;;
+esac
+output=target/mutants/shard-$(echo "$shard" | tr / -)
+mkdir -p "$output"
+
+# One target directory for all shards keeps the dependencies compiled. Without debug information, linking is quick.
+export CARGO_TARGET_DIR="${MUTANTS_TARGET:-$PWD/target/mutants/target}" CARGO_PROFILE_DEV_DEBUG="${MUTANTS_DEBUG:-0}"
+# One failed test catches a mutant: the journeys end there.
+export REKEY_FAIL_FAST=1
+
+# The first skipped test measures the machine, which may be busy. The harness's own tests panic on purpose, which would
+# end the process.
+target/tools/cargo/bin/cargo-mutants mutants --workspace --output "$output" --shard "$shard" --colors never \
+    ${MUTANTS_ARGS:-} -- -- \
+    --skip hashing_is_as_fast_as_the_deadlines_take_it_to_be --skip harness::
+status=$?
+
+python3 - "$output/mutants.out" "$status" <<'SUMMARY'
+import json, pathlib, sys
+
+folder, status = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+outcomes = folder / "outcomes.json"
+if not outcomes.exists():
+    sys.exit(f"cargo-mutants ended with status {status} before it tried a mutant")
+outcomes = json.loads(outcomes.read_text())["outcomes"]
+mutants = [each for each in outcomes if isinstance(each["scenario"], dict)]
+kinds = {"caught": "CaughtMutant", "missed": "MissedMutant", "timeout": "Timeout", "unviable": "Unviable"}
+names = {kind: [] for kind in kinds}
+for each in mutants:
+    for kind, summary in kinds.items():
+        if each["summary"] == summary:
+            names[kind].append(each["scenario"]["Mutant"]["name"])
+seconds = sum(phase["duration"] for each in mutants for phase in each["phase_results"])
+print(", ".join(f"{len(found)} {kind}" for kind, found in names.items()), end="")
+print(f"; {seconds / max(1, len(mutants)):.0f} s for each mutant")
+for kind in ("missed", "timeout"):
+    for name in names[kind]:
+        print(f"{kind}: {name}")
+# A mutant that runs into the time limit is noticed. Other statuses are errors of cargo-mutants, such as a failed baseline.
+sys.exit(1 if names["missed"] else 0 if status in (0, 3) else status)
+SUMMARY
