@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 SHARDS, BATCH, POLL = 4, 16, 0.25
+HANDOVER = 0.001  # seconds that Lambda adds to a batch: a batch of one quantum just misses the next poll
 QUANTUM, PREPARATION, SPACING = 0.25, 0.08, 0.003  # seconds: Pace::STEADY
 CAUTION = 1024  # rounds without a failure after which more than one record is processed at the same time
 BEGINS = 240  # seconds that a batch begins records for
@@ -59,6 +60,7 @@ SCENARIOS = [
     Scenario("down for 20 minutes, and links live for 15", trouble=20, latency=None, minutes=40, lifetime=15),
     Scenario("down for 75 minutes", trouble=75, latency=None, minutes=90),
     Scenario("10,000 at once, SES takes 14 a second", colour="#d97706", **BURST),
+    Scenario("14 a second, and no caution after a failure", caution=0, **BURST),
     Scenario("14 a second, Lambda's pause never begins anew", moves=False, **BURST),
     Scenario("14 a second, a batch comes again to any instance", stays=False, **BURST),
     Scenario("10,000 at once, SES takes 100 a second", **BURST | {"ses": 100}),
@@ -154,6 +156,7 @@ class Run:
             yield (start - self.now) % QUANTUM
             has_failed = not all(record.is_done for record in at_once)
             instance.caution = self.scenario.caution if has_failed else max(0, instance.caution - 1)
+        yield HANDOVER
         instance.is_busy = False
         return next((n for n, record in enumerate(batch) if not record.is_done), None)
 
