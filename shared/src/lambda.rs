@@ -146,7 +146,7 @@ pub const BEGINS: SignedDuration = SignedDuration::from_mins(4);
 /// A record that sends an email takes longer than one for an unknown address. If others could feel that, an outsider
 /// who places a suspect's address beside addresses of their own could read from their own emails whether the suspect
 /// has an account. So timers set the pace, not the work: all records begin at once, each email leaves at an offset that
-/// depends only on its record's place, and the batch ends at a multiple of a fixed quantum.
+/// depends only on its record's index, and the batch ends at a multiple of a fixed quantum.
 ///
 /// This holds while the work fits: what comes before an email into `preparation`, and SES's answer into the quantum.
 #[derive(Clone, Copy, Debug)]
@@ -187,9 +187,9 @@ impl Pace {
 pub struct Departure(Option<Instant>);
 
 impl Departure {
-    /// The departure of the record at this place in a batch that began at `start`.
-    fn at(start: Instant, place: u32, pace: Pace) -> Self {
-        let offset = pace.preparation + pace.spacing * place;
+    /// The departure of the record at this index of a batch that began at `start`.
+    fn at(start: Instant, index: u32, pace: Pace) -> Self {
+        let offset = pace.preparation + pace.spacing * index;
         Self((!offset.is_zero()).then(|| start + offset))
     }
 
@@ -282,7 +282,7 @@ async fn process<F: Function>(
     let settled: FuturesOrdered<_> = records
         .into_iter()
         .zip(0..)
-        .map(|(record, place)| settle(function, record, Departure::at(start, place, pace), clock))
+        .map(|(record, index)| settle(function, record, Departure::at(start, index, pace), clock))
         .collect();
     let failures: Vec<Option<String>> = settled.collect().await;
     pace.end(start).await;

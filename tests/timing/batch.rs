@@ -33,7 +33,7 @@ use crate::tell;
 use crate::torture::times;
 
 /// The number of instances that probe at the same time.
-const INSTANCES: usize = 3;
+const INSTANCES: usize = 10;
 /// How much slower than the product's the pace is. Code without optimization takes many times as long to prepare emails.
 const SLOWER: u32 = 2;
 /// The number of invented addresses between the outsider's own.
@@ -56,8 +56,6 @@ enum Plant {
     Nothing,
     /// One record is processed after another.
     OneByOne,
-    /// Emails leave as soon as they are ready.
-    NoDepartures,
     /// Neither emails nor the end of a batch wait.
     Unpaced,
     /// SES takes longer than the quantum.
@@ -68,7 +66,7 @@ enum Plant {
 fn other_emails_leave_at_the_same_time_for_known_and_unknown_suspects() {
     let _alone = alone();
     // Each pair is three comparisons.
-    let pairs = times(150, 10_000);
+    let pairs = times(700, 10_000);
     let verdicts = Verdict::of_each(|| measure(pairs, Plant::Nothing));
     for (place, verdict) in PLACES.iter().zip(&verdicts) {
         let what = format!("departure of an email {place}, known and unknown suspects");
@@ -82,10 +80,9 @@ fn other_emails_leave_at_the_same_time_for_known_and_unknown_suspects() {
 #[test]
 fn a_record_that_delays_others_is_found() {
     let _alone = alone();
-    let pairs = times(60, 1_000);
+    let pairs = times(40, 1_000);
     for (plant, delayed) in [
         (Plant::OneByOne, 0),
-        (Plant::NoDepartures, 0),
         (Plant::Unpaced, 2),
         (Plant::SlowSes, 2),
     ] {
@@ -124,9 +121,7 @@ async fn probe(amazon: &Runtime, pairs: usize, plant: Plant) -> [Samples; PLACES
     let (mut known, unknown) = (addresses(POOL + PLACES.len()), addresses(POOL));
     let latency = match plant {
         Plant::SlowSes => SLOWER * Pace::STEADY.quantum,
-        Plant::Nothing | Plant::OneByOne | Plant::NoDepartures | Plant::Unpaced => {
-            Duration::from_millis(50)
-        }
+        Plant::Nothing | Plant::OneByOne | Plant::Unpaced => Duration::from_millis(50),
     };
     let aws = Amazon::start(known.iter().cloned().collect(), latency);
     let aws = amazon.spawn(aws).await.unwrap();
@@ -202,10 +197,6 @@ impl Instance {
             quantum,
         } = match self.plant {
             Plant::Unpaced => Pace::UNPACED,
-            Plant::NoDepartures => Pace {
-                quantum: Pace::STEADY.quantum,
-                ..Pace::UNPACED
-            },
             Plant::Nothing | Plant::OneByOne | Plant::SlowSes => Pace::STEADY,
         };
         let pace = Pace {
@@ -233,7 +224,7 @@ impl Function for Instance {
     async fn act(&self, row: Requested, at: Departure, now: Timestamp) -> Result<(), Failure> {
         let turn = match self.plant {
             Plant::OneByOne => Some(self.turn.lock().await),
-            Plant::Nothing | Plant::NoDepartures | Plant::Unpaced | Plant::SlowSes => None,
+            Plant::Nothing | Plant::Unpaced | Plant::SlowSes => None,
         };
         let outcome = self.forgot.act(row, at, now).await;
         drop(turn);
