@@ -36,8 +36,8 @@ use crate::torture::times;
 const INSTANCES: usize = 10;
 /// How much slower than the product's the pace is. Code without optimization takes many times as long to prepare emails.
 const SLOWER: u32 = 2;
-/// The number of invented addresses between the outsider's own.
-const INVENTED: usize = 3;
+/// The number of invented addresses in a batch.
+const INVENTED: usize = 2;
 /// The number of pairs of probes in an instance that meet cold connections and do not count.
 const COLD: usize = 2;
 /// The number of suspects of each kind.
@@ -47,7 +47,7 @@ const POOL: usize = 20;
 const PLACES: [&str; 3] = [
     "next to the suspect",
     "at the end of its batch",
-    "in the next batch",
+    "in the batch after the suspect's",
 ];
 
 /// What differs from the product.
@@ -162,12 +162,15 @@ async fn probe(amazon: &Runtime, pairs: usize, plant: Plant) -> [Samples; PLACES
     samples
 }
 
-/// What an outsider places in the stream, the suspect's address included.
+/// What an outsider places in the stream: the suspect's address alone, and then between addresses of their own.
 fn batches(suspect: &str, own: &[String]) -> [Vec<String>; 2] {
-    let mut first = vec![suspect.to_owned(), own[0].clone()];
-    first.extend(addresses(INVENTED));
-    first.push(own[1].clone());
-    [first, vec![own[2].clone()]]
+    let invented = || addresses(INVENTED);
+    let first = [vec![suspect.to_owned()], invented()].concat();
+    let beside = [own[2].as_str(), suspect, own[0].as_str()];
+    let mut second: Vec<String> = beside.map(str::to_owned).into();
+    second.extend(invented());
+    second.push(own[1].clone());
+    [first, second]
 }
 
 /// An instance of the private half, with something planted.
