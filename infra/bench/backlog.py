@@ -1,17 +1,16 @@
-"""What waits, and for how long, when SES is slow, down or strict: a simulation.
+"""Simulates what waits, and for how long, when SES is slow, down or strict.
 
     backlog.py [--svg FILE]
 
-Modelled: requests that come evenly and spread over the stream's shards. Lambda, which looks every 250 ms, hands on up
-to 100 records and waits for the answer. The private half, which acts on a window of 16, begun in their order and for
-four minutes at most; after a batch with a failure the instance's window is one record, and it doubles with each batch
-without. Its calls to DynamoDB, and the CPU that 256 MB bring. SES, with a latency, outages, and a rate (a bucket of one
-second's mails). The SDK's three attempts, their pauses and their budget. The checkpoint at the first record that failed
-or was not begun, what an instance remembers of those behind it, Lambda's pause before a batch comes again, and what is
-given up or dropped.
+Modelled: requests that come evenly and spread over the stream's shards. Lambda polls every 250 ms, hands over up to 16
+records and waits for the answer. The private half processes them all at the same time, and one at a time for a while
+after a failure. Emails leave at fixed offsets, and each round ends at a multiple of a quantum; a batch begins rounds for
+four minutes. Its calls to DynamoDB, and the CPU that 256 MB get. SES, with a latency, outages, and a rate (a bucket of
+one second's emails). The SDK's three attempts, their pauses and their budget. The checkpoint at the first record that
+failed or was not begun, Lambda's pause before it delivers a batch again, and what expires or is discarded.
 
-Not modelled: cold starts, the limits of DynamoDB, the day's budget, people who ask again, notices. SES that is down
-says so at once. Guessed: Lambda's pause doubles from one second to sixty, and begins anew once the checkpoint moves.
+Not modelled: cold starts, the limits of DynamoDB, the day's budget, people who ask again, notices. SES rejects at once
+when it is down. Guessed: Lambda's pause doubles from one second to sixty, and starts over once the checkpoint moves.
 """
 
 import argparse
@@ -22,13 +21,16 @@ from collections import deque
 from dataclasses import dataclass
 from types import SimpleNamespace
 
-SHARDS, BATCH, AT_ONCE, POLL = 4, 100, 16, 0.25
+SHARDS, BATCH, POLL = 4, 16, 0.25
+HANDOVER = 0.001  # seconds that Lambda adds to a batch: a batch of one quantum just misses the next poll
+QUANTUM, PREPARATION, SPACING = 0.25, 0.08, 0.003  # seconds: Pace::STEADY
+CAUTION = 1024  # rounds without a failure after which more than one record is processed at the same time
+BEGINS = 240  # seconds that a batch begins records for
 CPU = 0.0003 * 1769 / 256  # seconds a record: 0.3 ms of a core (see make bench), of which 256 MB are a seventh
 CALL = 0.005  # seconds, to DynamoDB: the budget, the user, and the token where there is a user
 LATENCY = 0.02  # seconds, of SES
 ATTEMPTS, RETRIES, RETRY = 3, 500, 5  # the SDK's: of a call, an instance's budget, and what each takes from it
 MAXIMUM_AGE, LONGEST_PAUSE = 3600, 60  # seconds: MaximumRecordAgeInSeconds, and Lambda's
-BEGINS = 240  # seconds that a batch begins records for
 TROUBLE, MINUTE = 300, 60  # seconds: when it begins
 
 
@@ -42,7 +44,7 @@ class Scenario:
     ses: float = 100  # mails a second
     trouble: int = 0  # minutes
     latency: float | None = LATENCY  # in trouble; None is down
-    at_once: int = AT_ONCE
+    caution: int = CAUTION
     lifetime: int = 60  # minutes
     moves: bool = True  # Lambda's pause begins anew once the checkpoint has moved
     stays: bool = True  # a batch comes again to the instance that had it
@@ -53,12 +55,12 @@ BURST = {"burst": 10_000, "rate": 1, "ses": 14}
 SCENARIOS = [
     Scenario("normal", colour="#6b7280"),
     Scenario("SES takes 2 s for a mail, for 15 minutes", trouble=15, latency=2, colour="#16a34a"),
-    Scenario("2 s, and one record after another", trouble=15, latency=2, at_once=1, minutes=40, colour="#0891b2"),
-    Scenario("2 s, 16 at once, 50 requests a second", trouble=15, latency=2, rate=50, colour="#7c3aed"),
+    Scenario("2 s, and 50 requests a second", trouble=15, latency=2, rate=50, colour="#7c3aed"),
     Scenario("SES is down, for 10 minutes", trouble=10, latency=None, colour="#dc2626"),
     Scenario("down for 20 minutes, and links live for 15", trouble=20, latency=None, minutes=40, lifetime=15),
     Scenario("down for 75 minutes", trouble=75, latency=None, minutes=90),
     Scenario("10,000 at once, SES takes 14 a second", colour="#d97706", **BURST),
+    Scenario("14 a second, and no caution after a failure", caution=0, **BURST),
     Scenario("14 a second, Lambda's pause never begins anew", moves=False, **BURST),
     Scenario("14 a second, a batch comes again to any instance", stays=False, **BURST),
     Scenario("10,000 at once, SES takes 100 a second", **BURST | {"ses": 100}),
@@ -76,8 +78,8 @@ class Run:
     def __init__(self, scenario):
         self.scenario, self.random = scenario, random.Random(1)
         self.now, self.agenda, self.order = 0, [], itertools.count()
-        self.instances = [SimpleNamespace(free_at=0, retries=RETRIES, ahead=set(), is_busy=False,
-                                          at_once=scenario.at_once) for _ in range(SHARDS)]
+        self.instances = [SimpleNamespace(free_at=0, retries=RETRIES, is_busy=False, caution=0)
+                          for _ in range(SHARDS)]
         self.shards = [SimpleNamespace(phase=POLL * n / SHARDS, queue=deque(), reader=None, instance=instance)
                        for n, instance in enumerate(self.instances)]
         self.mails, self.filled, self.series = scenario.ses, 0, {}
@@ -142,32 +144,26 @@ class Run:
         instance.is_busy = True
         for record in batch:
             record.is_done = None
-        began, begun, settled = self.now, 0, 0  # the window is between the last two
-        while settled < len(batch):
-            has_failed = any(record.is_done is False for record in batch[:begun])
-            begins = not has_failed and self.now - began < BEGINS
-            if batch[settled].is_done is not None:
-                settled += 1
-            elif begins and begun < min(len(batch), settled + instance.at_once):
-                begun += 1
-                self.plan(self.now, self.act(shard, instance, batch[begun - 1]))
-            elif settled < begun:
+        began, begun, has_failed = self.now, 0, False
+        while begun < len(batch) and not has_failed and self.now - began < BEGINS:
+            start = self.now
+            at_once = batch[begun:begun + (1 if instance.caution else BATCH)]
+            begun += len(at_once)
+            for place, record in enumerate(at_once):
+                self.plan(start, self.act(shard, instance, record, start + PREPARATION + SPACING * place))
+            while any(record.is_done is None for record in at_once):
                 yield None  # until a record is done
-            else:
-                break
+            yield (start - self.now) % QUANTUM
+            has_failed = not all(record.is_done for record in at_once)
+            instance.caution = self.scenario.caution if has_failed else max(0, instance.caution - 1)
+        yield HANDOVER
         instance.is_busy = False
-        instance.at_once = 1 if has_failed else min(2 * instance.at_once, self.scenario.at_once)
-        left = next((n for n, record in enumerate(batch) if not record.is_done), None)
-        if left is not None:
-            instance.ahead.update(record for record in batch[left:] if record.is_done)
-        return left
+        return next((n for n, record in enumerate(batch) if not record.is_done), None)
 
-    def act(self, shard, instance, record):
+    def act(self, shard, instance, record, departure):
         """The function acts on a record: whether it has to come again is known in the end."""
         is_done = True
-        if record in instance.ahead:
-            instance.ahead.remove(record)
-        elif self.now - record.came > self.scenario.lifetime * MINUTE:
+        if self.now - record.came > self.scenario.lifetime * MINUTE:
             self.dropped += 1
             self.end(record)
         else:
@@ -175,6 +171,7 @@ class Run:
             instance.free_at = max(self.now, instance.free_at) + CPU
             yield instance.free_at - self.now + (3 if record.is_known else 2) * CALL
             if record.is_known:
+                yield max(0, departure - self.now)
                 is_done = yield from self.post(instance)
             if is_done:
                 self.deliver(record)

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use crate::aws;
 use crate::config::Env;
-use crate::lambda::Progress;
+use crate::lambda::Caution;
 use crate::limits::Limits;
 use crate::mail::{self, Mailer, Sender};
 use crate::table::Table;
@@ -25,8 +25,8 @@ pub struct Deployment {
     pub mailer: Mailer,
     /// The log.
     pub telemetry: Telemetry,
-    /// What the private half knows from one batch to the next.
-    pub progress: Progress,
+    /// How carefully the private half proceeds.
+    pub caution: Caution,
     /// What the mails call the team's product.
     pub product: String,
     /// How long a link lives.
@@ -50,7 +50,7 @@ impl Deployment {
             users: Users::new(dynamodb, users?),
             mailer: Mailer::new(sdk, sender?),
             telemetry: Telemetry::new(stack?, log),
-            progress: Progress::default(),
+            caution: Caution::default(),
             product: product?,
             token_lifetime: lifetime?,
         })

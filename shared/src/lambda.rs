@@ -1,11 +1,11 @@
 //! Events in, answers out: which half of a function an event is for.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::lambda_runtime::{self, LambdaEvent};
 use lambda_http::{Error, service_fn};
@@ -13,13 +13,14 @@ use secrecy::SecretString;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_dynamo::{AttributeValue, Item};
+use tokio::time::Instant;
 
 use crate::fault::Fault;
 use crate::feedback::Feedback;
 use crate::http::{self, Request, RequestId, Response};
 use crate::problem::Problem;
 use crate::source::Source;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Metric, Telemetry};
 
 /// A function has two halves, deployed apart, each with a role of its own.
 pub trait Function: Sync {
@@ -36,16 +37,18 @@ pub trait Function: Sync {
         request: &Request,
         clock: Clock<'_>,
     ) -> impl Future<Output = Result<Response, Problem>> + Send;
-    /// The private half: acts on a row that a public half wrote.
+    /// The private half: acts on a row that a public half wrote. An email for a request leaves at `departure`, so that
+    /// its time does not depend on the other records of the batch.
     fn act(
         &self,
         row: Self::Row,
+        departure: Departure,
         now: Timestamp,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
     /// Where both write down what they did.
     fn telemetry(&self) -> &Telemetry;
-    /// What the private half knows from one batch to the next.
-    fn progress(&self) -> &Progress;
+    /// How carefully the private half proceeds.
+    fn caution(&self) -> &Caution;
 }
 
 /// Where a public half reads the time: once, and again where its own work took long.
@@ -77,12 +80,13 @@ pub async fn run(function: impl Function) -> Result<(), Error> {
     )]
     let clock = Timestamp::now;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Event>| {
-        handle(&function, event.payload, event.context.request_id, clock)
+        let invocation = event.context.request_id;
+        handle(&function, event.payload, invocation, clock, Pace::STEADY)
     }))
     .await
 }
 
-/// One event in, one answer out. `invocation` is Lambda's id for it.
+/// One event in, one answer out. `invocation` is Lambda's id for it. Batches of a stream keep to `pace`.
 ///
 /// # Errors
 /// Where the event is neither a gateway's nor a stream's.
@@ -91,10 +95,11 @@ pub async fn handle<F: Function>(
     event: Event,
     invocation: String,
     clock: impl Fn() -> Timestamp + Send + Sync,
+    pace: Pace,
 ) -> Result<Answer, Error> {
     let Event(event) = event;
     if let Some(records) = event.records {
-        return Ok(Answer::Stream(drain(function, records, clock).await));
+        return Ok(Answer::Stream(drain(function, records, &clock, pace).await));
     }
     let is_payload_2 = event.is_payload_2();
     let request = event.into_request(&invocation).ok_or(NO_EVENT)?;
@@ -131,194 +136,228 @@ fn route<F: Function>(request: &Request) -> Result<(), Problem> {
     }
 }
 
-/// How many records a private half acts on at a time, at the most: so many mails are on their way to SES at once.
+/// The most records that a private half processes at the same time: the template's `BatchSize`.
 pub const AT_ONCE: usize = 16;
 
-/// How long a private half begins records for. Those that are left then come again: Lambda would end it before long, and
-/// nobody would know what was done.
+/// How long a batch begins records for. A batch of one record at a time, or a long one of `redrive.py`, could otherwise
+/// outlast the function: Lambda would end it, and all of its emails would be sent again.
 pub const BEGINS: SignedDuration = SignedDuration::from_mins(4);
 
-/// Acts on the records, begun in their order, until one must come again.
+/// When the emails of a batch leave, and when the batch ends.
 ///
-/// To a stream, a reported failure is a checkpoint and not a member of a set: all records from it on are delivered
-/// again (AWS Lambda Developer Guide, "Configuring partial batch response with DynamoDB and Lambda"). So none is begun
-/// any more once one has failed, and those behind it that were done by then are remembered, and passed over when they
-/// come again. And after a failure one is acted on at a time, then two, and so on: where SES has had enough, nothing is
-/// ahead of what fails.
+/// A record that sends an email takes longer than one for an unknown address. If others could feel that, an outsider
+/// who places a suspect's address beside addresses of their own could read from their own emails whether the suspect
+/// has an account. So timers set the pace, not the work: all records begin at once, each email leaves at an offset that
+/// depends only on its record's index, and the batch ends at a multiple of a fixed quantum.
+///
+/// This holds while the work fits: what comes before an email into `preparation`, and SES's answer into the quantum.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// The time from the start of the batch until its first email leaves.
+    pub preparation: Duration,
+    /// The time between the emails of neighboring records.
+    pub spacing: Duration,
+    /// The length of which a batch takes a multiple.
+    pub quantum: Duration,
+}
+
+impl Pace {
+    /// The product's own pace: 64 links a second for each shard.
+    pub const STEADY: Self = Self {
+        preparation: Duration::from_millis(80),
+        spacing: Duration::from_millis(3),
+        quantum: Duration::from_millis(250),
+    };
+    /// No waiting at all, for tests of everything else.
+    pub const UNPACED: Self = Self {
+        preparation: Duration::ZERO,
+        spacing: Duration::ZERO,
+        quantum: Duration::ZERO,
+    };
+
+    /// Waits until a batch that began at `start` may end.
+    async fn end(self, start: Instant) {
+        if !self.quantum.is_zero() {
+            let quanta = start.elapsed().div_duration_f64(self.quantum).ceil();
+            tokio::time::sleep_until(start + self.quantum.mul_f64(quanta)).await;
+        }
+    }
+}
+
+/// The time at which a record's email may leave.
+#[derive(Clone, Copy, Debug)]
+pub struct Departure(Option<Instant>);
+
+impl Departure {
+    /// The departure of the record at this index of a batch that began at `start`.
+    fn at(start: Instant, index: u32, pace: Pace) -> Self {
+        let offset = pace.preparation + pace.spacing * index;
+        Self((!offset.is_zero()).then(|| start + offset))
+    }
+
+    /// Waits for it. Call this last before the email is sent.
+    pub async fn wait(self) {
+        if let Some(time) = self.0 {
+            tokio::time::sleep_until(time).await;
+        }
+    }
+}
+
+/// How many records an instance processes at the same time, after what SES did.
+///
+/// A failure is a checkpoint: the emails behind it that SES accepted are sent again. When SES throttles, that would be
+/// one email in seven. So after a failure an instance processes one record at a time for a while, and nothing is behind
+/// the next failure. `infra/bench/backlog.py` shows how much that saves.
+#[derive(Debug, Default)]
+pub struct Caution {
+    rounds: AtomicU32,
+}
+
+impl Caution {
+    /// The number of rounds without a failure that end the caution.
+    const ROUNDS: u32 = 1024;
+
+    fn at_once(&self) -> usize {
+        if self.rounds.load(Ordering::Relaxed) == 0 {
+            AT_ONCE
+        } else {
+            1
+        }
+    }
+
+    /// Takes note of a round. Lambda gives an instance one batch at a time.
+    fn note(&self, has_failed: bool) {
+        let rounds = if has_failed {
+            Self::ROUNDS
+        } else {
+            self.rounds.load(Ordering::Relaxed).saturating_sub(1)
+        };
+        self.rounds.store(rounds, Ordering::Relaxed);
+    }
+}
+
+/// Processes the records of a batch, and returns the first that Lambda must deliver again.
+///
+/// To a stream, a reported failure is a checkpoint: all records from it on are delivered again (AWS Lambda Developer
+/// Guide, "Configuring partial batch response with DynamoDB and Lambda").
 async fn drain<F: Function>(
     function: &F,
     records: Vec<Record>,
-    clock: impl Fn() -> Timestamp,
+    clock: &(impl Fn() -> Timestamp + Sync),
+    pace: Pace,
 ) -> Checkpoint {
+    let telemetry = function.telemetry();
     let began = clock();
-    let (has_acted, has_failed) = (AtomicBool::new(false), AtomicBool::new(false));
-    let begins = || !has_failed.load(Ordering::Relaxed) && clock() - began < BEGINS;
-    let progress = function.progress();
-    let outcomes: Vec<Outcome> = stream::iter(records)
-        .map(async |record| {
-            let outcome = settle(function, record, &clock, begins).await;
-            let (acted, failed) = match outcome {
-                Outcome::Nothing | Outcome::Known(_) | Outcome::Left(_) => (false, false),
-                Outcome::Done(_) => (true, false),
-                Outcome::Failed(_) => (true, true),
-            };
-            has_acted.fetch_or(acted, Ordering::Relaxed);
-            has_failed.fetch_or(failed, Ordering::Relaxed);
-            outcome
-        })
-        .buffered(progress.at_once())
-        .collect()
-        .await;
-    if has_acted.into_inner() {
-        progress.adapt(has_failed.into_inner());
-    }
-    let mut outcomes = outcomes.into_iter();
-    let first_left = outcomes.find_map(|outcome| match outcome {
-        Outcome::Failed(record) | Outcome::Left(record) => Some(record),
-        Outcome::Done(_) | Outcome::Known(_) | Outcome::Nothing => None,
-    });
-    match first_left {
-        Some(record) => {
-            progress.remember(outcomes);
-            Checkpoint::at(record.sequence_number)
+    let mut pending = Vec::new();
+    for record in records {
+        match record {
+            Record::Change { change } => pending.extend(Pending::of::<F>(change)),
+            Record::Notification { notification } => pass_on(&notification, telemetry, clock()),
         }
-        None => Checkpoint::default(),
+    }
+    let mut pending = newest(pending, telemetry, began).into_iter().peekable();
+    if pending.peek().is_none() {
+        return Checkpoint::default();
+    }
+    let mut first_left = None;
+    while first_left.is_none() && pending.peek().is_some() {
+        first_left = if clock() - began < BEGINS {
+            let round = pending.by_ref().take(function.caution().at_once());
+            let failed = process(function, round.collect(), clock, pace).await;
+            function.caution().note(failed.is_some());
+            failed
+        } else {
+            pending.next().map(|record| record.sequence_number)
+        };
+    }
+    first_left.map_or_else(Checkpoint::default, Checkpoint::at)
+}
+
+/// Processes these records at the same time. Returns the sequence number of the first that failed.
+async fn process<F: Function>(
+    function: &F,
+    records: Vec<Pending>,
+    clock: &(impl Fn() -> Timestamp + Sync),
+    pace: Pace,
+) -> Option<String> {
+    let start = Instant::now();
+    let settled: FuturesOrdered<_> = records
+        .into_iter()
+        .zip(0..)
+        .map(|(record, index)| settle(function, record, Departure::at(start, index, pace), clock))
+        .collect();
+    let failures: Vec<Option<String>> = settled.collect().await;
+    pace.end(start).await;
+    failures.into_iter().flatten().next()
+}
+
+/// A record that waits to be processed.
+struct Pending {
+    key: String,
+    sequence_number: String,
+    request_id: RequestId,
+    image: Item,
+}
+
+impl Pending {
+    /// Returns the record if its row is one of `F`'s.
+    fn of<F: Function>(change: Change) -> Option<Self> {
+        let image = change.new_image?;
+        let key = text(&image, "pk").filter(|key| key.starts_with(F::ROWS))?;
+        let request_id = text(&image, "request_id").and_then(|id| RequestId::parse(id).ok());
+        Some(Self {
+            key: key.to_owned(),
+            sequence_number: change.sequence_number,
+            request_id: request_id.unwrap_or_else(RequestId::unknown),
+            image,
+        })
     }
 }
 
-/// What came of a record.
-enum Outcome {
-    /// It was not for us.
-    Nothing,
-    /// It was acted upon, or never can be.
-    Done(RecordId),
-    /// It was done before.
-    Known(RecordId),
-    /// It must come again.
-    Failed(RecordId),
-    /// It was not begun.
-    Left(RecordId),
+/// Keeps the newest record of each row, in the stream's order.
+///
+/// During a backlog one address can be requested several times. The newest request replaced the others in the table, so
+/// one link is enough. And no two records of one address are processed at the same time: Lambda keeps the order of each
+/// row across batches.
+fn newest(pending: Vec<Pending>, telemetry: &Telemetry, now: Timestamp) -> Vec<Pending> {
+    let last: HashMap<String, usize> = pending
+        .iter()
+        .enumerate()
+        .map(|(place, record)| (record.key.clone(), place))
+        .collect();
+    let kept = pending.into_iter().enumerate().filter(|(place, record)| {
+        let is_newest = last.get(&record.key) == Some(place);
+        if !is_newest {
+            let detail = "a newer request for the address replaced this one";
+            telemetry.count(Metric::RequestsThrottled, detail, &record.request_id, now);
+        }
+        is_newest
+    });
+    kept.map(|(_, record)| record).collect()
 }
 
-/// Acts on one record, if any are begun still.
+/// Processes one record. Returns its sequence number if Lambda must deliver it again.
 async fn settle<F: Function>(
     function: &F,
-    record: Record,
+    record: Pending,
+    departure: Departure,
     clock: impl Fn() -> Timestamp,
-    begins: impl Fn() -> bool,
-) -> Outcome {
-    let change = match record {
-        Record::Change { change } => change,
-        Record::Notification { notification } => {
-            pass_on(&notification, function.telemetry(), clock());
-            return Outcome::Nothing;
-        }
-    };
-    let Some(image) = change.new_image else {
-        return Outcome::Nothing;
-    };
-    let Some(key) = text(&image, "pk").filter(|key| key.starts_with(F::ROWS)) else {
-        return Outcome::Nothing;
-    };
-    let record = RecordId {
-        key: key.to_owned(),
-        sequence_number: change.sequence_number,
-    };
-    if function.progress().has_done(&record) {
-        return Outcome::Known(record);
-    }
-    if !begins() {
-        return Outcome::Left(record);
-    }
-    let now = clock();
-    let id = text(&image, "request_id").and_then(|id| RequestId::parse(id).ok());
-    let id = id.unwrap_or_else(RequestId::unknown);
-    let outcome = match serde_dynamo::from_item(image) {
-        Ok(row) => Box::pin(function.act(row, now)).await,
+) -> Option<String> {
+    let (now, id) = (clock(), record.request_id);
+    let outcome = match serde_dynamo::from_item(record.image) {
+        Ok(row) => Box::pin(function.act(row, departure, now)).await,
         Err(_) => Err(Failure::Discard("the row is malformed")),
     };
     match outcome {
-        Ok(()) => {}
-        Err(Failure::Discard(reason)) => function.telemetry().discarded(reason, &id, now),
+        Ok(()) => None,
+        Err(Failure::Discard(reason)) => {
+            function.telemetry().discarded(reason, &id, now);
+            None
+        }
         Err(Failure::Retry(fault)) => {
             function.telemetry().fault(&fault, &id, now);
-            return Outcome::Failed(record);
+            Some(record.sequence_number)
         }
-    }
-    Outcome::Done(record)
-}
-
-/// A record of the stream: sequence numbers are told apart within one row's shard only.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct RecordId {
-    key: String,
-    sequence_number: String,
-}
-
-/// What an instance's private half knows of its stream from one batch to the next.
-///
-/// It saves second mails where it can. Where another instance is given the records, or this one ends, they are acted on
-/// again: delivery is at least once.
-#[derive(Debug)]
-pub struct Progress(Mutex<Known>);
-
-#[derive(Debug)]
-struct Known {
-    /// The records that are done, though one before them failed.
-    ahead: HashSet<RecordId>,
-    at_once: usize,
-}
-
-impl Default for Progress {
-    fn default() -> Self {
-        Self(Mutex::new(Known {
-            ahead: HashSet::new(),
-            at_once: AT_ONCE,
-        }))
-    }
-}
-
-impl Progress {
-    /// The most records that are remembered: of more failures than anybody will see before they are mended.
-    const CAPACITY: usize = 10_000;
-
-    /// How many records are acted on at a time.
-    fn at_once(&self) -> usize {
-        self.known().at_once
-    }
-
-    /// Whether a record is done already. That is told once: if it has to be told again, it is remembered again.
-    fn has_done(&self, record: &RecordId) -> bool {
-        self.known().ahead.remove(record)
-    }
-
-    /// One at a time after a failure, and twice as many after each batch without one.
-    fn adapt(&self, has_failed: bool) {
-        let mut known = self.known();
-        known.at_once = if has_failed {
-            1
-        } else {
-            (known.at_once * 2).min(AT_ONCE)
-        };
-    }
-
-    /// Remembers what was done behind the record that comes again.
-    fn remember(&self, behind: impl Iterator<Item = Outcome>) {
-        let mut known = self.known();
-        if known.ahead.len() >= Self::CAPACITY {
-            known.ahead.clear();
-        }
-        known
-            .ahead
-            .extend(behind.filter_map(|outcome| match outcome {
-                Outcome::Done(record) | Outcome::Known(record) => Some(record),
-                Outcome::Failed(_) | Outcome::Left(_) | Outcome::Nothing => None,
-            }));
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
-        // What is known is right, whatever happened to a record.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -397,7 +397,7 @@ async fn serve(aws: Arc<Aws>, socket: TcpStream) -> Option<()> {
 /// A request on a socket.
 pub(crate) struct Incoming {
     pub(crate) line: String,
-    headers: HashMap<String, String>,
+    pub(crate) headers: HashMap<String, String>,
     pub(crate) body: Vec<u8>,
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use rekey::aws::{CALL, MAIL};
-use rekey::lambda::BEGINS;
+use rekey::lambda::{AT_ONCE, BEGINS, Pace};
 use reset::breaches::PATIENCE;
 
 use crate::desk::{ADA, Desk, PASSWORD};
@@ -47,7 +47,9 @@ async fn a_function_answers_before_lambda_ends_it_and_lambda_before_the_gateway_
     let change = calls("reset").await;
     let notify = calls("carry").await;
 
-    let begins = Duration::try_from(BEGINS).unwrap();
+    let slots = Pace::STEADY.spacing * u32::try_from(AT_ONCE).unwrap();
+    let pauses = Pace::STEADY.preparation + slots + Pace::STEADY.quantum;
+    let begins = Duration::try_from(BEGINS).unwrap() + pauses;
     for (function, longest, is_public) in [
         ("ForgotRequest", request, true),
         ("ResetChange", change + PATIENCE + longest_hashing(), true),

@@ -19,7 +19,7 @@ use forgot::Forgot;
 use jiff::{SignedDuration, Timestamp};
 use rekey::aws;
 use rekey::http::Response;
-use rekey::lambda::{self, Answer, Checkpoint, Function};
+use rekey::lambda::{self, Answer, Checkpoint, Function, Pace};
 use reset::Reset;
 use serde_json::{Value, json};
 use url::Url;
@@ -243,7 +243,8 @@ impl Desk {
 
     async fn handle(&self, function: &impl Function, event: Value) -> Answer {
         let event = serde_json::from_value(event).unwrap();
-        lambda::handle(function, event, "invocation".to_owned(), || self.now())
+        let (invocation, clock) = ("invocation".to_owned(), || self.now());
+        lambda::handle(function, event, invocation, clock, Pace::UNPACED)
             .await
             .unwrap()
     }

@@ -256,7 +256,8 @@ async fn a_row_that_is_old_or_names_another_url_sends_nothing() {
     elsewhere["reset_url"]["S"] = json!("https://evil.test/");
     let mut malformed = row.clone();
     malformed["email"]["S"] = json!("ada@example.com, eve@evil.test");
-    assert_eq!(desk.bring_to_forgot(&[&elsewhere, &malformed]).await, None);
+    assert_eq!(desk.bring_to_forgot(&[&elsewhere]).await, None);
+    assert_eq!(desk.bring_to_forgot(&[&malformed]).await, None);
     desk.later(SignedDuration::from_mins(61));
     assert_eq!(desk.bring_to_forgot(&[&row]).await, None);
 

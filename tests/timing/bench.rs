@@ -15,7 +15,7 @@ use rand::rngs::SysRng;
 use rand::seq::SliceRandom as _;
 use rekey::aws;
 use rekey::config::Env;
-use rekey::lambda::{self, Answer, Function};
+use rekey::lambda::{self, Answer, Function, Pace};
 use rekey::limits::Limits;
 use rekey::table::Table;
 use rekey::users::{Schema, Users};
@@ -125,7 +125,7 @@ impl Bench {
         let event = serde_json::from_value(event).unwrap();
         let now = self.now();
         let start = Instant::now();
-        let answer = lambda::handle(function, event, String::new(), || now).await;
+        let answer = lambda::handle(function, event, String::new(), || now, Pace::UNPACED).await;
         let took = start.elapsed();
         match answer.unwrap() {
             Answer::Http(response) => assert_eq!(response.status(), status, "{}", response.body()),

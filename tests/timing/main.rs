@@ -18,6 +18,7 @@
 #[path = "../journeys/aws.rs"]
 #[expect(dead_code, reason = "the journeys use the rest of it")]
 mod aws;
+mod batch;
 mod bench;
 #[path = "../journeys/desk.rs"]
 #[expect(dead_code, reason = "the journeys use the rest of it")]

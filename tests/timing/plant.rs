@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use rekey::email::Email;
 use rekey::http::{Request, Response};
-use rekey::lambda::{Clock, Failure, Function, Progress};
+use rekey::lambda::{Caution, Clock, Departure, Failure, Function};
 use rekey::problem::Problem;
 use rekey::telemetry::Telemetry;
 use rekey::users::Owner;
@@ -79,15 +79,20 @@ impl<F: Function> Function for Planted<'_, F> {
         self.function.answer(request, clock).await
     }
 
-    async fn act(&self, row: Self::Row, now: Timestamp) -> Result<(), Failure> {
-        self.function.act(row, now).await
+    async fn act(
+        &self,
+        row: Self::Row,
+        departure: Departure,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        self.function.act(row, departure, now).await
     }
 
     fn telemetry(&self) -> &Telemetry {
         self.function.telemetry()
     }
 
-    fn progress(&self) -> &Progress {
-        self.function.progress()
+    fn caution(&self) -> &Caution {
+        self.function.caution()
     }
 }

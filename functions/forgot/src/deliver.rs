@@ -4,7 +4,7 @@ use askama::Template;
 use jiff::{SignedDuration, Timestamp};
 use rekey::fault::Fault;
 use rekey::http::RequestId;
-use rekey::lambda::Failure;
+use rekey::lambda::{Departure, Failure};
 use rekey::locale::Locale;
 use rekey::mail::{Mail, Posting};
 use rekey::secret::SecretText;
@@ -28,7 +28,12 @@ impl Forgot {
     ///
     /// # Errors
     /// A fault that passes, for the stream to bring the record again; or the reason why it never can work.
-    pub async fn deliver(&self, requested: Requested, now: Timestamp) -> Result<(), Failure> {
+    pub async fn deliver(
+        &self,
+        requested: Requested,
+        departure: Departure,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
         let count = |metric, detail: &str| {
             self.on
                 .telemetry
@@ -64,6 +69,7 @@ impl Forgot {
         self.on.table.issue(&token.hash(), &issued).await?;
         let mail = self.letter(&reset_url.link(&issued.email, &token), requested.locale)?;
         let id = &requested.request_id;
+        departure.wait().await;
         match self.on.mailer.send(&issued.email, &mail, id).await? {
             Posting::Sent => count(Metric::LinksSent, "the link is with SES"),
             Posting::Refused(fault) => {

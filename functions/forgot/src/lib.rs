@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use rekey::config::{self, ConfigError, Env};
 use rekey::deployment::Deployment;
 use rekey::http::{Request, Response};
-use rekey::lambda::{Clock, Failure, Function, Progress};
+use rekey::lambda::{Caution, Clock, Departure, Failure, Function};
 use rekey::problem::Problem;
 use rekey::table::{self, Requested};
 use rekey::telemetry::Telemetry;
@@ -74,15 +74,20 @@ impl Function for Forgot {
         self.request(request, clock()).await
     }
 
-    async fn act(&self, requested: Requested, now: Timestamp) -> Result<(), Failure> {
-        self.deliver(requested, now).await
+    async fn act(
+        &self,
+        requested: Requested,
+        departure: Departure,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        self.deliver(requested, departure, now).await
     }
 
     fn telemetry(&self) -> &Telemetry {
         &self.on.telemetry
     }
 
-    fn progress(&self) -> &Progress {
-        &self.on.progress
+    fn caution(&self) -> &Caution {
+        &self.on.caution
     }
 }

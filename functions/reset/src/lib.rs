@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use rekey::config::{self, ConfigError, Env};
 use rekey::deployment::Deployment;
 use rekey::http::{Request, Response};
-use rekey::lambda::{Clock, Failure, Function, Progress};
+use rekey::lambda::{Caution, Clock, Departure, Failure, Function};
 use rekey::problem::Problem;
 use rekey::table::{self, Changed};
 use rekey::telemetry::Telemetry;
@@ -81,7 +81,8 @@ impl Function for Reset {
         self.change(request, clock).await
     }
 
-    async fn act(&self, changed: Changed, now: Timestamp) -> Result<(), Failure> {
+    /// A notice leaves as soon as it can: only users who exist have one, so its time reveals nothing.
+    async fn act(&self, changed: Changed, _: Departure, now: Timestamp) -> Result<(), Failure> {
         self.notify(changed, now).await
     }
 
@@ -89,7 +90,7 @@ impl Function for Reset {
         &self.on.telemetry
     }
 
-    fn progress(&self) -> &Progress {
-        &self.on.progress
+    fn caution(&self) -> &Caution {
+        &self.on.caution
     }
 }

@@ -213,7 +213,7 @@ pub(crate) struct Delivery {
 }
 
 /// Lambda's batches, as large as the template has them.
-const BATCH: usize = 100;
+const BATCH: usize = 16;
 
 /// Batches for as many new users, one to begin with that is not measured.
 pub(crate) fn deliver(

@@ -17,7 +17,7 @@ use rekey::config::Env;
 use rekey::email::Email;
 use rekey::fault::Fault;
 use rekey::http::{Request, RequestId, Response};
-use rekey::lambda::{self, Answer, Clock, Event, Failure, Function, Progress};
+use rekey::lambda::{self, Answer, Caution, Clock, Departure, Event, Failure, Function, Pace};
 use rekey::locale::Locale;
 use rekey::problem::Problem;
 use rekey::source::Source;
@@ -183,7 +183,7 @@ pub fn link(text: &[u8]) -> bool {
 
 struct Probe<R> {
     telemetry: Telemetry,
-    progress: Progress,
+    caution: Caution,
     has_accepted: AtomicBool,
     row: PhantomData<fn(R)>,
 }
@@ -199,7 +199,7 @@ impl Function for Probe<Requested> {
         Ok(Response::accepted())
     }
 
-    async fn act(&self, row: Requested, _: Timestamp) -> Result<(), Failure> {
+    async fn act(&self, row: Requested, _: Departure, _: Timestamp) -> Result<(), Failure> {
         check_requested(&row);
         self.act_on(row.locale)
     }
@@ -208,8 +208,8 @@ impl Function for Probe<Requested> {
         &self.telemetry
     }
 
-    fn progress(&self) -> &Progress {
-        &self.progress
+    fn caution(&self) -> &Caution {
+        &self.caution
     }
 }
 
@@ -224,7 +224,7 @@ impl Function for Probe<Changed> {
         Ok(Response::no_content())
     }
 
-    async fn act(&self, row: Changed, _: Timestamp) -> Result<(), Failure> {
+    async fn act(&self, row: Changed, _: Departure, _: Timestamp) -> Result<(), Failure> {
         check_changed(&row);
         self.act_on(row.locale)
     }
@@ -233,8 +233,8 @@ impl Function for Probe<Changed> {
         &self.telemetry
     }
 
-    fn progress(&self) -> &Progress {
-        &self.progress
+    fn caution(&self) -> &Caution {
+        &self.caution
     }
 }
 
@@ -262,11 +262,17 @@ where
     };
     let probe = Probe {
         telemetry: Telemetry::new("fuzz".to_owned(), Box::new(io::sink())),
-        progress: Progress::default(),
+        caution: Caution::default(),
         has_accepted: AtomicBool::new(false),
         row: PhantomData,
     };
-    let handled = pin!(lambda::handle(&probe, event, "an id!".to_owned(), || NOW));
+    let handled = pin!(lambda::handle(
+        &probe,
+        event,
+        "an id!".to_owned(),
+        || NOW,
+        Pace::UNPACED
+    ));
     let Poll::Ready(answer) = handled.poll(&mut Context::from_waker(Waker::noop())) else {
         unreachable!("nothing in it waits");
     };

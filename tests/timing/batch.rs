@@ -1,0 +1,310 @@
+//! Known and unknown addresses, at the private half of `forgot`: when the emails of other records reach SES.
+//!
+//! An outsider can place a suspect's address and addresses of their own in one batch of the stream, or in consecutive
+//! batches, and read from their own emails when each of them left. These tests send such batches through
+//! `lambda::handle`, as `lambda::run` does, and compare the times for known and unknown suspects.
+//!
+//! Each instance has a thread of its own, as in Lambda. AWS has another, and answers from memory: neither its work nor
+//! its locks may count as ours. Several instances run at once, because a probe mostly waits.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use forgot::Forgot;
+use jiff::{SignedDuration, Timestamp};
+use rekey::http::{Request, Response};
+use rekey::lambda::{self, Answer, Caution, Checkpoint, Clock, Departure, Failure, Function, Pace};
+use rekey::problem::Problem;
+use rekey::table::Requested;
+use rekey::telemetry::Telemetry;
+use serde_json::{Value, json};
+use tokio::io::{AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::aws::Incoming;
+use crate::bench::{addresses, alone, random, runtime, shuffle};
+use crate::desk::{PAGE, batch, environment, sdk_config, unhurried};
+use crate::dudect::{Samples, Verdict};
+use crate::tell;
+use crate::torture::times;
+
+/// The number of instances that probe at the same time.
+const INSTANCES: usize = 10;
+/// How much slower than the product's the pace is. Code without optimization takes many times as long to prepare emails.
+const SLOWER: u32 = 2;
+/// The number of invented addresses in a batch.
+const INVENTED: usize = 2;
+/// The number of pairs of probes in an instance that meet cold connections and do not count.
+const COLD: usize = 2;
+/// The number of suspects of each kind.
+const POOL: usize = 20;
+
+/// Where the outsider's own addresses are.
+const PLACES: [&str; 3] = [
+    "next to the suspect",
+    "at the end of its batch",
+    "in the batch after the suspect's",
+];
+
+/// What differs from the product.
+#[derive(Clone, Copy, Debug)]
+enum Plant {
+    Nothing,
+    /// One record is processed after another.
+    OneByOne,
+    /// Neither emails nor the end of a batch wait.
+    Unpaced,
+    /// SES takes longer than the quantum.
+    SlowSes,
+}
+
+#[test]
+fn other_emails_leave_at_the_same_time_for_known_and_unknown_suspects() {
+    let _alone = alone();
+    // Each pair is three comparisons.
+    let pairs = times(700, 10_000);
+    let verdicts = Verdict::of_each(|| measure(pairs, Plant::Nothing));
+    for (place, verdict) in PLACES.iter().zip(&verdicts) {
+        let what = format!("departure of an email {place}, known and unknown suspects");
+        tell(&what, pairs, verdict);
+    }
+    for (place, verdict) in PLACES.iter().zip(&verdicts) {
+        assert!(!verdict.is_difference(), "{place}: {verdict}");
+    }
+}
+
+#[test]
+fn a_record_that_delays_others_is_found() {
+    let _alone = alone();
+    let pairs = times(40, 1_000);
+    for (plant, delayed) in [
+        (Plant::OneByOne, 0),
+        (Plant::Unpaced, 2),
+        (Plant::SlowSes, 2),
+    ] {
+        let verdicts = Verdict::of_each(|| measure(pairs, plant));
+        let (verdict, place) = (&verdicts[delayed], PLACES[delayed]);
+        let what = format!("departure of an email {place} with {plant:?} planted");
+        tell(&what, pairs, verdict);
+        assert!(verdict.is_difference(), "{plant:?}, {place}: {verdict}");
+    }
+}
+
+/// The departures of emails, in microseconds from the start of a probe: known suspects left, unknown ones right.
+fn measure(pairs: usize, plant: Plant) -> [Samples; PLACES.len()] {
+    let amazon = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let pairs = pairs.div_ceil(INSTANCES);
+    let instance = || runtime().block_on(probe(&amazon, pairs, plant));
+    thread::scope(|scope| {
+        let instances = [(); INSTANCES].map(|()| scope.spawn(instance));
+        let mut all: [Samples; PLACES.len()] = Default::default();
+        for instance in instances {
+            for (all, samples) in all.iter_mut().zip(instance.join().unwrap()) {
+                all.left.extend(samples.left);
+                all.right.extend(samples.right);
+            }
+        }
+        all
+    })
+}
+
+/// The probes of one instance.
+async fn probe(amazon: &Runtime, pairs: usize, plant: Plant) -> [Samples; PLACES.len()] {
+    let (mut known, unknown) = (addresses(POOL + PLACES.len()), addresses(POOL));
+    let latency = match plant {
+        Plant::SlowSes => SLOWER * Pace::STEADY.quantum,
+        Plant::Nothing | Plant::OneByOne | Plant::Unpaced => Duration::from_millis(50),
+    };
+    let aws = Amazon::start(known.iter().cloned().collect(), latency);
+    let aws = amazon.spawn(aws).await.unwrap();
+    let own = known.split_off(POOL);
+    let settings = environment(&[]);
+    let sdk = sdk_config(&aws.endpoint, unhurried());
+    let variable = |name: &str| settings.get(name).cloned();
+    let instance = Instance {
+        forgot: Forgot::new(&sdk, &variable, Box::new(io::sink())).unwrap(),
+        turn: tokio::sync::Mutex::default(),
+        plant,
+    };
+    let mut probes = Vec::new();
+    let mut now: Timestamp = "2026-11-23T12:00:00.250Z".parse().unwrap();
+    for pair in 0..pairs + COLD {
+        let mut suspects = [(true, &known[pair % POOL]), (false, &unknown[pair % POOL])];
+        shuffle(&mut suspects);
+        for (is_known, suspect) in suspects {
+            // Another day: no limit is reached.
+            now += SignedDuration::from_hours(25);
+            let start = Instant::now();
+            for emails in batches(suspect, &own) {
+                instance.deliver(&emails, now).await;
+            }
+            probes.push((is_known, start));
+        }
+    }
+    let departures = aws.departures.lock().unwrap();
+    let mut samples: [Samples; PLACES.len()] = Default::default();
+    for (own, samples) in own.iter().zip(&mut samples) {
+        let departures = departures.iter().filter(|(to, _)| to == own);
+        for ((is_known, start), (_, left)) in probes.iter().zip(departures).skip(2 * COLD) {
+            samples.add(*is_known, (*left - *start).as_secs_f64() * 1e6);
+        }
+        assert_eq!(samples.left.len(), pairs, "one email for each probe");
+        assert_eq!(samples.right.len(), pairs, "one email for each probe");
+    }
+    samples
+}
+
+/// What an outsider places in the stream: the suspect's address alone, and then between addresses of their own.
+fn batches(suspect: &str, own: &[String]) -> [Vec<String>; 2] {
+    let invented = || addresses(INVENTED);
+    let first = [vec![suspect.to_owned()], invented()].concat();
+    let beside = [own[2].as_str(), suspect, own[0].as_str()];
+    let mut second: Vec<String> = beside.map(str::to_owned).into();
+    second.extend(invented());
+    second.push(own[1].clone());
+    [first, second]
+}
+
+/// An instance of the private half, with something planted.
+struct Instance {
+    forgot: Forgot,
+    turn: tokio::sync::Mutex<()>,
+    plant: Plant,
+}
+
+impl Instance {
+    async fn deliver(&self, emails: &[String], now: Timestamp) {
+        let row = |email: &String| {
+            json!({
+                "pk": { "S": format!("request#{email}") },
+                "email": { "S": email },
+                "reset_url": { "S": PAGE },
+                "request_id": { "S": format!("{:016x}", random()) },
+                "requested_at": { "N": now.as_second().to_string() },
+            })
+        };
+        let rows: Vec<Value> = emails.iter().map(row).collect();
+        let rows: Vec<&Value> = rows.iter().collect();
+        let event = serde_json::from_value(batch(&rows)).unwrap();
+        let Pace {
+            preparation,
+            spacing,
+            quantum,
+        } = match self.plant {
+            Plant::Unpaced => Pace::UNPACED,
+            Plant::Nothing | Plant::OneByOne | Plant::SlowSes => Pace::STEADY,
+        };
+        let pace = Pace {
+            preparation: preparation * SLOWER,
+            spacing: spacing * SLOWER,
+            quantum: quantum * SLOWER,
+        };
+        let answer = lambda::handle(self, event, String::new(), || now, pace).await;
+        match answer.unwrap() {
+            Answer::Stream(checkpoint) => assert_eq!(checkpoint, Checkpoint::default()),
+            Answer::Http(_) => panic!("an answer to a gateway"),
+        }
+    }
+}
+
+impl Function for Instance {
+    const PATH: &'static str = Forgot::PATH;
+    const ROWS: &'static str = Forgot::ROWS;
+    type Row = Requested;
+
+    async fn answer(&self, request: &Request, clock: Clock<'_>) -> Result<Response, Problem> {
+        self.forgot.answer(request, clock).await
+    }
+
+    async fn act(&self, row: Requested, at: Departure, now: Timestamp) -> Result<(), Failure> {
+        let turn = match self.plant {
+            Plant::OneByOne => Some(self.turn.lock().await),
+            Plant::Nothing | Plant::Unpaced | Plant::SlowSes => None,
+        };
+        let outcome = self.forgot.act(row, at, now).await;
+        drop(turn);
+        outcome
+    }
+
+    fn telemetry(&self) -> &Telemetry {
+        self.forgot.telemetry()
+    }
+
+    fn caution(&self) -> &Caution {
+        self.forgot.caution()
+    }
+}
+
+/// An AWS that knows some users and records when each email arrives.
+struct Amazon {
+    endpoint: String,
+    known: HashSet<String>,
+    latency: Duration,
+    departures: Mutex<Vec<(String, Instant)>>,
+}
+
+impl Amazon {
+    async fn start(known: HashSet<String>, latency: Duration) -> Arc<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let aws = Arc::new(Self {
+            endpoint: format!("http://{}", listener.local_addr().unwrap()),
+            known,
+            latency,
+            departures: Mutex::default(),
+        });
+        let state = Arc::clone(&aws);
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                tokio::spawn(Self::serve(Arc::clone(&state), socket));
+            }
+        });
+        aws
+    }
+
+    async fn serve(self: Arc<Self>, socket: TcpStream) -> Option<()> {
+        let mut socket = BufReader::new(socket);
+        loop {
+            let incoming = Incoming::read(&mut socket).await?;
+            let answer = self.answer(&incoming).await.to_string();
+            let head = "HTTP/1.1 200 -\r\ncontent-type: application/x-amz-json-1.0\r\n";
+            let response = format!("{head}content-length: {}\r\n\r\n{answer}", answer.len());
+            socket.write_all(response.as_bytes()).await.ok()?;
+        }
+    }
+
+    async fn answer(&self, incoming: &Incoming) -> Value {
+        let arrived = Instant::now();
+        let body: Value = serde_json::from_slice(&incoming.body).unwrap();
+        let target = incoming.headers.get("x-amz-target");
+        match target.and_then(|target| target.rsplit('.').next()) {
+            None => {
+                let to = body["Destination"]["ToAddresses"][0].as_str().unwrap();
+                let departure = (to.to_owned(), arrived);
+                self.departures.lock().unwrap().push(departure);
+                tokio::time::sleep(self.latency).await;
+                json!({ "MessageId": "1" })
+            }
+            Some("UpdateItem") => json!({ "Attributes": { "requests": { "N": "1" } } }),
+            Some("Query") => json!({ "Items": self.users(&body) }),
+            Some(_) => json!({}),
+        }
+    }
+
+    /// The users whose addresses a query asks for.
+    fn users(&self, query: &Value) -> Vec<Value> {
+        let values = query["ExpressionAttributeValues"].as_object().unwrap();
+        let asked = values.values().filter_map(|value| value["S"].as_str());
+        asked
+            .filter(|email| self.known.contains(*email))
+            .map(|email| json!({ "id": { "S": email }, "email": { "S": email } }))
+            .collect()
+    }
+}
