@@ -102,7 +102,7 @@ pub(crate) const EVERY: usize = usize::MAX;
 struct Planned {
     call: String,
     /// How many calls it affects: a number, all of which must come, or [`EVERY`].
-    planned: usize,
+    times: usize,
     /// How many of them are still to come.
     left: usize,
     /// None where these calls shall work.
@@ -113,14 +113,14 @@ impl Planned {
     fn new(call: &str, times: usize, wrong: Option<Wrong>) -> Self {
         Self {
             call: call.to_owned(),
-            planned: times,
+            times,
             left: times,
             wrong,
         }
     }
 
     fn has_fired(&self) -> bool {
-        if self.planned == EVERY {
+        if self.times == EVERY {
             self.left < EVERY
         } else {
             self.left == 0

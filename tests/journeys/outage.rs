@@ -237,8 +237,7 @@ async fn only_the_newest_request_of_an_address_in_a_batch_is_delivered() {
         for mail in mails {
             let id = rows[2]["request_id"]["S"].as_str().unwrap();
             // SES allows few characters in tags, so this one is in hex.
-            let tag: String = id.bytes().map(|byte| format!("{byte:02x}")).collect();
-            assert_eq!(mail.tag()["Value"], tag);
+            assert_eq!(mail.tag()["Value"], rekey::digest::hex(id.as_bytes()));
         }
         let replaced = "a newer request for the address replaced this one";
         assert_eq!(desk.log().matches(replaced).count(), 2);
