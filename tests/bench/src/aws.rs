@@ -1,4 +1,4 @@
-//! AWS on loopback: a `DynamoDB` in this process, and an SES that takes as long as it is told.
+//! AWS on loopback, over TLS 1.3: a `DynamoDB` in this process, and an SES that takes as long as it is told.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -11,13 +11,15 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::http::{Request, Server, response};
+use crate::tls::{Authority, Endpoint};
 
 /// AWS, as functions see it.
 pub(crate) struct Aws {
-    pub(crate) endpoint: String,
+    pub(crate) endpoint: Endpoint,
     pub(crate) database: Database,
     state: Arc<State>,
     _server: Server,
+    _authority: Authority,
 }
 
 #[derive(Default)]
@@ -47,15 +49,17 @@ impl Aws {
         let database = Database::memory().unwrap();
         create_tables(&database);
         let state = Arc::new(State::default());
-        let server = Server::start(THREADS, {
+        let authority = Authority::new();
+        let server = Server::start(THREADS, Some(&authority.server), {
             let (database, state) = (database.clone(), Arc::clone(&state));
             move |request| Some(state.answer(&database, &request))
         });
         Self {
-            endpoint: format!("http://{}", server.address),
+            endpoint: Endpoint::new(server.address.port(), &authority),
             database,
             state,
             _server: server,
+            _authority: authority,
         }
     }
 

@@ -147,6 +147,9 @@ pub(crate) fn reset_event(email: &str, token: &str) -> String {
     event("/password/reset", &HashMap::new(), &body.to_string())
 }
 
+/// The largest batch, as the template sets it for the stream.
+pub(crate) const BATCH_SIZE: usize = 100;
+
 /// What the stream brings to `forgot`'s private half.
 pub(crate) fn requested_event(emails: &[String], now: Timestamp) -> String {
     let records = emails.iter().enumerate().map(|(n, email)| {
