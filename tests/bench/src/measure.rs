@@ -128,19 +128,28 @@ pub(crate) fn warm_reset(aws: &Aws, ours: &Ours, blocks: usize) -> (Warm, Sample
     ((all, &reset).into(), beyond)
 }
 
-/// In how many turns `forgot` and `reset` call AWS.
+/// In how many turns `forgot` and `reset` call AWS, once their connections are open.
 pub(crate) fn turns(aws: &Aws, ours: &Ours) -> [usize; 2] {
+    // Long enough for all calls of one turn to begin.
+    const LATENCY: Duration = Duration::from_millis(20);
     let links = links::deliver(aws, &ours.forgot, "turns", 1);
-    aws.slow(ROUND_TRIP, Duration::ZERO);
     let reset = reset_event(&links[0].email, &links[0].token);
+    let refused = reset_event("nobody@example.com", &"0".repeat(64));
     let turns = [
-        (&ours.forgot, forgot_event("turns@example.com"), 202),
-        (&ours.reset, reset, 204),
+        (
+            &ours.forgot,
+            forgot_event("first@example.com"),
+            forgot_event("turns@example.com"),
+            202,
+        ),
+        (&ours.reset, refused, reset, 204),
     ];
-    let turns = turns.map(|(subject, event, status)| {
+    aws.slow(LATENCY, Duration::ZERO);
+    let turns = turns.map(|(subject, first, event, status)| {
+        let instance = Instance::start(subject, &aws.endpoint, &first);
+        instance.first();
         aws.take_calls();
-        let (answer, _) = Instance::start(subject, &aws.endpoint, &event).first();
-        assert_eq!(answer.status(), status);
+        assert_eq!(instance.invoke(&event).status(), status);
         round_trips(&aws.take_calls()).len()
     });
     aws.slow(Duration::ZERO, Duration::ZERO);

@@ -33,6 +33,8 @@ pub(crate) struct Instance {
 /// What a function answered.
 pub(crate) struct Answer {
     pub(crate) body: Value,
+    /// When the process had asked for its first event.
+    pub(crate) ready: Instant,
     /// When the event was given.
     pub(crate) given: Moment,
     /// When the answer was there.
@@ -79,6 +81,7 @@ impl Instance {
             share,
             throttle: Arc::clone(&throttle),
             to_come: Mutex::new(to_come),
+            ready: OnceLock::new(),
             given: Mutex::new(None),
             answers: Mutex::new(given),
         };
@@ -109,10 +112,12 @@ impl Instance {
         }
     }
 
-    /// The first answer, and how long it took from the start of the process.
+    /// The first answer, and how long it took from the start of the process. The time in which the process was put
+    /// under its share is left out.
     pub(crate) fn first(&self) -> (Answer, Duration) {
         let answer = self.answer();
-        let took = answer.taken.at - self.started;
+        let init = answer.ready - self.started;
+        let took = init + answer.took();
         (answer, took)
     }
 
@@ -172,6 +177,7 @@ struct Function {
     share: Share,
     throttle: Arc<Mutex<Option<Throttle>>>,
     to_come: Mutex<Receiver<String>>,
+    ready: OnceLock<Instant>,
     given: Mutex<Option<Moment>>,
     answers: Mutex<Sender<Answer>>,
 }
@@ -179,6 +185,7 @@ struct Function {
 impl Function {
     fn serve(&self, request: &Request) -> Option<Vec<u8>> {
         if request.path.ends_with("/invocation/next") {
+            let _ = self.ready.set(request.came);
             return self.next();
         }
         let taken = Moment {
@@ -191,8 +198,12 @@ impl Function {
             "{} {body}",
             request.path
         );
-        let given = self.given.lock().unwrap().expect("an event before");
-        let answer = Answer { body, given, taken };
+        let answer = Answer {
+            body,
+            ready: *self.ready.wait(),
+            given: self.given.lock().unwrap().expect("an event before"),
+            taken,
+        };
         self.answers.lock().unwrap().send(answer).ok()?;
         Some(response(202, &[], ""))
     }

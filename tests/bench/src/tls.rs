@@ -18,8 +18,9 @@ use tokio_rustls::rustls::version::TLS13;
 /// Where a function finds AWS, and the certificate authority that it has to trust.
 #[derive(Clone)]
 pub(crate) struct Endpoint {
-    pub(crate) url: String,
-    roots: PathBuf,
+    url: String,
+    /// None for plain HTTP.
+    roots: Option<PathBuf>,
 }
 
 impl Endpoint {
@@ -27,17 +28,25 @@ impl Endpoint {
         Self {
             // A name, as AWS's endpoints have one: a cold start includes a look-up.
             url: format!("https://localhost:{port}"),
-            roots: authority.roots.clone(),
+            roots: Some(authority.roots.clone()),
+        }
+    }
+
+    pub(crate) fn plain(port: u16) -> Self {
+        Self {
+            url: format!("http://localhost:{port}"),
+            roots: None,
         }
     }
 
     /// The variables through which Rekey, Python's and Node's clients come to trust the authority.
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
-        ["SSL_CERT_FILE", "AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"]
-            .map(|name| (name.to_owned(), self.roots.display().to_string()))
-            .into_iter()
-            .chain([("AWS_ENDPOINT_URL".to_owned(), self.url.clone())])
-            .collect()
+        let mut variables = vec![("AWS_ENDPOINT_URL".to_owned(), self.url.clone())];
+        if let Some(roots) = &self.roots {
+            let names = ["SSL_CERT_FILE", "AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"];
+            variables.extend(names.map(|name| (name.to_owned(), roots.display().to_string())));
+        }
+        variables
     }
 }
 
