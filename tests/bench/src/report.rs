@@ -7,7 +7,6 @@ use crate::growth::Growth;
 use crate::hashes::Implementation;
 use crate::measure::{Delivery, Warm};
 use crate::peers::Function;
-use crate::share::Share;
 use crate::stats::{Sample, Summary};
 
 /// Everything that was measured in one run.
@@ -25,7 +24,7 @@ pub(crate) struct Report {
 
 /// What the measurements gave.
 pub(crate) struct Measured {
-    /// At each of [`Share::ALL`].
+    /// At each of [`crate::share::Share::ALL`].
     pub(crate) cold: Vec<Cold>,
     pub(crate) throttled_by: &'static str,
     pub(crate) hello: Warm,
@@ -122,22 +121,23 @@ impl Measured {
                 40.0,
                 "cold start of the fastest peer, at the worst share",
                 "times ours",
-                self.fastest_peer(),
+                self.fastest_peer(|cold| cold.itself.median),
+            ),
+            Figure::at_least(
+                40.0,
+                "the same of its CPU time",
+                "times ours",
+                self.fastest_peer(|cold| cold.cpu.median),
             ),
         ]
     }
 
-    /// How many times as long as `forgot` the fastest peer takes, without the time in which calls were with AWS, at the
-    /// share where that is least.
-    fn fastest_peer(&self) -> f64 {
-        let at = |share: Share, all: &[AtShare]| {
-            let found = all.iter().find(|each| each.share == share);
-            found.expect("each share").itself.median
-        };
+    /// How many times as much as `forgot` the fastest peer takes, at the share where that is least.
+    fn fastest_peer(&self, of: impl Fn(&AtShare) -> f64) -> f64 {
         let ratios = self.cold.iter().map(|cold| {
-            let peers = self.peers.iter();
-            let fastest = peers.map(|peer| at(cold.share, &peer.cold_forgot));
-            fastest.fold(f64::INFINITY, f64::min) / cold.forgot.itself.summary().median
+            let peers = self.peers.iter().flat_map(|peer| &peer.cold_forgot);
+            let peers = peers.filter(|peer| peer.share == cold.share).map(&of);
+            peers.fold(f64::INFINITY, f64::min) / of(&cold.forgot.at(cold.share))
         });
         ratios.fold(f64::INFINITY, f64::min)
     }
