@@ -224,7 +224,7 @@ impl Function {
     }
 }
 
-fn pid(process: &Child) -> Pid {
+pub(crate) fn pid(process: &Child) -> Pid {
     Pid::from_raw(i32::try_from(process.id()).expect("a process's number"))
 }
 

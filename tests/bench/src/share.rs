@@ -151,3 +151,48 @@ impl DutyCycle {
         let _ = self.thread.join();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command};
+    use std::time::Instant;
+
+    use super::*;
+    use crate::runtime_api::{cpu_time, pid};
+
+    fn busy_process() -> Child {
+        let mut command = Command::new("sh");
+        command.args(["-c", "while :; do :; done"]).spawn().unwrap()
+    }
+
+    /// How much of a core the process gets while it uses 60 ms of CPU time.
+    fn share_of_a_core(process: Pid) -> f64 {
+        let used = || cpu_time(process).unwrap();
+        let (started, before) = (Instant::now(), used());
+        while used() - before < Duration::from_millis(60) {
+            thread::yield_now();
+        }
+        (used() - before).as_secs_f64() / started.elapsed().as_secs_f64()
+    }
+
+    #[test]
+    fn a_throttled_process_gets_its_share_of_a_core() {
+        let mut child = busy_process();
+        let throttle = Throttle::begin(Share::Mb256, pid(&child)).unwrap();
+        let share = share_of_a_core(pid(&child));
+        child.kill().unwrap();
+        throttle.end(&mut child);
+        assert!(share < 0.25, "{share} instead of 0.145");
+    }
+
+    #[test]
+    fn a_duty_cycle_holds_a_process_to_its_share() {
+        let mut child = busy_process();
+        let quota = Share::Mb256.quota().unwrap();
+        let cycle = DutyCycle::begin(quota, pid(&child));
+        let share = share_of_a_core(pid(&child));
+        child.kill().unwrap();
+        Throttle::DutyCycle(cycle).end(&mut child);
+        assert!(share < 0.25, "{share} instead of 0.145");
+    }
+}
