@@ -34,7 +34,7 @@ impl Endpoint {
 
     pub(crate) fn plain(port: u16) -> Self {
         Self {
-            url: format!("http://localhost:{port}"),
+            url: format!("http://127.0.0.1:{port}"),
             roots: None,
         }
     }
