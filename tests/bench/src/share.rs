@@ -169,10 +169,10 @@ mod tests {
     fn share_of_a_core(process: Pid) -> f64 {
         let used = || cpu_time(process).unwrap();
         let (started, before) = (Instant::now(), used());
-        while used() - before < Duration::from_millis(60) {
+        while used().saturating_sub(before) < Duration::from_millis(60) {
             thread::yield_now();
         }
-        (used() - before).as_secs_f64() / started.elapsed().as_secs_f64()
+        used().saturating_sub(before).as_secs_f64() / started.elapsed().as_secs_f64()
     }
 
     #[test]
