@@ -19,7 +19,6 @@ pub(crate) struct Aws {
     pub(crate) database: Database,
     state: Arc<State>,
     _server: Server,
-    _authority: Option<Authority>,
 }
 
 #[derive(Default)]
@@ -47,7 +46,7 @@ const THREADS: usize = 64;
 impl Aws {
     /// Over TLS 1.3.
     pub(crate) fn start() -> Self {
-        Self::start_with(Some(Authority::new()))
+        Self::start_with(Some(Authority::of_this_run()))
     }
 
     /// Over HTTP, for counts: a handshake takes a number of instructions that changes, and under valgrind a time that
@@ -56,17 +55,17 @@ impl Aws {
         Self::start_with(None)
     }
 
-    fn start_with(authority: Option<Authority>) -> Self {
+    fn start_with(authority: Option<&Authority>) -> Self {
         let database = Database::memory().unwrap();
         create_tables(&database);
         let state = Arc::new(State::default());
-        let tls = authority.as_ref().map(|authority| &authority.server);
+        let tls = authority.map(|authority| &authority.server);
         let server = Server::start(THREADS, tls, {
             let (database, state) = (database.clone(), Arc::clone(&state));
             move |request| Some(state.answer(&database, &request))
         });
         let port = server.address.port();
-        let endpoint = match &authority {
+        let endpoint = match authority {
             Some(authority) => Endpoint::new(port, authority),
             None => Endpoint::plain(port),
         };
@@ -75,7 +74,6 @@ impl Aws {
             database,
             state,
             _server: server,
-            _authority: authority,
         }
     }
 

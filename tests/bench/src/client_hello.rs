@@ -58,8 +58,8 @@ pub(crate) fn check(ours: &Ours) -> ExitCode {
 /// The CPU time of a process from its start to its first `ClientHello`.
 fn before_client_hello(subject: &Subject, event: &str) -> Duration {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let authority = Authority::new();
-    let endpoint = Endpoint::new(listener.local_addr().unwrap().port(), &authority);
+    let port = listener.local_addr().unwrap().port();
+    let endpoint = Endpoint::new(port, Authority::of_this_run());
     let instance = Instance::start(subject, &endpoint, event);
     let process = instance.process();
     let (came, first) = channel();

@@ -45,6 +45,7 @@ use aws::Aws;
 use measure::Ours;
 use report::Measured;
 use subject::Subject;
+use tls::Authority;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -69,6 +70,12 @@ fn main() -> ExitCode {
 
 /// Everything, side by side.
 fn measure(ours: &Ours, binaries: &Path, out: &Path) {
+    let trusting = subject::trusting(binaries, Authority::of_this_run());
+    let ours = &Ours {
+        hello: ours.hello.clone(),
+        forgot: Subject::ours(&trusting, "forgot"),
+        reset: Subject::ours(&trusting, "reset"),
+    };
     let aws = Aws::start();
     println!("cold starts: hello, forgot, reset");
     let (cold, throttled_by) = cold::ours(&aws, ours, 100);

@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::tls::Authority;
+
 /// A function: how its processes are started.
 #[derive(Clone)]
 pub(crate) struct Subject {
@@ -42,6 +44,20 @@ impl Subject {
             environment,
         }
     }
+}
+
+/// Copies Rekey's binaries to a folder, so that they trust the local AWS as they trust Amazon.
+pub(crate) fn trusting(binaries: &Path, authority: &Authority) -> PathBuf {
+    let trusting = binaries.join("trusting");
+    for name in ["forgot", "reset"] {
+        let (from, to) = (binaries.join(name), trusting.join(name));
+        fs::create_dir_all(&to).unwrap();
+        // The copy keeps the permission to run.
+        fs::copy(from.join("bootstrap"), to.join("bootstrap")).unwrap();
+        let binary = fs::read(from.join("bootstrap")).unwrap();
+        fs::write(to.join("bootstrap"), authority.trusted_by(&binary)).unwrap();
+    }
+    trusting
 }
 
 /// The repository.

@@ -3,10 +3,9 @@
 //! AWS's endpoints speak TLS 1.3, and a cold request spends most of its CPU time on its first handshake. Every client,
 //! Rekey's and the peers', gets the authority's certificate through the variables that its own platform reads.
 
+use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::{env, fs, process};
+use std::sync::{Arc, LazyLock};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
@@ -14,6 +13,8 @@ use rcgen::{
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::version::TLS13;
+
+use crate::subject::root as root_folder;
 
 /// Where a function finds AWS, and the certificate authority that it has to trust.
 #[derive(Clone)]
@@ -50,15 +51,20 @@ impl Endpoint {
     }
 }
 
-/// A certificate authority with one server. Its certificate is a file until this is dropped.
+/// A certificate authority with one server, for all of a run.
 pub(crate) struct Authority {
     pub(crate) server: Arc<ServerConfig>,
+    pem: String,
     roots: PathBuf,
 }
 
 impl Authority {
-    pub(crate) fn new() -> Self {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    pub(crate) fn of_this_run() -> &'static Self {
+        static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
+        &AUTHORITY
+    }
+
+    fn new() -> Self {
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // OpenSSL, under Python, wants what RFC 5280 wants: a name of the authority's own, the usages of its key, and
@@ -76,18 +82,33 @@ impl Authority {
             .with_no_client_auth()
             .with_single_cert(vec![server.der().clone()], key)
             .unwrap();
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let roots = env::temp_dir().join(format!("rekey-bench-{}-{number}.pem", process::id()));
+        let roots = root_folder().join("target/bench-authority.pem");
         fs::write(&roots, root.pem()).unwrap();
         Self {
             server: Arc::new(server),
+            pem: root.pem(),
             roots,
         }
     }
+
+    /// One of Rekey's binaries, with the authority's certificate in place of the first of Amazon's roots.
+    ///
+    /// At AWS, the first handshake succeeds. With the roots as they are, it would fail here, and every cold start would
+    /// include a second one under the platform's roots.
+    pub(crate) fn trusted_by(&self, binary: &[u8]) -> Vec<u8> {
+        let amazon = fs::read(root_folder().join("shared/src/amazon_roots.pem")).unwrap();
+        let (begin, end) = (b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----");
+        let roots = find(binary, &amazon).expect("Amazon's roots in the binary");
+        let from = roots + find(&amazon, begin).expect("a certificate");
+        let to = roots + find(&amazon, end).expect("its end") + end.len();
+        let mut binary = binary.to_vec();
+        let certificate = &mut binary[from..to];
+        certificate.fill(b'\n');
+        certificate[..self.pem.len()].copy_from_slice(self.pem.as_bytes());
+        binary
+    }
 }
 
-impl Drop for Authority {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.roots);
-    }
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
 }
