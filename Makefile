@@ -46,7 +46,7 @@ bench: $(DESK) $(SAM) ## how fast Rekey is, beside its peers: a table, infra/ben
 	@sh infra/bench/peers/install.sh
 	@sh infra/bench/run.sh measure infra/bench/results
 
-bench-check: $(DESK) $(SAM) ## instructions and sizes, against those in infra/bench/counts.json
+bench-check: $(DESK) $(SAM) ## CPU time before TLS begins; instructions and sizes, against infra/bench/counts.json
 	@sh infra/bench/run.sh check infra/bench/counts.json
 
 bench-keep: $(DESK) $(SAM) ## keeps those of now

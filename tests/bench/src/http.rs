@@ -2,12 +2,14 @@
 //! while something is measured.
 
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
+
+use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// A request on a socket.
 pub(crate) struct Request {
@@ -31,6 +33,7 @@ impl Server {
     /// So many threads wait for a connection each: none is started while something is measured.
     pub(crate) fn start(
         threads: usize,
+        tls: Option<&Arc<ServerConfig>>,
         answer: impl Fn(Request) -> Option<Vec<u8>> + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -40,12 +43,13 @@ impl Server {
         for _ in 0..threads {
             let listener = listener.try_clone().unwrap();
             let (answer, ended) = (Arc::clone(&answer), Arc::clone(&ended));
+            let tls = tls.cloned();
             thread::spawn(move || {
                 while let Ok((socket, _)) = listener.accept() {
                     if ended.load(Ordering::Relaxed) {
                         return;
                     }
-                    converse(&socket, &*answer);
+                    converse(socket, tls.as_ref(), &*answer);
                 }
             });
         }
@@ -67,18 +71,27 @@ impl Drop for Server {
     }
 }
 
-fn converse(socket: &TcpStream, answer: &dyn Fn(Request) -> Option<Vec<u8>>) -> Option<()> {
+/// A handler of requests. It closes the connection with None.
+type Handler = dyn Fn(Request) -> Option<Vec<u8>>;
+
+fn converse(socket: TcpStream, tls: Option<&Arc<ServerConfig>>, answer: &Handler) -> Option<()> {
     socket.set_nodelay(true).ok()?;
-    let mut reader = BufReader::new(socket);
-    let mut writer = socket;
+    let Some(tls) = tls else {
+        return serve(BufReader::new(socket), answer);
+    };
+    let tls = ServerConnection::new(Arc::clone(tls)).ok()?;
+    serve(BufReader::new(StreamOwned::new(tls, socket)), answer)
+}
+
+fn serve<S: Read + Write>(mut stream: BufReader<S>, answer: &Handler) -> Option<()> {
     loop {
-        let request = read(&mut reader)?;
-        writer.write_all(&answer(request)?).ok()?;
+        let request = read(&mut stream)?;
+        stream.get_mut().write_all(&answer(request)?).ok()?;
     }
 }
 
 /// None where the connection was closed.
-fn read(reader: &mut BufReader<&TcpStream>) -> Option<Request> {
+fn read<S: Read + Write>(reader: &mut BufReader<S>) -> Option<Request> {
     if reader.fill_buf().ok()?.is_empty() {
         return None;
     }
@@ -96,8 +109,8 @@ fn read(reader: &mut BufReader<&TcpStream>) -> Option<Request> {
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
     if headers.contains_key("expect") {
-        let mut writer: &TcpStream = reader.get_ref();
-        writer.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").ok()?;
+        let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
+        reader.get_mut().write_all(interim).ok()?;
     }
     let body = if headers.contains_key("transfer-encoding") {
         read_chunks(reader)?
@@ -115,7 +128,7 @@ fn read(reader: &mut BufReader<&TcpStream>) -> Option<Request> {
     })
 }
 
-fn read_chunks(reader: &mut BufReader<&TcpStream>) -> Option<Vec<u8>> {
+fn read_chunks(reader: &mut impl BufRead) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {
         let mut line = String::new();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::aws::Aws;
 use crate::runtime_api::Instance;
-use crate::subject::{Subject, requested_event};
+use crate::subject::{BATCH_SIZE, Subject, requested_event};
 
 /// A link's address and token.
 pub(crate) struct Link {
@@ -37,7 +37,7 @@ pub(crate) fn users(aws: &Aws, prefix: &str, number: usize) -> Vec<String> {
 pub(crate) fn deliver(aws: &Aws, forgot: &Subject, prefix: &str, number: usize) -> Vec<Link> {
     let emails = users(aws, prefix, number);
     let mut events = emails
-        .chunks(100)
+        .chunks(BATCH_SIZE)
         .map(|emails| requested_event(emails, now()));
     aws.take_mails();
     let instance = Instance::start(forgot, &aws.endpoint, &events.next().unwrap());

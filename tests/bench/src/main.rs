@@ -1,9 +1,10 @@
 //! How fast Rekey is, beside what a team would use instead.
 //!
 //! ```text
-//! bench measure BINARIES OUT     everything, side by side; writes OUT.json and OUT.svg
-//! bench check BINARIES KEPT      instructions and sizes, against those that are kept in a file
-//! bench keep BINARIES KEPT       keeps those of now
+//! bench measure BINARIES OUT         everything, side by side; writes OUT.json and OUT.svg
+//! bench client-hello BINARIES KEPT   the CPU time before the first ClientHello, against its limit
+//! bench check BINARIES KEPT          instructions and sizes, against those that are kept in a file
+//! bench keep BINARIES KEPT           keeps those of now
 //! ```
 //!
 //! `BINARIES` holds `forgot/bootstrap`, `reset/bootstrap` and `hello/bootstrap`. `make bench` and `make bench-check` make
@@ -18,6 +19,8 @@
 )]
 
 mod aws;
+mod client_hello;
+mod cold;
 mod count;
 mod growth;
 mod hashes;
@@ -28,8 +31,10 @@ mod peers;
 mod picture;
 mod report;
 mod runtime_api;
+mod share;
 mod stats;
 mod subject;
+mod tls;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,11 +45,12 @@ use aws::Aws;
 use measure::Ours;
 use report::Measured;
 use subject::Subject;
+use tls::Authority;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [act, binaries, file] = arguments.as_slice() else {
-        panic!("bench measure|check|keep BINARIES FILE");
+        panic!("bench measure|client-hello|check|keep BINARIES FILE");
     };
     let (binaries, file) = (Path::new(binaries), Path::new(file));
     let ours = Ours {
@@ -55,24 +61,31 @@ fn main() -> ExitCode {
     match act.as_str() {
         "measure" => measure(&ours, binaries, file),
         "keep" => count::keep(&ours, binaries, file),
+        "client-hello" => return client_hello::check(&ours),
         "check" => return count::check(&ours, binaries, file),
-        other => panic!("{other} is not measure, check or keep"),
+        other => panic!("{other} is not measure, client-hello, check or keep"),
     }
     ExitCode::SUCCESS
 }
 
 /// Everything, side by side.
 fn measure(ours: &Ours, binaries: &Path, out: &Path) {
+    let trusting = subject::trusting(binaries, Authority::of_this_run());
+    let ours = &Ours {
+        hello: ours.hello.clone(),
+        forgot: Subject::ours(&trusting, "forgot"),
+        reset: Subject::ours(&trusting, "reset"),
+    };
     let aws = Aws::start();
     println!("cold starts: hello, forgot, reset");
-    let cold = measure::cold(&aws, ours, 100);
+    let (cold, throttled_by) = cold::ours(&aws, ours, 100);
     println!("warm: hello, forgot");
     let (hello, forgot) = measure::warm_forgot(&aws, ours, 2000);
     println!("warm: reset");
     let (reset, beyond) = measure::warm_reset(&aws, ours, 48);
     let turns = measure::turns(&aws, ours);
     println!("deliver: SES at 20 ms");
-    let delivery = measure::deliver(&aws, &ours.forgot, Duration::from_millis(20), 2000);
+    let delivery = measure::deliver(&aws, &ours.forgot, Duration::from_millis(20), 20);
     println!("argon2id, by five implementations");
     let argon2id = hashes::compare(60);
     println!("peers");
@@ -83,6 +96,7 @@ fn measure(ours: &Ours, binaries: &Path, out: &Path) {
         sizes: ["forgot", "reset"]
             .map(|name| count::zipped(&binaries.join(name).join("bootstrap"))),
         cold,
+        throttled_by,
         hello,
         forgot,
         reset,

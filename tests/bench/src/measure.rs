@@ -5,45 +5,15 @@ use std::time::{Duration, Instant};
 use crate::aws::{Aws, Call, wait};
 use crate::hashes;
 use crate::links::{self, Link, now};
-use crate::runtime_api::{Answer, Instance};
+use crate::runtime_api::Instance;
 use crate::stats::{Sample, Summary};
-use crate::subject::{Subject, forgot_event, requested_event, reset_event};
+use crate::subject::{BATCH_SIZE, Subject, forgot_event, requested_event, reset_event};
 
 /// Our functions, and the floor.
 pub(crate) struct Ours {
     pub(crate) hello: Subject,
     pub(crate) forgot: Subject,
     pub(crate) reset: Subject,
-}
-
-/// From the start of a process to its first answer.
-#[derive(Default)]
-pub(crate) struct Cold {
-    pub(crate) hello: Sample,
-    pub(crate) forgot: Times,
-    /// Without argon2id: the time between the token's row and the transaction is left out.
-    pub(crate) reset: Times,
-}
-
-pub(crate) fn cold(aws: &Aws, ours: &Ours, rounds: usize) -> Cold {
-    let links = links::deliver(aws, &ours.forgot, "cold", rounds);
-    let mut cold = Cold::default();
-    for (n, link) in links.iter().enumerate() {
-        let event = forgot_event(&format!("stranger{n}@example.com"));
-        let (answer, took) = first(aws, &ours.hello, &event);
-        assert_eq!(answer.status(), 200);
-        cold.hello.push(took);
-        let (answer, took) = first(aws, &ours.forgot, &event);
-        assert_eq!(answer.status(), 202);
-        cold.forgot.push(took, &aws.take_calls());
-        let reset = reset_event(&link.email, &link.token);
-        let (answer, took) = first(aws, &ours.reset, &reset);
-        assert_eq!(answer.status(), 204);
-        let calls = aws.take_calls();
-        cold.reset
-            .push(took.saturating_sub(hashing(&calls)), &calls);
-    }
-    cold
 }
 
 /// How long something took.
@@ -57,28 +27,15 @@ pub(crate) struct Times {
 
 impl Times {
     pub(crate) fn push(&mut self, took: Duration, calls: &[Call]) {
-        let with_aws = round_trips(calls)
-            .iter()
-            .map(|(came, went)| *went - *came)
-            .sum();
         self.whole.push(took);
-        self.itself.push(took.saturating_sub(with_aws));
+        self.itself.push(took.saturating_sub(with_aws(calls)));
     }
 }
 
-/// The first answer of a process.
-pub(crate) fn first(aws: &Aws, subject: &Subject, event: &str) -> (Answer, Duration) {
-    aws.take_calls();
-    Instance::start(subject, &aws.endpoint, event).first()
-}
-
-/// The time between the answer to a token's row and the transaction.
-fn hashing(calls: &[Call]) -> Duration {
-    let is_transaction = |call: &&Call| call.name == "TransactWriteItems";
-    let transaction = calls.iter().find(is_transaction).expect("a transaction");
-    let before = calls.iter().filter(|call| !is_transaction(call));
-    let answered = before.map(|call| call.went).max().expect("a token's row");
-    transaction.came.saturating_duration_since(answered)
+/// The time in which calls were with AWS.
+pub(crate) fn with_aws(calls: &[Call]) -> Duration {
+    let trips = round_trips(calls);
+    trips.iter().map(|(came, went)| *went - *came).sum()
 }
 
 /// How long an event takes at a process that runs.
@@ -171,17 +128,28 @@ pub(crate) fn warm_reset(aws: &Aws, ours: &Ours, blocks: usize) -> (Warm, Sample
     ((all, &reset).into(), beyond)
 }
 
-/// In how many turns `forgot` and `reset` call AWS.
+/// In how many turns `forgot` and `reset` call AWS, once their connections are open.
 pub(crate) fn turns(aws: &Aws, ours: &Ours) -> [usize; 2] {
+    // Long enough for all calls of one turn to begin.
+    const LATENCY: Duration = Duration::from_millis(20);
     let links = links::deliver(aws, &ours.forgot, "turns", 1);
-    aws.slow(ROUND_TRIP, Duration::ZERO);
     let reset = reset_event(&links[0].email, &links[0].token);
+    let refused = reset_event("nobody@example.com", &"0".repeat(64));
     let turns = [
-        (&ours.forgot, forgot_event("turns@example.com"), 202),
-        (&ours.reset, reset, 204),
+        (
+            &ours.forgot,
+            forgot_event("first@example.com"),
+            forgot_event("turns@example.com"),
+            202,
+        ),
+        (&ours.reset, refused, reset, 204),
     ];
-    let turns = turns.map(|(subject, event, status)| {
-        assert_eq!(first(aws, subject, &event).0.status(), status);
+    aws.slow(LATENCY, Duration::ZERO);
+    let turns = turns.map(|(subject, first, event, status)| {
+        let instance = Instance::start(subject, &aws.endpoint, &first);
+        instance.first();
+        aws.take_calls();
+        assert_eq!(instance.invoke(&event).status(), status);
         round_trips(&aws.take_calls()).len()
     });
     aws.slow(Duration::ZERO, Duration::ZERO);
@@ -207,24 +175,22 @@ pub(crate) struct Delivery {
     pub(crate) links_per_second: f64,
     /// How many mails SES was being handed at one time, at the most.
     pub(crate) at_once: usize,
-    /// What each link of a batch takes where SES takes no time.
+    /// The CPU time of a link: batches may end later than their work.
     pub(crate) own: Summary,
     pub(crate) peak_memory: u64,
 }
 
-/// Lambda's batches, as large as the template has them.
-const BATCH: usize = 16;
-
-/// Batches for as many new users, one to begin with that is not measured.
+/// So many batches for as many new users, twice; and one to begin with that is not measured.
 pub(crate) fn deliver(
     aws: &Aws,
     forgot: &Subject,
     latency_of_ses: Duration,
-    number: usize,
+    batches: usize,
 ) -> Delivery {
-    let emails = links::users(aws, "deliver", BATCH + 2 * number);
+    let number = batches * BATCH_SIZE;
+    let emails = links::users(aws, "deliver", BATCH_SIZE + 2 * number);
     let mut events = emails
-        .chunks(BATCH)
+        .chunks(BATCH_SIZE)
         .map(|emails| requested_event(emails, now()));
     let instance = Instance::start(forgot, &aws.endpoint, &events.next().expect("a batch"));
     instance.first();
@@ -232,7 +198,7 @@ pub(crate) fn deliver(
     let (at_once, slow) = events.split_at(events.len() / 2);
     let mut own = Sample::default();
     for event in at_once {
-        own.push(instance.invoke(event).took() / u32::try_from(BATCH).expect("a few"));
+        own.push(instance.invoke(event).cpu() / u32::try_from(BATCH_SIZE).expect("a few"));
     }
     aws.slow(Duration::ZERO, latency_of_ses);
     aws.take_mails();

@@ -7,9 +7,10 @@ use regex::Regex;
 use serde::Serialize;
 
 use crate::aws::Aws;
+use crate::cold::{self, AtShare, ColdStarts};
 use crate::links;
-use crate::measure::{Times, first};
 use crate::runtime_api::Instance;
+use crate::share::Share;
 use crate::stats::{Sample, Summary};
 use crate::subject::{Peer, Subject};
 
@@ -17,9 +18,8 @@ use crate::subject::{Peer, Subject};
 #[derive(Serialize)]
 pub(crate) struct Function {
     pub(crate) name: String,
-    pub(crate) cold_forgot: Summary,
-    /// Without the time in which calls were with AWS.
-    pub(crate) cold_itself: Summary,
+    /// At each share of a core.
+    pub(crate) cold_forgot: Vec<AtShare>,
     pub(crate) warm_forgot: Summary,
     /// With its own hashing, at its own default.
     pub(crate) warm_reset: Option<Summary>,
@@ -43,21 +43,14 @@ pub(crate) fn measure(
             (peer, subject)
         })
         .collect();
-    let mut cold: Vec<Times> = peers.iter().map(|_| Times::default()).collect();
+    let mut cold: Vec<[ColdStarts; 3]> = peers.iter().map(|_| Default::default()).collect();
+    let mut warm_up: [ColdStarts; 3] = Default::default();
     // In turn, so that what disturbs the machine disturbs all of them. The first round warms the page cache.
     for round in 0..=cold_rounds {
         for ((peer, subject), times) in peers.iter().zip(&mut cold) {
-            let (answer, took) = first(aws, subject, &peer.forgot_event());
-            assert_eq!(
-                answer.status(),
-                peer.forgot_status,
-                "{}: {}",
-                peer.name,
-                answer.body
-            );
-            if round > 0 {
-                times.push(took, &aws.take_calls());
-            }
+            let times = if round == 0 { &mut warm_up } else { times };
+            let event = peer.forgot_event();
+            cold::peer(aws, subject, &event, peer.forgot_status, times);
         }
     }
     let warm = peers
@@ -70,14 +63,18 @@ pub(crate) fn measure(
         .map(
             |(((peer, _), cold), (forgot, reset, peak_memory))| Function {
                 name: peer.name.clone(),
-                cold_forgot: cold.whole.summary(),
-                cold_itself: cold.itself.summary(),
+                cold_forgot: at_each_share(&cold),
                 warm_forgot: forgot.summary(),
                 warm_reset: Some(reset.summary()),
                 peak_memory,
             },
         )
         .collect()
+}
+
+fn at_each_share(cold: &[ColdStarts; 3]) -> Vec<AtShare> {
+    let shares = Share::ALL.into_iter().zip(cold);
+    shares.map(|(share, cold)| cold.at(share)).collect()
 }
 
 fn warm(aws: &Aws, peer: &Peer, subject: &Subject, rounds: usize) -> (Sample, Sample, u64) {

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
+use crate::cold::AtShare;
+use crate::peers::Function;
 use crate::report::{Report, short};
+use crate::share::Share;
 
 const WIDTH: f64 = 880.0;
 const LABELS: f64 = 330.0;
@@ -10,18 +13,29 @@ const ROW: f64 = 24.0;
 const OURS: &str = "#1a7f5a";
 const THEIRS: &str = "#9aa5b1";
 
+/// A title for each of [`Share::ALL`].
+const COLD: [&str; 3] = [
+    "Cold start over TLS: from the start of the process to the first answer of “forgot”, on a whole core, ms",
+    "The same, with the CPU share of 1024 MB from the event on, ms",
+    "The same, with the CPU share of 256 MB, ms",
+];
+
 /// Bars on logarithmic scales, as SVG.
 pub(crate) fn svg(report: &Report) -> String {
     let mut panels = Panels::default();
-    let functions = |of: &dyn Fn(&crate::peers::Function) -> Option<f64>| -> Vec<(String, f64)> {
+    let functions = |of: &dyn Fn(&Function) -> Option<f64>| -> Vec<(String, f64)> {
         let bars = report.functions.iter();
         bars.filter_map(|function| Some((function.name.clone(), of(function)?)))
             .collect()
     };
-    panels.add(
-        "Cold start: from the start of the process to the first answer of “forgot”, ms",
-        &functions(&|function| Some(function.cold_forgot.median)),
-    );
+    for (share, title) in Share::ALL.into_iter().zip(COLD) {
+        let first_answer = |function: &Function| {
+            let at_share = |each: &&AtShare| each.share == share;
+            let cold = function.cold_forgot.iter().find(at_share)?;
+            Some(cold.first_answer.median)
+        };
+        panels.add(title, &functions(&first_answer));
+    }
     panels.add(
         "Warm: one “forgot”, ms",
         &functions(&|function| Some(function.warm_forgot.median)),

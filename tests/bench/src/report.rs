@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
+use crate::cold::{AtShare, Cold};
 use crate::growth::Growth;
 use crate::hashes::Implementation;
-use crate::measure::{Cold, Delivery, Warm};
+use crate::measure::{Delivery, Warm};
 use crate::peers::Function;
 use crate::stats::{Sample, Summary};
 
@@ -13,6 +14,8 @@ use crate::stats::{Sample, Summary};
 pub(crate) struct Report {
     pub(crate) machine: String,
     pub(crate) date: String,
+    /// What held processes to their share of a core.
+    pub(crate) throttled_by: &'static str,
     pub(crate) figures: Vec<Figure>,
     pub(crate) functions: Vec<Function>,
     pub(crate) argon2id: Vec<Implementation>,
@@ -21,7 +24,9 @@ pub(crate) struct Report {
 
 /// What the measurements gave.
 pub(crate) struct Measured {
-    pub(crate) cold: Cold,
+    /// At each of [`crate::share::Share::ALL`].
+    pub(crate) cold: Vec<Cold>,
+    pub(crate) throttled_by: &'static str,
     pub(crate) hello: Warm,
     pub(crate) forgot: Warm,
     pub(crate) reset: Warm,
@@ -42,6 +47,7 @@ impl Measured {
         let figures = [self.of_cold_starts(), self.of_warm_calls(), self.of_sizes()].concat();
         let Self {
             cold,
+            throttled_by,
             hello,
             forgot,
             reset,
@@ -53,16 +59,14 @@ impl Measured {
         let mut functions = vec![
             Function {
                 name: "hello world (the floor)".to_owned(),
-                cold_forgot: cold.hello.summary(),
-                cold_itself: cold.hello.summary(),
+                cold_forgot: cold.iter().map(|cold| cold.hello.at(cold.share)).collect(),
                 warm_forgot: hello.whole.summary(),
                 warm_reset: None,
                 peak_memory: hello.peak_memory,
             },
             Function {
                 name: "Rekey".to_owned(),
-                cold_forgot: cold.forgot.whole.summary(),
-                cold_itself: cold.forgot.itself.summary(),
+                cold_forgot: cold.iter().map(|cold| cold.forgot.at(cold.share)).collect(),
                 warm_forgot: forgot.whole.summary(),
                 warm_reset: Some(reset.whole.summary()),
                 peak_memory: forgot.peak_memory.max(reset.peak_memory),
@@ -72,6 +76,7 @@ impl Measured {
         Report {
             machine,
             date,
+            throttled_by,
             figures,
             functions,
             argon2id,
@@ -80,41 +85,61 @@ impl Measured {
     }
 
     fn of_cold_starts(&self) -> Vec<Figure> {
-        let Cold {
-            hello,
-            forgot,
-            reset,
-        } = &self.cold;
-        let peers = self.peers.iter().map(|peer| peer.cold_itself.median);
-        let fastest_peer = peers.fold(f64::INFINITY, f64::min);
-        let over_hello = |sample: &Sample| sample.over(hello).summary();
-        let unit = "times hello world";
+        let [whole, mb1024, mb256] = self.cold.as_slice() else {
+            unreachable!("each share is measured");
+        };
+        let over_hello = |sample: &Sample, cold: &Cold| sample.over(&cold.hello.cpu).summary();
+        let times = "times hello world";
         vec![
             Figure::median(
-                2.0,
-                "cold start of forgot, AWS at once",
-                unit,
-                over_hello(&forgot.itself),
-            ),
-            Figure::median(
-                2.2,
-                "cold start of reset, the same, no argon2id",
-                unit,
-                over_hello(&reset.itself),
+                3.5,
+                "cold start of forgot over TLS, CPU time",
+                times,
+                over_hello(&whole.forgot.cpu, whole),
             ),
             Figure::told(
-                "the same of forgot, with what AWS takes here",
-                unit,
-                over_hello(&forgot.whole),
+                "cold start of forgot over TLS, a whole core",
+                "ms",
+                whole.forgot.whole.summary(),
             ),
-            Figure::told("the same of reset", unit, over_hello(&reset.whole)),
+            Figure::told(
+                "the same at the CPU share of 1024 MB",
+                "ms",
+                mb1024.forgot.whole.summary(),
+            ),
+            Figure::told(
+                "the same at the CPU share of 256 MB",
+                "ms",
+                mb256.forgot.whole.summary(),
+            ),
+            Figure::told(
+                "cold start of reset over TLS, 1024 MB, no argon2id",
+                "ms",
+                mb1024.reset.whole.summary(),
+            ),
             Figure::at_least(
-                50.0,
-                "cold start of the fastest peer, AWS at once",
+                40.0,
+                "cold start of the fastest peer, at the worst share",
                 "times ours",
-                fastest_peer / forgot.itself.summary().median,
+                self.fastest_peer(|cold| cold.itself.median),
+            ),
+            Figure::at_least(
+                40.0,
+                "the same of its CPU time",
+                "times ours",
+                self.fastest_peer(|cold| cold.cpu.median),
             ),
         ]
+    }
+
+    /// How many times as much as `forgot` the fastest peer takes, at the share where that is least.
+    fn fastest_peer(&self, of: impl Fn(&AtShare) -> f64) -> f64 {
+        let ratios = self.cold.iter().map(|cold| {
+            let peers = self.peers.iter().flat_map(|peer| &peer.cold_forgot);
+            let peers = peers.filter(|peer| peer.share == cold.share).map(&of);
+            peers.fold(f64::INFINITY, f64::min) / of(&cold.forgot.at(cold.share))
+        });
+        ratios.fold(f64::INFINITY, f64::min)
     }
 
     fn of_warm_calls(&self) -> Vec<Figure> {
@@ -143,7 +168,7 @@ impl Measured {
                 fastest,
             ),
             Figure::at_least(
-                300.0,
+                60.0,
                 "links of one instance, SES at 20 ms",
                 "a second",
                 delivery.links_per_second,
@@ -154,7 +179,7 @@ impl Measured {
                 "number",
                 count_of(delivery.at_once),
             ),
-            Figure::told("a link's own time, with an SES at once", "ms", delivery.own),
+            Figure::told("a link's CPU time", "ms", delivery.own),
             Figure::median(
                 1.25,
                 "slowest half at a million rows, over a thousand",
@@ -238,6 +263,7 @@ impl Figure {
 impl Report {
     pub(crate) fn print(&self) {
         println!("\n{}, {}", self.machine, self.date);
+        println!("CPU shares are kept by {}.", self.throttled_by);
         for table in [self.reached(), self.beside(), self.hashes(), self.growth()] {
             println!();
             print(&table);
@@ -281,14 +307,23 @@ impl Report {
         let head = [
             "median (p99), milliseconds",
             "cold, forgot",
+            "at 1024 MB",
+            "at 256 MB",
+            "CPU time, cold",
             "warm, forgot",
             "warm, reset",
             "peak memory",
         ];
         let rows = self.functions.iter().map(|function| {
+            let [whole, mb1024, mb256] = function.cold_forgot.as_slice() else {
+                unreachable!("each share is measured");
+            };
             [
                 function.name.clone(),
-                function.cold_forgot.told(),
+                whole.first_answer.told(),
+                mb1024.first_answer.told(),
+                mb256.first_answer.told(),
+                whole.cpu.told(),
                 function.warm_forgot.told(),
                 function
                     .warm_reset

@@ -5,16 +5,20 @@
 use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use nix::time::ClockId;
+use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::http::{Server, response};
+use crate::http::{Request, Server, response};
+use crate::share::{Share, Throttle};
 use crate::subject::Subject;
+use crate::tls::Endpoint;
 
 /// How long anything may take. The slowest peer starts in a second or two.
-const PATIENCE: Duration = Duration::from_mins(2);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A function's process.
 pub(crate) struct Instance {
@@ -22,21 +26,37 @@ pub(crate) struct Instance {
     started: Instant,
     events: Sender<String>,
     answers: Receiver<Answer>,
+    throttle: Arc<Mutex<Option<Throttle>>>,
     _api: Server,
 }
 
 /// What a function answered.
 pub(crate) struct Answer {
     pub(crate) body: Value,
+    /// When the process had asked for its first event.
+    pub(crate) ready: Instant,
     /// When the event was given.
-    pub(crate) given: Instant,
+    pub(crate) given: Moment,
     /// When the answer was there.
-    pub(crate) taken: Instant,
+    pub(crate) taken: Moment,
+}
+
+/// A time on the clock, and on that of the function's process.
+#[derive(Clone, Copy)]
+pub(crate) struct Moment {
+    pub(crate) at: Instant,
+    /// The CPU time of all threads since the process was started.
+    pub(crate) cpu: Duration,
 }
 
 impl Answer {
     pub(crate) fn took(&self) -> Duration {
-        self.taken - self.given
+        self.taken.at - self.given.at
+    }
+
+    /// The CPU time between the event and the answer.
+    pub(crate) fn cpu(&self) -> Duration {
+        self.taken.cpu.saturating_sub(self.given.cpu)
     }
 
     pub(crate) fn status(&self) -> u64 {
@@ -46,41 +66,33 @@ impl Answer {
 
 impl Instance {
     /// Starts a process, which finds its first event waiting.
-    pub(crate) fn start(subject: &Subject, aws: &str, first: &str) -> Self {
+    pub(crate) fn start(subject: &Subject, aws: &Endpoint, first: &str) -> Self {
+        Self::start_with(subject, aws, Share::WholeCore, first)
+    }
+
+    /// Starts a process that has a whole core for init, and `share` from its first event on.
+    pub(crate) fn start_with(subject: &Subject, aws: &Endpoint, share: Share, first: &str) -> Self {
         let (events, to_come) = channel::<String>();
         let (given, answers) = channel();
-        let (to_come, given) = (Mutex::new(to_come), Mutex::new(given));
-        let last_given = Arc::new(Mutex::new(Instant::now()));
+        let (process, throttle) = (Arc::new(OnceLock::new()), Arc::default());
         events.send(first.to_owned()).unwrap();
-        let api = Server::start(4, move |request| {
-            if request.path.ends_with("/invocation/next") {
-                let event = to_come.lock().unwrap().recv().ok()?;
-                let next = response(200, &INVOCATION, &event);
-                *last_given.lock().unwrap() = Instant::now();
-                return Some(next);
-            }
-            let body = serde_json::from_slice(&request.body).unwrap_or_default();
-            let given_at = *last_given.lock().unwrap();
-            let answer = Answer {
-                body,
-                given: given_at,
-                taken: request.came,
-            };
-            assert!(
-                request.path.ends_with("/response"),
-                "{} {}",
-                request.path,
-                answer.body
-            );
-            given.lock().unwrap().send(answer).ok()?;
-            Some(response(202, &[], ""))
-        });
+        let function = Function {
+            process: Arc::clone(&process),
+            share,
+            throttle: Arc::clone(&throttle),
+            to_come: Mutex::new(to_come),
+            ready: OnceLock::new(),
+            given: Mutex::new(None),
+            answers: Mutex::new(given),
+        };
+        let api = Server::start(4, None, move |request| function.serve(&request));
         let mut command = Command::new(&subject.command[0]);
         command
             .args(&subject.command[1..])
             .current_dir(&subject.folder)
             .env_clear()
-            .envs(lambda(&api.address.to_string(), aws))
+            .envs(lambda(&api.address.to_string()))
+            .envs(aws.variables())
             .envs(subject.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -89,20 +101,34 @@ impl Instance {
         let child = command
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", subject.name));
+        process.get_or_init(|| pid(&child));
         Self {
             child,
             started,
             events,
             answers,
+            throttle,
             _api: api,
         }
     }
 
-    /// The first answer, and how long it took from the start of the process.
+    /// The first answer, and how long it took from the start of the process. The time in which the process was put
+    /// under its share is left out.
     pub(crate) fn first(&self) -> (Answer, Duration) {
         let answer = self.answer();
-        let took = answer.taken - self.started;
+        let init = answer.ready - self.started;
+        let took = init + answer.took();
         (answer, took)
+    }
+
+    /// What holds the process to its share. None for a whole core.
+    pub(crate) fn throttled_by(&self) -> Option<&'static str> {
+        self.throttle.lock().unwrap().as_ref().map(Throttle::means)
+    }
+
+    /// The process's number.
+    pub(crate) fn process(&self) -> Pid {
+        pid(&self.child)
     }
 
     /// Hands an event over, and waits for its answer.
@@ -138,8 +164,74 @@ impl Instance {
 impl Drop for Instance {
     fn drop(&mut self) {
         let _ = self.child.kill();
-        let _ = self.child.wait();
+        match self.throttle.lock().unwrap().take() {
+            Some(throttle) => throttle.end(&mut self.child),
+            None => drop(self.child.wait()),
+        }
     }
+}
+
+/// What the Runtime API keeps of a process.
+struct Function {
+    process: Arc<OnceLock<Pid>>,
+    share: Share,
+    throttle: Arc<Mutex<Option<Throttle>>>,
+    to_come: Mutex<Receiver<String>>,
+    ready: OnceLock<Instant>,
+    given: Mutex<Option<Moment>>,
+    answers: Mutex<Sender<Answer>>,
+}
+
+impl Function {
+    fn serve(&self, request: &Request) -> Option<Vec<u8>> {
+        if request.path.ends_with("/invocation/next") {
+            let _ = self.ready.set(request.came);
+            return self.next();
+        }
+        let taken = Moment {
+            at: request.came,
+            cpu: cpu_time(*self.process.wait())?,
+        };
+        let body = serde_json::from_slice(&request.body).unwrap_or_default();
+        assert!(
+            request.path.ends_with("/response"),
+            "{} {body}",
+            request.path
+        );
+        let answer = Answer {
+            body,
+            ready: *self.ready.wait(),
+            given: self.given.lock().unwrap().expect("an event before"),
+            taken,
+        };
+        self.answers.lock().unwrap().send(answer).ok()?;
+        Some(response(202, &[], ""))
+    }
+
+    fn next(&self) -> Option<Vec<u8>> {
+        let event = self.to_come.lock().unwrap().recv().ok()?;
+        let next = response(200, &INVOCATION, &event);
+        let process = *self.process.wait();
+        let mut given = self.given.lock().unwrap();
+        if given.is_none() {
+            // Init is over.
+            *self.throttle.lock().unwrap() = Throttle::begin(self.share, process);
+        }
+        let cpu = cpu_time(process)?;
+        let at = Instant::now();
+        *given = Some(Moment { at, cpu });
+        Some(next)
+    }
+}
+
+pub(crate) fn pid(process: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(process.id()).expect("a process's number"))
+}
+
+/// The CPU time of a process. None if it has ended.
+pub(crate) fn cpu_time(process: Pid) -> Option<Duration> {
+    let clock = ClockId::pid_cpu_clock_id(process).ok()?;
+    clock.now().ok().map(Duration::from)
 }
 
 const INVOCATION: [(&str, &str); 5] = [
@@ -160,7 +252,7 @@ const INVOCATION: [(&str, &str); 5] = [
 ];
 
 /// The environment of every function.
-fn lambda(api: &str, aws: &str) -> Vec<(String, String)> {
+fn lambda(api: &str) -> Vec<(String, String)> {
     let variables = [
         ("AWS_LAMBDA_RUNTIME_API", api),
         ("AWS_LAMBDA_FUNCTION_NAME", "measured"),
@@ -174,7 +266,6 @@ fn lambda(api: &str, aws: &str) -> Vec<(String, String)> {
         ("AWS_ACCESS_KEY_ID", "key"),
         ("AWS_SECRET_ACCESS_KEY", "secret"),
         ("AWS_SESSION_TOKEN", "session"),
-        ("AWS_ENDPOINT_URL", aws),
         ("LANG", "en_US.UTF-8"),
         ("TZ", ":UTC"),
     ];

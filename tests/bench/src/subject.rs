@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::tls::Authority;
+
 /// A function: how its processes are started.
 #[derive(Clone)]
 pub(crate) struct Subject {
@@ -42,6 +44,20 @@ impl Subject {
             environment,
         }
     }
+}
+
+/// Copies Rekey's binaries to a folder, so that they trust the local AWS as they trust Amazon.
+pub(crate) fn trusting(binaries: &Path, authority: &Authority) -> PathBuf {
+    let trusting = binaries.join("trusting");
+    for name in ["forgot", "reset"] {
+        let (from, to) = (binaries.join(name), trusting.join(name));
+        fs::create_dir_all(&to).unwrap();
+        // The copy keeps the permission to run.
+        fs::copy(from.join("bootstrap"), to.join("bootstrap")).unwrap();
+        let binary = fs::read(from.join("bootstrap")).unwrap();
+        fs::write(to.join("bootstrap"), authority.trusted_by(&binary)).unwrap();
+    }
+    trusting
 }
 
 /// The repository.
@@ -147,6 +163,9 @@ pub(crate) fn reset_event(email: &str, token: &str) -> String {
     let body = json!({ "email": email, "token": token, "password": PASSWORD });
     event("/password/reset", &HashMap::new(), &body.to_string())
 }
+
+/// The largest batch, as the template sets it for the stream.
+pub(crate) const BATCH_SIZE: usize = 16;
 
 /// What the stream brings to `forgot`'s private half.
 pub(crate) fn requested_event(emails: &[String], now: Timestamp) -> String {
