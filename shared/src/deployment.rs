@@ -7,7 +7,6 @@ use jiff::SignedDuration;
 
 use crate::aws;
 use crate::config::Env;
-use crate::lambda::Caution;
 use crate::limits::Limits;
 use crate::mail::{self, Mailer, Sender};
 use crate::table::Table;
@@ -25,8 +24,6 @@ pub struct Deployment {
     pub mailer: Mailer,
     /// The log.
     pub telemetry: Telemetry,
-    /// How carefully the private half proceeds.
-    pub caution: Caution,
     /// What the mails call the team's product.
     pub product: String,
     /// How long a link lives.
@@ -50,7 +47,6 @@ impl Deployment {
             users: Users::new(dynamodb, users?),
             mailer: Mailer::new(sdk, sender?),
             telemetry: Telemetry::new(stack?, log),
-            caution: Caution::default(),
             product: product?,
             token_lifetime: lifetime?,
         })

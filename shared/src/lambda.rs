@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use lambda_http::lambda_runtime::{self, LambdaEvent};
 use lambda_http::{Error, service_fn};
 use secrecy::SecretString;
@@ -47,8 +46,6 @@ pub trait Function: Sync {
     ) -> impl Future<Output = Result<(), Failure>> + Send;
     /// Where both write down what they did.
     fn telemetry(&self) -> &Telemetry;
-    /// How carefully the private half proceeds.
-    fn caution(&self) -> &Caution;
 }
 
 /// Where a public half reads the time: once, and again where its own work took long.
@@ -139,10 +136,6 @@ fn route<F: Function>(request: &Request) -> Result<(), Problem> {
 /// The most records that a private half processes at the same time: the template's `BatchSize`.
 pub const AT_ONCE: usize = 16;
 
-/// How long a batch begins records for. A batch of one record at a time, or a long one of `redrive.py`, could otherwise
-/// outlast the function: Lambda would end it, and all of its emails would be sent again.
-pub const BEGINS: SignedDuration = SignedDuration::from_mins(4);
-
 /// When the emails of a batch leave, and when the batch ends.
 ///
 /// A record that sends an email takes longer than one for an unknown address. If others could feel that, an outsider
@@ -203,39 +196,6 @@ impl Departure {
     }
 }
 
-/// How many records an instance processes at the same time, after what SES did.
-///
-/// A failure is a checkpoint: the emails behind it that SES accepted are sent again. When SES throttles, that would be
-/// one email in seven. So after a failure an instance processes one record at a time for a while, and nothing is behind
-/// the next failure. `infra/bench/backlog.py` shows how much that saves.
-#[derive(Debug, Default)]
-pub struct Caution {
-    rounds: AtomicU32,
-}
-
-impl Caution {
-    /// The number of rounds without a failure that end the caution.
-    const ROUNDS: u32 = 1024;
-
-    fn at_once(&self) -> usize {
-        if self.rounds.load(Ordering::Relaxed) == 0 {
-            AT_ONCE
-        } else {
-            1
-        }
-    }
-
-    /// Takes note of a round. Lambda gives an instance one batch at a time.
-    fn note(&self, has_failed: bool) {
-        let rounds = if has_failed {
-            Self::ROUNDS
-        } else {
-            self.rounds.load(Ordering::Relaxed).saturating_sub(1)
-        };
-        self.rounds.store(rounds, Ordering::Relaxed);
-    }
-}
-
 /// Processes the records of a batch, and returns the first that Lambda must deliver again.
 ///
 /// To a stream, a reported failure is a checkpoint: all records from it on are delivered again (AWS Lambda Developer
@@ -247,7 +207,6 @@ async fn drain<F: Function>(
     pace: Pace,
 ) -> Checkpoint {
     let telemetry = function.telemetry();
-    let began = clock();
     let mut pending = Vec::new();
     for record in records {
         match record {
@@ -255,22 +214,15 @@ async fn drain<F: Function>(
             Record::Notification { notification } => pass_on(&notification, telemetry, clock()),
         }
     }
-    let mut pending = newest(pending, telemetry, began).into_iter().peekable();
-    if pending.peek().is_none() {
-        return Checkpoint::default();
+    let mut pending = newest(pending, telemetry, clock()).into_iter().peekable();
+    // More than one round only if `redrive.py` hands over a long batch.
+    while pending.peek().is_some() {
+        let round = pending.by_ref().take(AT_ONCE).collect();
+        if let Some(failed) = process(function, round, clock, pace).await {
+            return Checkpoint::at(failed);
+        }
     }
-    let mut first_left = None;
-    while first_left.is_none() && pending.peek().is_some() {
-        first_left = if clock() - began < BEGINS {
-            let round = pending.by_ref().take(function.caution().at_once());
-            let failed = process(function, round.collect(), clock, pace).await;
-            function.caution().note(failed.is_some());
-            failed
-        } else {
-            pending.next().map(|record| record.sequence_number)
-        };
-    }
-    first_left.map_or_else(Checkpoint::default, Checkpoint::at)
+    Checkpoint::default()
 }
 
 /// Processes these records at the same time. Returns the sequence number of the first that failed.

@@ -67,6 +67,7 @@ async fn a_change_lifts_the_limit_of_an_address() {
     desk.later(SignedDuration::from_secs(61));
     let link = desk.link(ADA).await;
     assert_eq!(desk.reset(&link, "the owner's again").await.status(), 204);
+    desk.drain().await;
 }
 
 #[tokio::test]
@@ -91,6 +92,7 @@ async fn after_the_daily_limit_an_address_has_one_live_link_at_a_time() {
     let last = desk.aws.mails().pop().unwrap().link();
     desk.later(-SignedDuration::from_secs(60));
     assert_eq!(desk.reset(&last, "correct horse").await.status(), 204);
+    desk.drain().await;
 }
 
 /// SES has the email: to fail then would have the stream bring the record, and another email, again.

@@ -30,6 +30,14 @@ pub(crate) const ADA: &str = "ada@example.com";
 pub(crate) const PAGE: &str = "https://app.example.com/password/reset";
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
+/// Limits that no test of something else reaches.
+pub(crate) const WIDE_LIMITS: [(&str, &str); 4] = [
+    ("SOURCE_LIMIT", "100000"),
+    ("DAILY_MAIL_BUDGET", "100000000"),
+    ("ADDRESS_LIMIT", "1000"),
+    ("ADDRESS_DAILY_LIMIT", "1000"),
+];
+
 /// How many times as short the pauses before another attempt are.
 pub(crate) const DESK_HASTE: u32 = 20;
 

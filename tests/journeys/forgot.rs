@@ -316,7 +316,16 @@ async fn the_lookup_names_the_attributes_that_it_reads() {
         desk.aws.take_calls();
         desk.stream().await;
         let calls = desk.aws.take_calls();
-        assert_eq!(calls, ["UpdateItem", "Query", "PutItem", "SendEmail"]);
+        let expected = [
+            "UpdateItem",
+            "Query",
+            "GetItem",
+            "GetItem",
+            "PutItem",
+            "SendEmail",
+            "PutItem",
+        ];
+        assert_eq!(calls, expected);
         let lookup = desk.aws.last_body("Query");
         assert_eq!(lookup["TableName"], "users");
         assert_eq!(lookup["IndexName"], index);

@@ -22,7 +22,7 @@ use self::attempts::{
     plain, spellings,
 };
 use self::inputs::inputs;
-use crate::desk::{ADA, Desk, Link, Mail, PAGE, PASSWORD};
+use crate::desk::{ADA, Desk, Link, Mail, PAGE, PASSWORD, WIDE_LIMITS};
 use crate::torture::{report, times};
 
 #[tokio::test]
@@ -33,13 +33,7 @@ async fn every_hostile_input_is_answered_as_it_should_be_at_both_kinds_of_gatewa
         Payload::One,
         Payload::OneBase64,
     ] {
-        let desk = Desk::with(&[
-            ("SOURCE_LIMIT", "1000"),
-            ("DAILY_MAIL_BUDGET", "1000000"),
-            ("ADDRESS_LIMIT", "1000"),
-            ("ADDRESS_DAILY_LIMIT", "1000"),
-        ])
-        .await;
+        let desk = Desk::with(&WIDE_LIMITS).await;
         desk.user("1", ADA).await;
         for input in inputs() {
             let headers = [("content-type".to_owned(), input.content_type.clone())];
@@ -68,7 +62,7 @@ async fn every_hostile_input_is_answered_as_it_should_be_at_both_kinds_of_gatewa
 /// A dead token is refused too, and hides what becomes of the password.
 #[tokio::test]
 async fn every_hostile_password_gets_its_own_answer_with_a_live_link_that_then_works() {
-    let desk = Desk::with(&[("SOURCE_LIMIT", "1000"), ("ADDRESS_LIMIT", "1000")]).await;
+    let desk = Desk::with(&WIDE_LIMITS).await;
     desk.user("1", ADA).await;
     for input in inputs() {
         assert!(
@@ -270,12 +264,8 @@ impl Siege {
     fn with_users(users: &[&str]) -> Self {
         let runtime = Runtime::new().unwrap();
         let desk = runtime.block_on(async {
-            let limits = [
-                ("SOURCE_LIMIT", "100000"),
-                ("ADDRESS_LIMIT", "1000"),
-                ("TOKEN_LIFETIME_MINUTES", "1440"),
-            ];
-            let desk = Desk::with(&limits).await;
+            let lifetime = [("TOKEN_LIFETIME_MINUTES", "1440")];
+            let desk = Desk::with(&[&WIDE_LIMITS[..], &lifetime].concat()).await;
             for email in users {
                 desk.user(email, email).await;
             }

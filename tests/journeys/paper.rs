@@ -86,5 +86,5 @@ fn tools_that_cargo_installs_have_exact_versions() {
             tools += 1;
         }
     }
-    assert_eq!(tools, 2);
+    assert_eq!(tools, 3);
 }

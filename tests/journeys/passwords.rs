@@ -102,6 +102,7 @@ async fn the_users_own_address_is_rejected_and_the_link_still_works() {
             assert_eq!(complaint(&desk.reset(&link, weak).await), CONTEXT, "{weak}");
         }
         assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
+        desk.drain().await;
     }
 }
 

@@ -99,6 +99,7 @@ async fn an_application_that_puts_back_an_old_item_revives_no_link() {
     desk.later(SignedDuration::from_secs(60));
     let newer = desk.link(ADA).await;
     assert_eq!(desk.reset(&newer, "another password").await.status(), 204);
+    desk.drain().await;
 }
 
 /// A REST API passes on a request id that a client may choose.

@@ -761,6 +761,9 @@ impl Protocol {
         // As in the product, a row that cannot be read counts as none.
         let epoch = epoch.and_then(|row| serde_dynamo::from_item(dynamodb::attributes(row)).ok());
         let sent = sent.since(epoch);
+        if sent.answer(requested.requested_at) {
+            return state.end(End::Delivered);
+        }
         let is_allowed = if self.has(Mutation::LimitByWindow) {
             let window = |at: u8| at / LIFETIME;
             let of_now =
@@ -815,6 +818,7 @@ impl Protocol {
         let token = state.tokens.len();
         dynamodb::transact(&mut state.rows, &self.issuance(token, &issued)).unwrap();
         if self.has(Mutation::LimitBeforeEmail) {
+            let sent = sent.with(&issued, requested.requested_at);
             dynamodb::transact(&mut state.rows, &self.links_statement(&issued, &sent)).unwrap();
         }
         state.tokens.push(Made {
@@ -835,6 +839,8 @@ impl Protocol {
         if is_done {
             let made = &state.tokens[token];
             let issued = issued(made.issued_at, made.email);
+            let requested: Requested = parsed(&state.asked[0]);
+            let sent = sent.with(&issued, requested.requested_at);
             dynamodb::transact(&mut state.rows, &self.links_statement(&issued, &sent)).unwrap();
         } else {
             state.troubles += 1;

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use forgot::Forgot;
 use jiff::{SignedDuration, Timestamp};
 use rekey::http::{Request, Response};
-use rekey::lambda::{self, Answer, Caution, Checkpoint, Clock, Departure, Failure, Function, Pace};
+use rekey::lambda::{self, Answer, Checkpoint, Clock, Departure, Failure, Function, Pace};
 use rekey::problem::Problem;
 use rekey::table::Requested;
 use rekey::telemetry::Telemetry;
@@ -236,10 +236,6 @@ impl Function for Instance {
 
     fn telemetry(&self) -> &Telemetry {
         self.forgot.telemetry()
-    }
-
-    fn caution(&self) -> &Caution {
-        self.forgot.caution()
     }
 }
 

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use rekey::email::Email;
 use rekey::http::{Request, Response};
-use rekey::lambda::{Caution, Clock, Departure, Failure, Function};
+use rekey::lambda::{Clock, Departure, Failure, Function};
 use rekey::problem::Problem;
 use rekey::telemetry::Telemetry;
 use rekey::users::Owner;
@@ -90,9 +90,5 @@ impl<F: Function> Function for Planted<'_, F> {
 
     fn telemetry(&self) -> &Telemetry {
         self.function.telemetry()
-    }
-
-    fn caution(&self) -> &Caution {
-        self.function.caution()
     }
 }

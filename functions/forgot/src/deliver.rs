@@ -23,8 +23,8 @@ const BUDGET_WARNING: u32 = 80;
 impl Forgot {
     /// Delivers a link for a request.
     ///
-    /// At least once: where Lambda ends between SES's answer and the stream's checkpoint, the record comes again and a
-    /// second mail brings a second link. Both work until one is used, and that ends the other.
+    /// At least once: if Lambda ends between SES's answer and the next write, the stream delivers the record again, and a
+    /// second email has a second link. Both work until one is used, and that ends the other.
     ///
     /// # Errors
     /// A fault that passes, for the stream to bring the record again; or the reason why it never can work.
@@ -34,11 +34,8 @@ impl Forgot {
         departure: Departure,
         now: Timestamp,
     ) -> Result<(), Failure> {
-        let count = |metric, detail: &str| {
-            self.on
-                .telemetry
-                .count(metric, detail, &requested.request_id, now);
-        };
+        let (telemetry, id) = (&self.on.telemetry, &requested.request_id);
+        let count = |metric, detail: &str| telemetry.count(metric, detail, id, now);
         // A row is an edge too: what could write one shall not choose where a token goes, or revive an old request.
         let Ok(reset_url) = self.allow_list.admit(&requested.reset_url) else {
             return Err(Failure::Discard("the reset URL is not in the allow list"));
@@ -46,7 +43,7 @@ impl Forgot {
         if requested.is_too_old(self.on.token_lifetime, now) {
             return Err(Failure::Discard("the request is too old"));
         }
-        self.spend_mail(&requested.request_id, now).await?;
+        self.spend_mail(id, now).await?;
         let nobodys = |detail| {
             count(Metric::UnknownAddresses, detail);
             Ok(())
@@ -57,6 +54,10 @@ impl Forgot {
             Owner::Several => return nobodys("several users have the address"),
         };
         let sent_links = self.on.table.sent_links(&user).await?;
+        if sent_links.answer(requested.requested_at) {
+            // The stream delivers the record again, since one before it failed.
+            return Ok(());
+        }
         if !sent_links.allow_another(&self.on.table.limits().address, now) {
             count(
                 Metric::RequestsHeldBack,
@@ -68,7 +69,6 @@ impl Forgot {
         let issued = Issued::new(user, requested.locale, now, self.on.token_lifetime);
         self.on.table.issue(&token.hash(), &issued).await?;
         let mail = self.letter(&reset_url.link(&issued.email, &token), requested.locale)?;
-        let id = &requested.request_id;
         departure.wait().await;
         match self.on.mailer.send(&issued.email, &mail, id).await? {
             Posting::Sent => count(Metric::LinksSent, "the link is with SES"),
@@ -78,8 +78,9 @@ impl Forgot {
             }
         }
         // The email has left: to fail now would send another one. The limit then lets one link more pass.
+        let sent_links = sent_links.with(&issued, requested.requested_at);
         if let Err(fault) = self.on.table.store_links(&issued, &sent_links).await {
-            self.on.telemetry.fault(&fault, id, now);
+            telemetry.fault(&fault, id, now);
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use rekey::config::{self, ConfigError, Env};
 use rekey::deployment::Deployment;
 use rekey::http::{Request, Response};
-use rekey::lambda::{Caution, Clock, Departure, Failure, Function};
+use rekey::lambda::{Clock, Departure, Failure, Function};
 use rekey::problem::Problem;
 use rekey::table::{self, Requested};
 use rekey::telemetry::Telemetry;
@@ -85,9 +85,5 @@ impl Function for Forgot {
 
     fn telemetry(&self) -> &Telemetry {
         &self.on.telemetry
-    }
-
-    fn caution(&self) -> &Caution {
-        &self.on.caution
     }
 }

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use rekey::config::{self, ConfigError, Env};
 use rekey::deployment::Deployment;
 use rekey::http::{Request, Response};
-use rekey::lambda::{Caution, Clock, Departure, Failure, Function};
+use rekey::lambda::{Clock, Departure, Failure, Function};
 use rekey::problem::Problem;
 use rekey::table::{self, Changed};
 use rekey::telemetry::Telemetry;
@@ -88,9 +88,5 @@ impl Function for Reset {
 
     fn telemetry(&self) -> &Telemetry {
         &self.on.telemetry
-    }
-
-    fn caution(&self) -> &Caution {
-        &self.on.caution
     }
 }

@@ -6,7 +6,7 @@
 use aws_sdk_dynamodb::types::Put;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use tokio::join;
+use tokio::try_join;
 
 use super::{EPOCH, Issued, LINKS, Table, built, unix_seconds, whole_seconds};
 use crate::digest::sha256_hex;
@@ -28,7 +28,14 @@ pub struct SentLinks {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "every row of the table names its times so"
+)]
 struct SentLink {
+    /// The time of the request that it answers.
+    #[serde(with = "unix_seconds")]
+    requested_at: Timestamp,
     #[serde(with = "unix_seconds")]
     issued_at: Timestamp,
     #[serde(with = "whole_seconds")]
@@ -70,10 +77,22 @@ impl SentLinks {
         alive < max as usize
     }
 
+    /// Returns whether the request of this time has its link already.
+    ///
+    /// A stream delivers a record again if one before it in the batch failed. The time identifies the request: two
+    /// requests for one address are at least a cooldown apart. The request ID would not do, since a client of a REST
+    /// API may be able to choose it.
+    pub fn answer(&self, requested_at: Timestamp) -> bool {
+        let is_of_request =
+            |link: &SentLink| link.requested_at.as_millisecond() == requested_at.as_millisecond();
+        self.links.iter().any(is_of_request)
+    }
+
     /// Returns these links and the one that was just sent, without those that no limit counts any more.
     #[must_use]
-    pub fn with(&self, issued: &Issued) -> Self {
+    pub fn with(&self, issued: &Issued, requested_at: Timestamp) -> Self {
         let sent = SentLink {
+            requested_at,
             issued_at: issued.issued_at,
             expires_at: issued.expires_at,
         };
@@ -98,21 +117,21 @@ impl Table {
     /// # Errors
     /// Returns a [`Fault`] if `DynamoDB` does not answer.
     pub async fn sent_links(&self, user: &User) -> Result<SentLinks, Fault> {
-        let (links, epoch) = join!(
+        let (links, epoch) = try_join!(
             self.row::<SentLinks>("table.sent_links", links_key(&user.key, &user.email)),
             self.row::<Epoch>("table.epoch", epoch_key(&user.key)),
-        );
-        Ok(links?.unwrap_or_default().since(epoch?))
+        )?;
+        Ok(links.unwrap_or_default().since(epoch))
     }
 
-    /// Adds a link that was just sent to those of its user.
+    /// Stores the links that were sent to a user, the one that was just issued included.
     ///
     /// One private half at a time processes an address, so no other write comes between the read and this one.
     ///
     /// # Errors
     /// Returns a [`Fault`] if `DynamoDB` does not do it.
-    pub async fn store_links(&self, issued: &Issued, before: &SentLinks) -> Result<(), Fault> {
-        self.put_alone("table.store_links", self.links_statement(issued, before)?)
+    pub async fn store_links(&self, issued: &Issued, links: &SentLinks) -> Result<(), Fault> {
+        self.put_alone("table.store_links", self.links_statement(issued, links)?)
             .await
     }
 
@@ -120,11 +139,10 @@ impl Table {
     ///
     /// # Errors
     /// Never fails: all parts are given.
-    pub fn links_statement(&self, issued: &Issued, before: &SentLinks) -> Result<Put, Fault> {
+    pub fn links_statement(&self, issued: &Issued, links: &SentLinks) -> Result<Put, Fault> {
         const ACT: &str = "table.store_links";
         let key = links_key(&issued.user, &issued.email);
-        let links = before.with(issued);
-        let put = self.put(&key, &links, issued.issued_at + DAY, ACT)?;
+        let put = self.put(&key, links, issued.issued_at + DAY, ACT)?;
         built(put.build(), ACT)
     }
 }
@@ -177,7 +195,9 @@ mod tests {
             locale: Locale::En,
         };
         let links = minutes.iter().map(issued);
-        links.fold(SentLinks::default(), |sent, issued| sent.with(&issued))
+        links.fold(SentLinks::default(), |sent, issued| {
+            sent.with(&issued, issued.issued_at)
+        })
     }
 
     fn just_before(minutes: i64) -> Timestamp {
@@ -218,6 +238,13 @@ mod tests {
         let links = sent(&[0, 60, 120, 1410]);
         assert!(!links.allow_another(&LIMITS, just_before(1440)));
         assert!(links.allow_another(&LIMITS, after_noon(1440)));
+    }
+
+    #[test]
+    fn a_link_answers_one_request() {
+        let links = sent(&[0, 60]);
+        let [first, second] = [0, 60].map(|minutes| links.answer(after_noon(minutes)));
+        assert!(first && second && !links.answer(after_noon(30)));
     }
 
     #[test]

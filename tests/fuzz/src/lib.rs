@@ -17,7 +17,7 @@ use rekey::config::Env;
 use rekey::email::Email;
 use rekey::fault::Fault;
 use rekey::http::{Request, RequestId, Response};
-use rekey::lambda::{self, Answer, Caution, Clock, Departure, Event, Failure, Function, Pace};
+use rekey::lambda::{self, Answer, Clock, Departure, Event, Failure, Function, Pace};
 use rekey::locale::Locale;
 use rekey::problem::Problem;
 use rekey::source::Source;
@@ -183,7 +183,6 @@ pub fn link(text: &[u8]) -> bool {
 
 struct Probe<R> {
     telemetry: Telemetry,
-    caution: Caution,
     has_accepted: AtomicBool,
     row: PhantomData<fn(R)>,
 }
@@ -207,10 +206,6 @@ impl Function for Probe<Requested> {
     fn telemetry(&self) -> &Telemetry {
         &self.telemetry
     }
-
-    fn caution(&self) -> &Caution {
-        &self.caution
-    }
 }
 
 impl Function for Probe<Changed> {
@@ -231,10 +226,6 @@ impl Function for Probe<Changed> {
 
     fn telemetry(&self) -> &Telemetry {
         &self.telemetry
-    }
-
-    fn caution(&self) -> &Caution {
-        &self.caution
     }
 }
 
@@ -262,7 +253,6 @@ where
     };
     let probe = Probe {
         telemetry: Telemetry::new("fuzz".to_owned(), Box::new(io::sink())),
-        caution: Caution::default(),
         has_accepted: AtomicBool::new(false),
         row: PhantomData,
     };
