@@ -3,11 +3,11 @@
     backlog.py [--svg FILE]
 
 Modelled: requests that come evenly and spread over the stream's shards. Lambda polls every 250 ms, hands over up to 16
-records and waits for the answer. The private half processes them all at the same time, and one at a time for a while
-after a failure. Emails leave at fixed offsets, and each round ends at a multiple of a quantum; a batch begins rounds for
-four minutes. Its calls to DynamoDB, and the CPU that 256 MB get. SES, with a latency, outages, and a rate (a bucket of
-one second's emails). The SDK's three attempts, their pauses and their budget. The checkpoint at the first record that
-failed or was not begun, Lambda's pause before it delivers a batch again, and what expires or is discarded.
+records and waits for the answer. The private half processes them all at the same time, and skips a request whose link
+was sent. Emails leave at fixed offsets, and each batch ends at a multiple of a quantum. Its calls to DynamoDB, and the
+CPU that 256 MB get. SES, with a latency, outages, and a rate (a bucket of one second's emails). The SDK's three attempts,
+their pauses and their budget. The checkpoint at the first record that failed, Lambda's pause before it delivers a batch
+again, and what expires or is discarded.
 
 Not modelled: cold starts, the limits of DynamoDB, the day's budget, people who ask again, notices. SES rejects at once
 when it is down. Guessed: Lambda's pause doubles from one second to sixty, and starts over once the checkpoint moves.
@@ -24,10 +24,8 @@ from types import SimpleNamespace
 SHARDS, BATCH, POLL = 4, 16, 0.25
 HANDOVER = 0.001  # seconds that Lambda adds to a batch: a batch of one quantum just misses the next poll
 QUANTUM, PREPARATION, SPACING = 0.25, 0.08, 0.003  # seconds: Pace::STEADY
-CAUTION = 1024  # rounds without a failure after which more than one record is processed at the same time
-BEGINS = 240  # seconds that a batch begins records for
 CPU = 0.0003 * 1769 / 256  # seconds a record: 0.3 ms of a core (see make bench), of which 256 MB are a seventh
-CALL = 0.005  # seconds, to DynamoDB: the budget, the user, and the token where there is a user
+CALL = 0.005  # seconds, to DynamoDB: the budget and the user; for a known user, the sent links, the token, the sent links
 LATENCY = 0.02  # seconds, of SES
 ATTEMPTS, RETRIES, RETRY = 3, 500, 5  # the SDK's: of a call, an instance's budget, and what each takes from it
 MAXIMUM_AGE, LONGEST_PAUSE = 3600, 60  # seconds: MaximumRecordAgeInSeconds, and Lambda's
@@ -44,7 +42,7 @@ class Scenario:
     ses: float = 100  # mails a second
     trouble: int = 0  # minutes
     latency: float | None = LATENCY  # in trouble; None is down
-    caution: int = CAUTION
+    remembers: bool = True  # which requests have their link
     lifetime: int = 60  # minutes
     moves: bool = True  # Lambda's pause begins anew once the checkpoint has moved
     stays: bool = True  # a batch comes again to the instance that had it
@@ -60,7 +58,7 @@ SCENARIOS = [
     Scenario("down for 20 minutes, and links live for 15", trouble=20, latency=None, minutes=40, lifetime=15),
     Scenario("down for 75 minutes", trouble=75, latency=None, minutes=90),
     Scenario("10,000 at once, SES takes 14 a second", colour="#d97706", **BURST),
-    Scenario("14 a second, and no caution after a failure", caution=0, **BURST),
+    Scenario("14 a second, without a record of the links sent", remembers=False, **BURST),
     Scenario("14 a second, Lambda's pause never begins anew", moves=False, **BURST),
     Scenario("14 a second, a batch comes again to any instance", stays=False, **BURST),
     Scenario("10,000 at once, SES takes 100 a second", **BURST | {"ses": 100}),
@@ -78,7 +76,7 @@ class Run:
     def __init__(self, scenario):
         self.scenario, self.random = scenario, random.Random(1)
         self.now, self.agenda, self.order = 0, [], itertools.count()
-        self.instances = [SimpleNamespace(free_at=0, retries=RETRIES, is_busy=False, caution=0)
+        self.instances = [SimpleNamespace(free_at=0, retries=RETRIES, is_busy=False)
                           for _ in range(SHARDS)]
         self.shards = [SimpleNamespace(phase=POLL * n / SHARDS, queue=deque(), reader=None, instance=instance)
                        for n, instance in enumerate(self.instances)]
@@ -144,18 +142,12 @@ class Run:
         instance.is_busy = True
         for record in batch:
             record.is_done = None
-        began, begun, has_failed = self.now, 0, False
-        while begun < len(batch) and not has_failed and self.now - began < BEGINS:
-            start = self.now
-            at_once = batch[begun:begun + (1 if instance.caution else BATCH)]
-            begun += len(at_once)
-            for place, record in enumerate(at_once):
-                self.plan(start, self.act(shard, instance, record, start + PREPARATION + SPACING * place))
-            while any(record.is_done is None for record in at_once):
-                yield None  # until a record is done
-            yield (start - self.now) % QUANTUM
-            has_failed = not all(record.is_done for record in at_once)
-            instance.caution = self.scenario.caution if has_failed else max(0, instance.caution - 1)
+        start = self.now
+        for place, record in enumerate(batch):
+            self.plan(start, self.act(shard, instance, record, start + PREPARATION + SPACING * place))
+        while any(record.is_done is None for record in batch):
+            yield None  # until a record is done
+        yield (start - self.now) % QUANTUM
         yield HANDOVER
         instance.is_busy = False
         return next((n for n, record in enumerate(batch) if not record.is_done), None)
@@ -170,10 +162,12 @@ class Run:
             self.counted += 1
             instance.free_at = max(self.now, instance.free_at) + CPU
             yield instance.free_at - self.now + (3 if record.is_known else 2) * CALL
-            if record.is_known:
-                yield max(0, departure - self.now)
+            was_sent = record.is_over and self.scenario.remembers
+            if record.is_known and not was_sent:
+                yield max(0, departure - self.now - CALL) + CALL
                 is_done = yield from self.post(instance)
-            if is_done:
+                yield CALL
+            if is_done and not was_sent:
                 self.deliver(record)
         record.is_done = is_done
         self.go_on(shard.reader)
