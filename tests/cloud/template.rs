@@ -198,9 +198,14 @@ fn the_access_log_is_named_without_a_wildcard() {
     );
 }
 
-/// A deletion policy alone is no change to CloudFormation: the metadata changes with it.
+/// CloudFormation ignores a changed policy unless something else in the resource changes: the metadata does.
 #[test]
 fn a_parameter_keeps_the_logs_and_the_failure_queue() {
+    let template = std::fs::read_to_string("template.yaml").unwrap();
+    assert!(
+        template.contains("\nTransform: AWS::Serverless-2016-10-31\n"),
+        "AWS::LanguageExtensions rejects RetainExceptOnCreate"
+    );
     let kept = |resource: &Value| {
         let is_chosen = |policy: &str, keep: &str| {
             resource[policy] == json!({ "Fn::If": ["KeepRecords", keep, "Delete"] })
