@@ -4,7 +4,7 @@
 
 The stream no longer has the records, but the table still has their rows: a Changed row outlives its message in the
 queue. A message says when its records were written, so this sends a notice for every row of that time. A notice that is
-sent twice is harmless. Links are not sent again: they would have expired, and users who still want one ask again.
+sent twice is harmless. Links are not redriven: users who still want one ask again.
 """
 
 import json
@@ -21,7 +21,7 @@ from botocore.config import Config
 BEFORE, AFTER = 30, 5
 # The function may work for 300 seconds. An invocation that is tried again while it does would send each notice twice.
 INVOCATION = Config(read_timeout=310, retries={"total_max_attempts": 1})
-AT_ONCE = 100  # rows for each invocation, as many as the stream sends, which the function finishes in its time
+AT_ONCE = 100  # rows for each invocation: more than the stream's 16, and the function still finishes them in its time
 HELD_BACK = 600  # seconds that a message is out of others' sight while we settle it
 A_DAY = 24 * 60 * 60  # seconds that a stream keeps a record, so no batch spans more (DynamoDB, "Streams")
 MOST_RECORDS = 10_000  # the largest batch of a stream (Lambda, "CreateEventSourceMapping")
@@ -73,7 +73,8 @@ def main(stack):
             QueueUrl=queue, MaxNumberOfMessages=1, WaitTimeSeconds=1, VisibilityTimeout=HELD_BACK).get("Messages"):
         message = messages[0]
         if message["MessageId"] in seen:  # a run longer than HELD_BACK receives what it left in the queue again
-            break
+            print("Stopped: a message that stays in the queue came again. Run this again for any that are left.")
+            return
         seen.add(message["MessageId"])
         if settle(message["Body"], output):
             sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
@@ -87,8 +88,7 @@ def settle(body, output):
         print("A message that Lambda did not write: it stays in the queue.")
         return False
     if failure.function == output["ForgotDeliverFunction"]:
-        print(f"{failure.records} records of {output['ForgotDeliverFunction']}: their links would have expired; "
-              "nothing to do.")
+        print(f"{failure.records} records of {output['ForgotDeliverFunction']}: links are not redriven.")
         return True
     if failure.function != output["ResetNotifyFunction"]:
         print("A message about a function of another stack: it stays in the queue.")
@@ -104,7 +104,7 @@ def send_notices(failure, function, table):
     """
     rows = changed_between(table, failure.first, failure.last)
     if not rows:
-        print(f"{failure.records} records of {function}, of which the table has no row: they stay in the queue.")
+        print(f"The table has no rows for {failure.records} records of {function}. The message stays in the queue.")
         return False
     for start in range(0, len(rows), AT_ONCE):
         if not sent(rows[start:start + AT_ONCE], function):

@@ -26,6 +26,7 @@ async fn notices_that_were_given_up_are_sent_after_all() {
     let told = redrive();
     assert!(told.contains("notices were sent."), "{told}");
     assert!(told.contains("that Lambda did not write"), "{told}");
+    assert!(told.ends_with("no more messages for now.\n"), "{told}");
     assert!(stack.wait_for_mails(email, mails + 1).await.len() > mails);
     let told = redrive();
     assert!(
@@ -42,7 +43,8 @@ async fn a_batch_size_above_the_rows_found_does_not_hold_notices_back() {
     let stack = Stack::new();
     let before = Timestamp::now();
     let mails = change_password(&stack, email).await;
-    // A row may be 30 seconds older than its record. Almost all of that here, so that no other test's users hear twice.
+    // A row may be 30 seconds older than its record. Almost all of that here, so that no other test's users get a second
+    // email.
     let arrived = before + SignedDuration::from_secs(29);
     let message = failure(&variable("RESET_NOTIFY_FUNCTION"), 10_000, arrived);
     stack.put_into_failure_queue(&message.to_string()).await;
@@ -75,14 +77,14 @@ async fn notices_without_rows_stay_and_links_are_dropped() {
 
     let told = redrive();
     assert!(
-        told.contains(&format!(
-            "2 records of {notify}, of which the table has no row"
-        )),
+        told.contains(&format!("The table has no rows for 2 records of {notify}.")),
         "{told}"
     );
     for count in [3, 4] {
         assert!(
-            told.contains(&format!("{count} records of {deliver}: their links")),
+            told.contains(&format!(
+                "{count} records of {deliver}: links are not redriven."
+            )),
             "{told}"
         );
     }
@@ -127,6 +129,32 @@ async fn a_message_of_another_shape_stays_in_the_queue_and_prints_nothing_of_its
     assert!(told.chars().all(is_plain), "{told:?}");
     let all = strange.len() + strangers.len();
     assert_eq!(queue_length(&stack).await, messages + all, "{told}");
+}
+
+/// A run of more than ten minutes receives a message again that it left in the queue. A mock stands in for AWS.
+#[test]
+fn a_message_that_comes_again_stops_the_run() {
+    let script = "
+import sys
+from unittest import mock
+sys.path.insert(0, 'infra')
+import redrive
+with mock.patch.object(redrive, 'boto3') as boto3:
+    aws = boto3.client.return_value
+    outputs = [{'OutputKey': 'FailureQueueUrl', 'OutputValue': 'queue'}]
+    aws.describe_stacks.return_value = {'Stacks': [{'Outputs': outputs}]}
+    message = {'MessageId': '1', 'ReceiptHandle': '1', 'Body': '{}'}
+    aws.receive_message.return_value = {'Messages': [message]}
+    redrive.main('rekey')
+";
+    let output = Command::new("target/tools/desk/bin/python")
+        .args(["-B", "-c", script])
+        .output()
+        .unwrap();
+    let told = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("\nStopped: "), "{told}");
+    assert!(!told.contains("no more messages"), "{told}");
 }
 
 /// Everything that a message may be instead of Lambda's.
