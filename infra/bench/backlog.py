@@ -44,7 +44,7 @@ class Scenario:
     latency: float | None = LATENCY  # in trouble; None is down
     remembers: bool = True  # which requests have their link
     lifetime: int = 60  # minutes
-    moves: bool = True  # Lambda's pause begins anew once the checkpoint has moved
+    moves: bool = True  # Lambda's backoff resets once the checkpoint has moved
     stays: bool = True  # a batch comes again to the instance that had it
     colour: str = ""  # in the chart
 
@@ -59,7 +59,7 @@ SCENARIOS = [
     Scenario("down for 75 minutes", trouble=75, latency=None, minutes=90),
     Scenario("10,000 at once, SES takes 14 a second", colour="#d97706", **BURST),
     Scenario("14 a second, without a record of the links sent", remembers=False, **BURST),
-    Scenario("14 a second, Lambda's pause never begins anew", moves=False, **BURST),
+    Scenario("14 a second, Lambda's backoff never resets", moves=False, **BURST),
     Scenario("14 a second, a batch comes again to any instance", stays=False, **BURST),
     Scenario("10,000 at once, SES takes 100 a second", **BURST | {"ses": 100}),
 ]
