@@ -230,10 +230,19 @@ fn a_parameter_keeps_the_logs_and_the_failure_queue() {
 fn alarms_sum_failed_requests_over_fifteen_minutes() {
     let resources = resources();
     let alarm = &resources["ServerErrors"]["Properties"];
+    assert_eq!(alarm["ComparisonOperator"], "GreaterThanOrEqualToThreshold");
     assert_eq!(alarm["Threshold"], 3);
-    let mut watched = Vec::new();
+    assert_eq!(alarm["EvaluationPeriods"], 1);
+    assert_eq!(alarm["TreatMissingData"], "notBreaching");
+    let (mut watched, mut sums) = (Vec::new(), Vec::new());
     for metric in alarm["Metrics"].as_array().unwrap() {
+        if let Some(sum) = metric.get("Expression") {
+            // The alarm watches the one metric that is returned, which is the default.
+            assert_eq!(metric.get("ReturnData"), None);
+            sums.push(sum.as_str().unwrap());
+        }
         if let Some(stat) = metric.get("MetricStat") {
+            assert_eq!(metric["ReturnData"], false);
             assert_eq!(
                 (&stat["Stat"], &stat["Period"]),
                 (&json!("Sum"), &json!(900))
@@ -251,6 +260,8 @@ fn alarms_sum_failed_requests_over_fifteen_minutes() {
         "Throttles of ResetChange",
     ];
     assert_eq!(watched, wanted);
+    // A metric without a value counts as 0, not as missing.
+    assert_eq!(sums, ["SUM(FILL(METRICS(), 0))"]);
     let suppressed = &resources["EmailsSuppressed"]["Properties"];
     assert_eq!(
         (&suppressed["MetricName"], &suppressed["Statistic"]),
@@ -287,6 +298,31 @@ fn sam_builds_for_the_architecture_of_samconfig() {
     assert!(asks_for_arm(
         &config.replace("Architecture=x86_64", "Architecture=arm64")
     ));
+}
+
+/// On the command line, `--parameter-overrides` replaces the list of `samconfig.toml`, for that command alone.
+#[test]
+fn the_readme_builds_and_deploys_for_one_architecture() {
+    let readme = std::fs::read_to_string("README.md").unwrap();
+    let (_, rest) = readme
+        .split_once("$ sam build --parameter-overrides")
+        .unwrap();
+    let (command, _) = rest.split_once("```").unwrap();
+    let command = format!("sam build --parameter-overrides{command}").replace("\\\n", " ");
+    let architectures: Vec<&str> = command
+        .split("&&")
+        .zip(["sam build ", "sam deploy "])
+        .map(|(step, starts_with)| {
+            assert!(step.trim().starts_with(starts_with), "{command}");
+            let mut words = step.split_whitespace();
+            words
+                .find_map(|word| word.strip_prefix("Architecture="))
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(architectures.len(), 2, "{command}");
+    assert_eq!(command.matches("Architecture=").count(), 2, "{command}");
+    assert_eq!(architectures[0], architectures[1], "{command}");
 }
 
 /// Runs `sam build` with the tools of a folder, and returns what it asked them for.
