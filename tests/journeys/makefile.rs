@@ -19,11 +19,12 @@ const VALUES: [&str; 9] = [
 ];
 
 #[test]
-fn values_reach_redrive_dev_and_fuzz_as_they_are() {
+fn values_reach_the_programs_as_they_are() {
     for (target, name) in [
         ("redrive", "STACK"),
         ("dev", "PARAMETERS"),
         ("fuzz", "SECONDS_EACH"),
+        ("mutants", "SHARD"),
     ] {
         for value in VALUES {
             for on_command_line in [true, false] {
@@ -50,11 +51,16 @@ fn values_reach_redrive_dev_and_fuzz_as_they_are() {
 
 #[test]
 fn values_that_are_not_set_have_their_defaults() {
-    for (target, expected) in [("redrive", "[rekey]"), ("dev", "[]"), ("fuzz", "[600]")] {
+    for (target, expected) in [
+        ("redrive", "[rekey]"),
+        ("dev", "[]"),
+        ("fuzz", "[600]"),
+        ("mutants", "[0/1]"),
+    ] {
         let desk = Desk::new();
         let mut make = Command::new("make");
         make.arg(target).current_dir(&desk.0);
-        for name in ["STACK", "PARAMETERS", "SECONDS_EACH"] {
+        for name in ["STACK", "PARAMETERS", "SECONDS_EACH", "SHARD"] {
             make.env_remove(name);
         }
         let output = make.output().unwrap();
@@ -80,6 +86,7 @@ impl Desk {
             "infra/desk/requirements-sam.txt",
             "target/tools/desk/installed",
             "target/tools/sam/installed",
+            "target/tools/cargo/mutants-installed",
         ];
         for name in programs {
             desk.write(name, "");
@@ -87,6 +94,7 @@ impl Desk {
         fs::copy("Makefile", desk.0.join("Makefile")).unwrap();
         let echo = "#!/bin/sh\nfor given in \"$@\" \"$PARAMETERS\"; do printf '[%s]\\n' \"$given\"; done\n";
         desk.write("infra/desk/fuzz.sh", echo);
+        desk.write("infra/desk/mutants.sh", echo);
         let python = desk.write("target/tools/desk/bin/python", echo);
         let made = Command::new("chmod")
             .arg("+x")
