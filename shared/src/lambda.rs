@@ -138,8 +138,8 @@ pub const AT_ONCE: usize = 16;
 
 /// When the emails of a batch leave, and when the batch ends.
 ///
-/// A record that sends an email takes longer than one for an unknown address. If others could feel that, an outsider
-/// who places a suspect's address beside addresses of their own could read from their own emails whether the suspect
+/// A record that sends an email takes longer than one for an unknown address. If that delay reached other
+/// records, an outsider could put a suspect's address among their own, and read from their own emails whether the suspect
 /// has an account. So timers set the pace, not the work: all records begin at once, each email leaves at an offset that
 /// depends only on its record's index, and the batch ends at a multiple of a fixed quantum.
 ///
@@ -150,7 +150,7 @@ pub struct Pace {
     pub preparation: Duration,
     /// The time between the emails of neighboring records.
     pub spacing: Duration,
-    /// The length of which a batch takes a multiple.
+    /// The unit of a batch's duration: every batch lasts a multiple of it.
     pub quantum: Duration,
 }
 

@@ -18,7 +18,7 @@ pub struct Limits {
     pub cooldown: SignedDuration,
     /// Of one source, at each door.
     pub source: Limit,
-    /// Of one address, in links that are sent.
+    /// The limits on links sent to one address.
     pub address: AddressLimits,
     /// Of requests for links, of everybody together.
     pub deployment: Limit,
@@ -53,7 +53,7 @@ impl Limits {
         Some(limits)
     }
 
-    /// Reports each pair of settings of which one would defeat the other.
+    /// Reports each pair of settings that contradict each other.
     fn reject_contradictions(&self, env: &mut Env<'_>, lifetime: SignedDuration) {
         if self.cooldown > lifetime {
             let wanted = format!(
@@ -68,16 +68,22 @@ impl Limits {
             env.complain("ADDRESS_LIMIT", &self.address.live.to_string(), &wanted);
         }
         // Otherwise a few sources could use up the day's emails, and everybody else would wait.
-        let (window, per_day) = (self.source.window.as_secs(), self.deployment.most);
-        let of_one_source = i64::from(self.source.most) * DAY.as_secs() / window;
+        let (day, window) = (DAY.as_secs(), self.source.window.as_secs());
+        // A window that does not divide the day can begin on one day and end on the next.
+        let windows = if day % window == 0 {
+            day / window
+        } else {
+            day / window + 2
+        };
+        let (per_source, per_day) = (self.source.most, self.deployment.most);
+        let of_one_source = i64::from(per_source) * windows;
         if of_one_source * 4 > i64::from(per_day) {
-            let found = format!("{of_one_source} a day");
             let wanted = format!(
-                "at most {} a day, a quarter of DAILY_MAIL_BUDGET ({per_day}), in windows of \
-                 SOURCE_WINDOW_SECONDS ({window})",
+                "a limit for which one source has at most {} requests a day, a quarter of DAILY_MAIL_BUDGET \
+                 ({per_day}); with SOURCE_WINDOW_SECONDS ({window}) it has {of_one_source}",
                 per_day / 4
             );
-            env.complain("SOURCE_LIMIT", &found, &wanted);
+            env.complain("SOURCE_LIMIT", &per_source.to_string(), &wanted);
         }
     }
 }

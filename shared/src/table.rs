@@ -119,13 +119,16 @@ pub struct Changed {
 
 impl Changed {
     /// Returns what the table stores for a password that is replaced now, by the token of this row.
+    ///
+    /// The change is never older than the link. If this instance's clock is behind the one that issued the link, its
+    /// own time would set the epoch back, and revive links that an earlier change ended.
     pub fn new(issued: &Issued, request_id: RequestId, now: Timestamp) -> Self {
         Self {
             user: issued.user.clone(),
             email: issued.email.clone(),
             locale: issued.locale,
             request_id,
-            changed_at: now,
+            changed_at: now.max(issued.issued_at),
         }
     }
 }
@@ -388,7 +391,7 @@ impl Table {
             .condition_expression("attribute_exists(pk) AND expires_at > :now")
             .expression_attribute_values(":now", unix_seconds::attribute(now))
             .build();
-        // By the token and not by the request: a caller may be able to choose the request's id, and so another change's.
+        // By the token's hash: a client of a REST API may choose the request's ID, and could overwrite another notice.
         let key = format!("{CHANGED}{}", token.as_str());
         let expires_at = now + SignedDuration::from_hours(15 * 24);
         let put = self.put(&key, changed, expires_at, ACT)?.build();

@@ -102,6 +102,26 @@ async fn an_application_that_puts_back_an_old_item_revives_no_link() {
     desk.drain().await;
 }
 
+/// The clocks of two instances differ. An hour is more than they do.
+#[tokio::test]
+async fn a_reset_by_a_clock_that_is_behind_revives_no_link() {
+    let desk = Desk::with_ada().await;
+    let mut links = Vec::new();
+    for _ in 0..3 {
+        links.push(desk.link(ADA).await);
+        desk.later(SignedDuration::from_mins(2));
+    }
+    assert_eq!(desk.reset(&links[0], PASSWORD).await.status(), 204);
+    desk.later(SignedDuration::from_mins(2));
+    let last = desk.link(ADA).await;
+    desk.later(SignedDuration::from_mins(-9));
+    assert_eq!(desk.reset(&last, "another password").await.status(), 204);
+    for dead in &links[1..] {
+        assert!(is_refused(&desk.reset(dead, "a third password").await));
+    }
+    desk.drain().await;
+}
+
 /// A REST API passes on a request id that a client may choose.
 #[tokio::test]
 async fn two_changes_with_one_request_id_have_two_notices() {

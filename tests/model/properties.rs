@@ -25,6 +25,8 @@ pub(crate) const KEPT: &str = "each request that was written down is on its way,
 pub(crate) const LIMITED: &str = "no address and no source is written down too often";
 pub(crate) const HELD_BACK: &str = "nobody is held back without reason";
 pub(crate) const LINKS: &str = "no address has more live links than its limit";
+pub(crate) const DAILY: &str = "past its daily limit, an address has one live link at a time";
+pub(crate) const SENT_ONCE: &str = "a request whose link is stored as sent gets no other";
 pub(crate) const LOCKED_OUT: &str = "a user who asked and was held back holds a live link";
 
 pub(crate) fn all() -> Vec<Property<Protocol>> {
@@ -49,6 +51,10 @@ pub(crate) fn all() -> Vec<Property<Protocol>> {
             !state.flaws.contains(&Flaw::LockedOut)
         }),
         always(LINKS, has_few_links),
+        always(DAILY, has_one_link_past_the_daily_limit),
+        always(SENT_ONCE, |_, state| {
+            !state.flaws.contains(&Flaw::SentAgain)
+        }),
         always(TOLD, |_, state| is_told(state)),
         always(STORED, |_, state| is_stored(state)),
         always(KEPT, |_, state| is_kept(state)),
@@ -134,6 +140,27 @@ fn is_limited(protocol: &Protocol, state: &State) -> bool {
             };
             in_window().count() <= protocol.bounds.source as usize
         })
+}
+
+/// Crashes leave links that do not count, so they are left out.
+fn has_one_link_past_the_daily_limit(protocol: &Protocol, state: &State) -> bool {
+    let mailed = |tokens: &[Made], email: &str| -> Vec<u8> {
+        let mailed = tokens
+            .iter()
+            .filter(|made| made.is_mailed && made.email == email);
+        mailed.map(|made| made.issued_at).collect()
+    };
+    let has_others = |number: usize, made: &Made| {
+        let before = mailed(&state.tokens[..number], made.email);
+        let changes = state.changes.iter().filter(|one| one.at <= made.issued_at);
+        let changes: Vec<Replaced> = changes.cloned().collect();
+        let is_alive = |at: &u8| at + LIFETIME > made.issued_at && !is_overtaken(&changes, *at);
+        before.len() >= protocol.bounds.daily as usize && before.iter().any(is_alive)
+    };
+    // A change that came while a link was made has ended that link, too.
+    let is_alive = |made: &Made| made.is_mailed && !is_overtaken(&state.changes, made.issued_at);
+    let mut tokens = state.tokens.iter().enumerate();
+    state.troubles > 0 || !tokens.any(|(number, made)| is_alive(made) && has_others(number, made))
 }
 
 /// What a model that cannot do anything would not show.
@@ -266,7 +293,6 @@ pub(crate) const DAILY_LINKS: Bounds = Bounds {
     live: 2,
     daily: 2,
     ticks: 4,
-    resets: 0,
     ..LIMITED_LINKS
 };
 

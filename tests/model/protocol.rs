@@ -79,6 +79,10 @@ pub(crate) enum Mutation {
     LimitBeforeEmail,
     /// The limit of an address counts no link.
     NoLimit,
+    /// An address has no daily limit.
+    NoDailyLimit,
+    /// A request that has its link gets another one.
+    NoSkip,
     /// The limit of an address counts links in fixed windows, live or not, as it once did.
     LimitByWindow,
 }
@@ -190,10 +194,14 @@ pub(crate) enum End {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Made {
+    /// The number of the request that it answers.
+    request: usize,
     pub(crate) email: &'static str,
     pub(crate) issued_at: u8,
     /// Whether a mail with it has left.
     pub(crate) is_mailed: bool,
+    /// Whether it is stored that the link was sent.
+    is_recorded: bool,
     pub(crate) worked: u8,
 }
 
@@ -231,6 +239,8 @@ pub(crate) enum Flaw {
     HeldBack,
     /// A user was held back who has no link that works.
     LockedOut,
+    /// A request whose link was stored as sent got another one.
+    SentAgain,
 }
 
 /// What can happen.
@@ -249,8 +259,8 @@ pub(crate) enum Action {
     Store,
     /// `deliver` hands its mail to SES.
     Mail(Outcome),
-    /// `deliver` adds the link to those that were sent. If `false`, `DynamoDB` refuses.
-    Record(bool),
+    /// `deliver` adds the link to those that were sent.
+    Record(Recording),
     /// The stream gives the first request up.
     GiveUpRequest,
     /// Somebody follows a link: `change` looks its token up.
@@ -283,6 +293,16 @@ pub(crate) enum Outcome {
     Refused,
     /// It worked, and Lambda ends before the stream knows: the record comes again.
     SentAndCrashed,
+}
+
+/// How the write after an email can go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recording {
+    Stored,
+    /// `DynamoDB` refuses.
+    Refused,
+    /// It worked, and another record of the batch failed: this one comes again.
+    StoredAndAgain,
 }
 
 pub(crate) const ADA: &str = "ada@example.com";
@@ -398,6 +418,8 @@ impl Protocol {
                 | Mutation::LimitWithoutEpoch
                 | Mutation::LimitBeforeEmail
                 | Mutation::NoLimit
+                | Mutation::NoDailyLimit
+                | Mutation::NoSkip
                 | Mutation::LimitByWindow,
             ) => {}
             Some(Mutation::NotKept) => {
@@ -616,7 +638,7 @@ impl Model for Protocol {
             Action::Count => self.count(&mut next),
             Action::Store => self.store(&mut next),
             Action::Mail(outcome) => mail(&mut next, outcome),
-            Action::Record(is_done) => self.record(&mut next, is_done),
+            Action::Record(recording) => self.record(&mut next, recording),
             Action::GiveUpRequest => {
                 let given_up = next.asked.remove(0);
                 next.failures.insert(id_of(&given_up).to_owned());
@@ -708,9 +730,10 @@ impl Protocol {
                 }
             }
             Delivery::Sent { .. } => {
-                actions.push(Action::Record(true));
+                actions.push(Action::Record(Recording::Stored));
                 if state.troubles < self.bounds.troubles {
-                    actions.push(Action::Record(false));
+                    actions.push(Action::Record(Recording::Refused));
+                    actions.push(Action::Record(Recording::StoredAndAgain));
                 }
             }
         }
@@ -761,7 +784,7 @@ impl Protocol {
         // As in the product, a row that cannot be read counts as none.
         let epoch = epoch.and_then(|row| serde_dynamo::from_item(dynamodb::attributes(row)).ok());
         let sent = sent.since(epoch);
-        if sent.answer(requested.requested_at) {
+        if sent.has_link_for(requested.requested_at) && !self.has(Mutation::NoSkip) {
             return state.end(End::Delivered);
         }
         let is_allowed = if self.has(Mutation::LimitByWindow) {
@@ -770,7 +793,11 @@ impl Protocol {
                 |made: &&Made| made.email == email && window(made.issued_at) == window(now);
             state.tokens.iter().filter(of_now).count() < self.bounds.live as usize
         } else {
-            sent.allow_another(&self.table.limits().address, time(now))
+            let mut limits = self.table.limits().address;
+            if self.has(Mutation::NoDailyLimit) {
+                limits.daily = u32::MAX;
+            }
+            sent.allow_another(&limits, time(now))
         };
         if is_allowed {
             state.delivery = Delivery::Allowed { now, sent };
@@ -821,31 +848,43 @@ impl Protocol {
             let sent = sent.with(&issued, requested.requested_at);
             dynamodb::transact(&mut state.rows, &self.links_statement(&issued, &sent)).unwrap();
         }
+        let request = state.first_asked();
+        let is_again = |made: &Made| made.request == request && made.is_recorded;
+        if state.tokens.iter().any(is_again) {
+            state.flaws.insert(Flaw::SentAgain);
+        }
         state.tokens.push(Made {
+            request,
             email,
             issued_at: now,
             is_mailed: false,
+            is_recorded: false,
             worked: 0,
         });
         state.delivery = Delivery::Stored { token, sent };
     }
 
     /// The link counts from now on. If that cannot be stored, the link is out all the same.
-    fn record(&self, state: &mut State, is_done: bool) {
+    fn record(&self, state: &mut State, recording: Recording) {
         let Delivery::Sent { token, sent } = std::mem::replace(&mut state.delivery, Delivery::Idle)
         else {
             panic!("{:?}", state.delivery)
         };
-        if is_done {
-            let made = &state.tokens[token];
-            let issued = issued(made.issued_at, made.email);
-            let requested: Requested = parsed(&state.asked[0]);
-            let sent = sent.with(&issued, requested.requested_at);
-            dynamodb::transact(&mut state.rows, &self.links_statement(&issued, &sent)).unwrap();
-        } else {
+        if recording == Recording::Refused {
             state.troubles += 1;
+            return state.end(End::Delivered);
         }
-        state.end(End::Delivered);
+        let made = &mut state.tokens[token];
+        made.is_recorded = true;
+        let issued = issued(made.issued_at, made.email);
+        let requested: Requested = parsed(&state.asked[0]);
+        let sent = sent.with(&issued, requested.requested_at);
+        dynamodb::transact(&mut state.rows, &self.links_statement(&issued, &sent)).unwrap();
+        if recording == Recording::StoredAndAgain {
+            state.troubles += 1;
+        } else {
+            state.end(End::Delivered);
+        }
     }
 
     /// The statement of a link being added to those that were sent.

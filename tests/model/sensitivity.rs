@@ -3,8 +3,9 @@
 use rekey::table::{CHANGED, REQUESTED};
 
 use crate::properties::{
-    ADDRESS, ASKING, HELD_BACK, KEPT, LATE, LIMITED, LIMITED_AND_TROUBLED, LIMITED_LINKS, LINKS,
-    LOCKED_OUT, ONCE, OVERTAKEN, REVIVED, STORED, TOLD, UNDISTURBED, WITH_WRITES, broken, look,
+    ADDRESS, ASKING, DAILY, DAILY_LINKS, HELD_BACK, KEPT, LATE, LIMITED, LIMITED_AND_TROUBLED,
+    LIMITED_LINKS, LINKS, LOCKED_OUT, ONCE, OVERTAKEN, REVIVED, SENT_ONCE, STORED, TOLD,
+    UNDISTURBED, WITH_WRITES, broken, look,
 };
 use crate::protocol::{Bounds, Mutation, Protocol};
 
@@ -108,6 +109,16 @@ fn only_live_links_that_were_sent_hold_back_another_one() {
     is_noticed(LIMITED_LINKS, Mutation::LimitByWindow, LOCKED_OUT);
     is_noticed(LIMITED_LINKS, Mutation::LimitWithoutEpoch, LOCKED_OUT);
     is_noticed(LIMITED_AND_TROUBLED, Mutation::LimitBeforeEmail, LOCKED_OUT);
+    is_noticed(DAILY_LINKS, Mutation::NoDailyLimit, DAILY);
+}
+
+#[test]
+fn a_link_that_was_stored_as_sent_is_not_sent_again() {
+    let unlimited = Bounds {
+        live: 5,
+        ..LIMITED_AND_TROUBLED
+    };
+    is_noticed(unlimited, Mutation::NoSkip, SENT_ONCE);
 }
 
 #[test]

@@ -54,7 +54,7 @@ impl Forgot {
             Owner::Several => return nobodys("several users have the address"),
         };
         let sent_links = self.on.table.sent_links(&user).await?;
-        if sent_links.answer(requested.requested_at) {
+        if sent_links.has_link_for(requested.requested_at) {
             // The stream delivers the record again, since one before it failed.
             return Ok(());
         }

@@ -53,9 +53,11 @@ impl Reset {
         self.refuse_if_leaked(&password, &request.id, clock).await?;
         let (hash, memory) = self.hasher.hash(password)?;
         // Not the time of the request: a link or a session that began while we hashed is older than this change.
-        let changed_at = clock();
-        let replacement = self.on.users.replacement(&issued, &hash, changed_at)?;
-        let changed = Changed::new(&issued, request.id.clone(), changed_at);
+        let changed = Changed::new(&issued, request.id.clone(), clock());
+        let replacement = self
+            .on
+            .users
+            .replacement(&issued, &hash, changed.changed_at)?;
         let token = token.hash();
         let redemption = self.on.table.redeem(&token, &issued, replacement, &changed);
         // Wiped while DynamoDB is at it.

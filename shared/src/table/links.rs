@@ -1,7 +1,7 @@
 //! The links that were sent to a user, and whether one more may be sent.
 //!
 //! The limit of an address counts live links instead of requests. So a user who is held back already has a link that
-//! works, whoever asked for it.
+//! works, whoever asked for it, unless the application itself has ended the links since.
 
 use aws_sdk_dynamodb::types::Put;
 use jiff::{SignedDuration, Timestamp};
@@ -46,7 +46,7 @@ struct SentLink {
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 impl SentLinks {
-    /// Returns these links with what is known of the last change, which ended those that were issued before or at it.
+    /// Adds the epoch: links issued at or before it are dead.
     #[must_use]
     pub fn since(self, epoch: Option<Epoch>) -> Self {
         Self {
@@ -57,9 +57,11 @@ impl SentLinks {
 
     /// Returns whether one more link may be sent.
     ///
-    /// Up to [`AddressLimits::live`] links may be alive at a time. After [`AddressLimits::daily`] links in 24 hours, one
-    /// may. Below that it never goes: a user without a live link always gets one, so that nobody can be locked out by
-    /// requests.
+    /// Up to [`AddressLimits::live`] links may be alive at a time. After [`AddressLimits::daily`] links in 24 hours, only
+    /// one may be alive. The limit never reaches zero, so requests alone cannot lock a user out.
+    ///
+    /// Links that the application ended by `password_changed_at` count until they expire: the private half cannot read
+    /// that attribute.
     pub fn allow_another(&self, limits: &AddressLimits, now: Timestamp) -> bool {
         let is_alive = |link: &&SentLink| {
             now < link.expires_at
@@ -77,12 +79,12 @@ impl SentLinks {
         alive < max as usize
     }
 
-    /// Returns whether the request of this time has its link already.
+    /// Returns whether a link was already sent for the request made at `requested_at`.
     ///
     /// A stream delivers a record again if one before it in the batch failed. The time identifies the request: two
     /// requests for one address are at least a cooldown apart. The request ID would not do, since a client of a REST
     /// API may be able to choose it.
-    pub fn answer(&self, requested_at: Timestamp) -> bool {
+    pub fn has_link_for(&self, requested_at: Timestamp) -> bool {
         let is_of_request =
             |link: &SentLink| link.requested_at.as_millisecond() == requested_at.as_millisecond();
         self.links.iter().any(is_of_request)
@@ -243,8 +245,8 @@ mod tests {
     #[test]
     fn a_link_answers_one_request() {
         let links = sent(&[0, 60]);
-        let [first, second] = [0, 60].map(|minutes| links.answer(after_noon(minutes)));
-        assert!(first && second && !links.answer(after_noon(30)));
+        let [first, second] = [0, 60].map(|minutes| links.has_link_for(after_noon(minutes)));
+        assert!(first && second && !links.has_link_for(after_noon(30)));
     }
 
     #[test]
