@@ -22,6 +22,7 @@ mod hostile;
 mod http;
 mod makefile;
 mod outage;
+mod pace;
 mod paper;
 mod passwords;
 mod process;
