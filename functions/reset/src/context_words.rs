@@ -4,13 +4,14 @@
 //! and derivatives thereof".
 
 use std::fmt;
-use std::ops::Range;
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use rekey::email::Email;
 use secrecy::zeroize::Zeroizing;
 
-/// Words shorter than this occur in too many others. They count only when they stand by themselves.
-const MIN_LENGTH: usize = 3;
+/// A word counts wherever it occurs if it has this many letters, or one fewer and a digit among them. Shorter words occur
+/// in too many others: `eva` in `evaluate`.
+const MIN_LENGTH: usize = 4;
 
 /// A text that makes a weak password, in any spelling.
 ///
@@ -39,15 +40,19 @@ impl ContextWords {
         Self { text, suffix }
     }
 
-    /// Calls `found` with the place of each word in a password, and whether it counts wherever it occurs.
+    /// Adds the places of these words in a password.
     ///
     /// Compares every letter of the text with every letter of the password once, however often they repeat: anyone
     /// may send both.
-    fn find(&self, password: &Spelling, mut found: impl FnMut(Range<usize>, bool)) {
+    fn find(&self, password: &Spelling, found: &mut Found) {
         // For each position in the password: the length of the longest run of pieces there, from `at` on.
         let mut longest = vec![0; password.len() + 1];
+        let mut piece_end = self.text.len();
         for at in (0..self.text.len()).rev() {
             let ends_piece = self.text.is_boundary(at + 1);
+            if ends_piece {
+                piece_end = at + 1;
+            }
             for position in 0..password.len() {
                 let is_same = self.text.letters[at] == password.letters[position];
                 longest[position] = match longest[position + 1] {
@@ -56,13 +61,22 @@ impl ContextWords {
                     _ => 0,
                 };
                 let length = longest[position];
-                if length > 0 && self.text.is_boundary(at) {
-                    let counts_anywhere = length >= MIN_LENGTH && at < self.suffix;
-                    found(position..position + length, counts_anywhere);
+                if length == 0 || !self.text.is_boundary(at) {
+                    continue;
+                }
+                found.pieces.push((position, position + piece_end - at));
+                if at < self.suffix && counts_anywhere(&self.text.letters[at..at + length]) {
+                    found.longest[position] = found.longest[position].max(length);
                 }
             }
         }
     }
+}
+
+/// Returns whether a word counts inside a longer run of letters, too.
+fn counts_anywhere(word: &[char]) -> bool {
+    let has_digit = || word.iter().any(|letter| letter.is_numeric());
+    word.len() >= MIN_LENGTH || (word.len() == MIN_LENGTH - 1 && has_digit())
 }
 
 impl fmt::Debug for ContextWords {
@@ -71,33 +85,64 @@ impl fmt::Debug for ContextWords {
     }
 }
 
+/// Where words occur in a password.
+struct Found {
+    /// For each position: the length of the longest word there that counts wherever it occurs.
+    longest: Vec<usize>,
+    /// The start and the end of each piece.
+    pieces: Vec<(usize, usize)>,
+}
+
 /// Returns how many letters and digits of a password are not part of any word, or `None` if it contains no word.
 pub(crate) fn letters_besides(contexts: &[&ContextWords], password: &str) -> Option<usize> {
     let password = Spelling::new(password);
-    let mut is_known = vec![false; password.len()];
-    let mut short = Vec::new();
+    let length = password.len();
+    let mut found = Found {
+        longest: vec![0; length],
+        pieces: Vec::new(),
+    };
     for context in contexts {
-        context.find(&password, |place, counts_anywhere| {
-            if counts_anywhere {
-                is_known[place].fill(true);
-            } else {
-                short.push(place);
-            }
-        });
+        context.find(&password, &mut found);
     }
-    // Afterwards, because a short word may stand between two long ones.
-    for place in short {
-        let begins = password.is_boundary(place.start) || is_known[place.start - 1];
-        let ends = password.is_boundary(place.end) || is_known[place.end];
-        if begins && ends {
-            is_known[place].fill(true);
+    let Found {
+        mut longest,
+        mut pieces,
+    } = found;
+    let is_known = covered(&longest);
+    // A short piece counts if it stands by itself, beside longer words, or in a row of pieces that does: `me`, `mememe`.
+    let mut begins: Vec<bool> = (0..=length)
+        .map(|at| password.is_boundary(at) || is_known[at - 1])
+        .collect();
+    let mut ends: Vec<bool> = (0..=length)
+        .map(|at| password.is_boundary(at) || is_known[at])
+        .collect();
+    pieces.sort_unstable();
+    for (start, end) in &pieces {
+        begins[*end] |= begins[*start];
+    }
+    for (start, end) in pieces.iter().rev() {
+        ends[*start] |= ends[*end];
+    }
+    for (start, end) in pieces {
+        if begins[start] && ends[end] {
+            longest[start] = longest[start].max(end - start);
         }
     }
-    let besides = is_known.iter().filter(|is_known| !**is_known).count();
-    (besides < is_known.len()).then_some(besides)
+    let besides = covered(&longest).iter().filter(|known| !**known).count();
+    (besides < length).then_some(besides)
 }
 
-/// The letters and digits of a text without case and separators, and where its pieces begin.
+/// Returns which positions are part of a word, by the length of the longest word at each.
+fn covered(longest: &[usize]) -> Vec<bool> {
+    let mut end = 0;
+    let covered = longest.iter().enumerate().map(|(position, length)| {
+        end = end.max(position + length);
+        position < end
+    });
+    covered.collect()
+}
+
+/// The letters and digits of a text without case, separators, and compatibility forms, and where its pieces begin.
 #[derive(Clone)]
 struct Spelling {
     letters: Zeroizing<Vec<char>>,
@@ -106,16 +151,19 @@ struct Spelling {
 
 impl Spelling {
     fn new(text: &str) -> Self {
-        // No case mapping makes more letters than the text has bytes, so no copy is left behind by growing.
-        let mut letters = Zeroizing::new(Vec::with_capacity(text.len()));
+        // Both ways, letter by letter: `ß` and `SS`, and the two small sigmas, are the same letters. Fullwidth letters are
+        // typed as quickly as others.
+        let characters = || {
+            ComposingNormalizerBorrowed::new_nfkc()
+                .normalize_iter(text.chars())
+                .flat_map(char::to_uppercase)
+                .flat_map(char::to_lowercase)
+        };
+        // Counted before, so that no copy is left behind by growing.
+        let mut letters = Zeroizing::new(Vec::with_capacity(characters().count()));
         let mut begins_piece = Vec::with_capacity(text.len());
         let mut previous = ' ';
-        // Both ways, letter by letter: `ß` and `SS`, and the two small sigmas, are the same letters.
-        for character in text
-            .chars()
-            .flat_map(char::to_uppercase)
-            .flat_map(char::to_lowercase)
-        {
+        for character in characters() {
             if character.is_alphanumeric() {
                 let is_continued =
                     previous.is_alphanumeric() && previous.is_numeric() == character.is_numeric();
@@ -188,6 +236,36 @@ mod tests {
         assert_eq!(besides("me@my-site.com", "sitemesite"), Some(0));
         assert_eq!(besides("me@my-site.com", "competitor"), None);
         assert_eq!(besides("me@my-site.com", "site.com"), Some(0));
+    }
+
+    #[test]
+    fn short_words_in_a_row_count() {
+        assert_eq!(besides("me@my-site.com", "memememe"), Some(0));
+        assert_eq!(besides("me@my-site.com", "mymymymy"), Some(0));
+        assert_eq!(besides("me@my-site.com", "sitememymesite1"), Some(1));
+        assert_eq!(besides("ab@x.com", "abababab"), Some(0));
+        assert_eq!(besides("a.b.c@cx.com", "abcxabcx"), Some(0));
+        assert_eq!(besides("me@my-site.com", "memento"), None);
+    }
+
+    #[test]
+    fn a_word_of_three_letters_does_not_count_inside_another_word() {
+        assert_eq!(besides("eva@example.com", "evaluate99"), None);
+        assert_eq!(besides("tim@gmx.de", "time4bed!!"), None);
+        assert_eq!(besides("eva@example.com", "eva99"), Some(2));
+        assert_eq!(besides("eva@gmx.de", "EvaGmx99"), Some(2));
+        assert_eq!(besides("ab1@example.com", "ab123"), Some(2));
+        assert_eq!(besides("anna@example.com", "susanna12"), Some(5));
+    }
+
+    #[test]
+    fn compatibility_forms_make_no_difference() {
+        assert_eq!(besides("ada@example.com", "ａｄａ@ｅxample.com"), Some(0));
+        assert_eq!(besides("ada@example.com", "ＡＤＡ１２"), Some(2));
+        // One character, eighteen letters.
+        assert_eq!(besides("ada@example.com", "\u{fdfa}ada"), None);
+        let product = ContextWords::of_name("Café Noir");
+        assert_eq!(letters_besides(&[&product], "cafe\u{301}noir"), Some(0));
     }
 
     #[test]
