@@ -62,6 +62,7 @@ check: $(SAM) $(CARGO) $(IAM) ## format, lints, documentation, template, roles, 
 	cargo fmt --all --check
 	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --locked --test cloud -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	SAM_CLI_TELEMETRY=0 target/tools/sam/bin/sam validate --lint
 	target/tools/sam/bin/python infra/iam/check.py

@@ -20,40 +20,8 @@ async fn a_person_asks_for_a_link_follows_it_and_sets_a_password() -> WebDriverR
     let page = variable("PAGE_URL");
 
     browser.goto(&page).await?;
-    fill(&browser, "#forgot-email", "not an address").await?;
-    browser
-        .find(By::Css("#forgot-form [type=submit]"))
-        .await?
-        .click()
-        .await?;
-    wait_for_text(&browser, "#forgot-email-error", "e-mail address").await?;
-    assert_eq!(
-        browser
-            .find(By::Css("#forgot-email"))
-            .await?
-            .attr("aria-invalid")
-            .await?
-            .as_deref(),
-        Some("true")
-    );
-
-    // By keyboard alone.
-    let field = fill(&browser, "#forgot-email", email).await?;
-    field.send_keys(Key::Enter + "").await?;
-    wait_for_text(
-        &browser,
-        "#forgot-status",
-        "a mail with a link is on its way",
-    )
-    .await?;
-    let link = browser.query(By::Css(
-        "#mailbox a.mail-link[href*='browser%40example.com']",
-    ));
-    link.wait(Duration::from_secs(60), POLL)
-        .first()
-        .await?
-        .click()
-        .await?;
+    complain_about_address(&browser).await?;
+    ask_by_keyboard(&browser, email).await?;
 
     wait_for_value(&browser, "#reset-email", email).await?;
     let address = browser.current_url().await?.to_string();
@@ -62,22 +30,7 @@ async fn a_person_asks_for_a_link_follows_it_and_sets_a_password() -> WebDriverR
         "{address}"
     );
 
-    fill(&browser, "#reset-password", "short").await?;
-    fill(&browser, "#reset-confirmation", "short").await?;
-    browser
-        .find(By::Css("#reset-form [type=submit]"))
-        .await?
-        .click()
-        .await?;
-    wait_for_text(&browser, "#reset-password-error", "at least 8 characters").await?;
-
-    fill(&browser, "#reset-password", PASSWORD).await?;
-    fill(&browser, "#reset-confirmation", PASSWORD)
-        .await?
-        .send_keys(Key::Enter + "")
-        .await?;
-    wait_for_text(&browser, "#reset-status", "other links").await?;
-
+    set_password(&browser).await?;
     let hash = stack.user_row(email).await["password_hash"]
         .as_s()
         .unwrap()
@@ -89,6 +42,66 @@ async fn a_person_asks_for_a_link_follows_it_and_sets_a_password() -> WebDriverR
     );
     assert_eq!(evaluate(&browser, KEPT).await?, 0);
     browser.quit().await
+}
+
+/// Asks for a link for something that is not an address.
+async fn complain_about_address(browser: &WebDriver) -> WebDriverResult<()> {
+    fill(browser, "#forgot-email", "not an address").await?;
+    browser
+        .find(By::Css("#forgot-form [type=submit]"))
+        .await?
+        .click()
+        .await?;
+    wait_for_text(browser, "#forgot-email-error", "e-mail address").await?;
+    assert_eq!(
+        browser
+            .find(By::Css("#forgot-email"))
+            .await?
+            .attr("aria-invalid")
+            .await?
+            .as_deref(),
+        Some("true")
+    );
+    Ok(())
+}
+
+/// Asks for a link by keyboard alone, and follows it from the mailbox.
+async fn ask_by_keyboard(browser: &WebDriver, email: &str) -> WebDriverResult<()> {
+    let field = fill(browser, "#forgot-email", email).await?;
+    field.send_keys(Key::Enter + "").await?;
+    wait_for_text(
+        browser,
+        "#forgot-status",
+        "a mail with a link is on its way",
+    )
+    .await?;
+    let link = browser.query(By::Css(
+        "#mailbox a.mail-link[href*='browser%40example.com']",
+    ));
+    link.wait(Duration::from_mins(1), POLL)
+        .first()
+        .await?
+        .click()
+        .await
+}
+
+/// Tries a password that is too short, and then sets one.
+async fn set_password(browser: &WebDriver) -> WebDriverResult<()> {
+    fill(browser, "#reset-password", "short").await?;
+    fill(browser, "#reset-confirmation", "short").await?;
+    browser
+        .find(By::Css("#reset-form [type=submit]"))
+        .await?
+        .click()
+        .await?;
+    wait_for_text(browser, "#reset-password-error", "at least 8 characters").await?;
+
+    fill(browser, "#reset-password", PASSWORD).await?;
+    fill(browser, "#reset-confirmation", PASSWORD)
+        .await?
+        .send_keys(Key::Enter + "")
+        .await?;
+    wait_for_text(browser, "#reset-status", "other links").await
 }
 
 /// Everything that a page may keep.
@@ -222,26 +235,31 @@ async fn the_page_runs_no_script_but_its_own_and_asks_nobody_but_the_api() -> We
         "{asked:?}"
     );
 
-    // As an injection would.
+    check_injection(&browser).await?;
+    browser.quit().await
+}
+
+/// Checks that the policy stops scripts and requests that are injected into the page.
+async fn check_injection(browser: &WebDriver) -> WebDriverResult<()> {
     let inject = "const script = document.createElement('script'); script.textContent = 'window.injected = 1'; \
         document.body.append(script); document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.injected = 2\">')";
-    evaluate(&browser, inject).await?;
+    evaluate(browser, inject).await?;
     let evil =
         "try { await fetch('https://evil.test/'); return 'sent' } catch { return 'refused' }";
-    assert_eq!(evaluate(&browser, evil).await?, "refused");
+    assert_eq!(evaluate(browser, evil).await?, "refused");
     assert!(
-        evaluate(&browser, "return window.injected ?? null")
+        evaluate(browser, "return window.injected ?? null")
             .await?
             .is_null()
     );
     assert!(
-        evaluate(&browser, "return window.violations")
+        evaluate(browser, "return window.violations")
             .await?
             .as_i64()
             .unwrap()
             >= 3
     );
-    browser.quit().await
+    Ok(())
 }
 
 /// Password managers and the clipboard may do their work (OWASP ASVS 5.0, 6.2.6 and 6.2.7).

@@ -30,12 +30,12 @@ async fn bounces_complaints_and_suppressed_addresses_are_told_to_the_operator_al
 
 #[tokio::test]
 async fn the_suppression_list_is_honoured() {
-    let ses = aws_sdk_sesv2::Client::new(&sdk_config());
-    let sets = ses.list_configuration_sets().send().await.unwrap();
+    let client = aws_sdk_sesv2::Client::new(&sdk_config());
+    let sets = client.list_configuration_sets().send().await.unwrap();
     let [name] = sets.configuration_sets() else {
         panic!("{sets:?}");
     };
-    let set = ses.get_configuration_set().configuration_set_name(name);
+    let set = client.get_configuration_set().configuration_set_name(name);
     let set = set.send().await.unwrap();
     let delivery = set.delivery_options.unwrap();
     let lifetime = 3600;

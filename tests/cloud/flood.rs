@@ -12,7 +12,8 @@ const SOURCE_LIMIT: usize = 100;
 
 #[tokio::test]
 async fn under_a_flood_from_one_source_the_others_still_get_their_mail() {
-    let duration = Duration::from_secs(times(5, 60) as u64);
+    let seconds = times(5, 60);
+    let duration = Duration::from_secs(seconds as u64);
     let deadline = Instant::now() + duration;
     let mut flood = JoinSet::new();
     let flooder = Stack::new();
@@ -36,12 +37,12 @@ async fn under_a_flood_from_one_source_the_others_still_get_their_mail() {
     assert!(others > 0);
     assert_eq!(accepted + refused, answers.len(), "nothing but 202 and 429");
     // The flood may meet the end of one window and the beginning of the next.
-    let windows = 2 + duration.as_secs() as usize / 1800;
+    let windows = 2 + seconds / 1800;
     assert!(
         accepted <= windows * SOURCE_LIMIT,
         "{accepted} were let through"
     );
-    let rate = answers.len() as u64 / duration.as_secs();
+    let rate = answers.len() / seconds;
     let shown = format!("{accepted} let through, {others} others got their link, {rate} a second");
     report(
         "a flood from one source at the deployed stack",

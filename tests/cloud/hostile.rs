@@ -7,8 +7,6 @@ mod attempts;
 #[path = "../journeys/hostile/inputs.rs"]
 #[expect(dead_code, reason = "the journeys use the rest of it")]
 mod inputs;
-#[path = "../journeys/torture.rs"]
-mod torture;
 
 use std::collections::HashSet;
 
@@ -23,8 +21,8 @@ use url::Url;
 
 use self::attempts::{Attempt, PAGES, USERS, attempts};
 use self::inputs::{Input, inputs};
-use self::torture::{report, times};
 use crate::stack::{Stack, variable};
+use crate::torture::{report, times};
 
 /// Of one source, before it has to be another one.
 const REQUESTS: usize = 90;

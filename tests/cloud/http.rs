@@ -1,7 +1,7 @@
 //! The HTTP table of the README, line by line, at the deployed routes.
 
-use reqwest::Method;
-use serde_json::json;
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
 
 use crate::stack::{PAGE, PASSWORD, Stack, problem, variable};
 
@@ -73,10 +73,9 @@ async fn malformed_bodies_are_400_413_and_415_at_both_doors() {
     }
 }
 
-#[tokio::test]
-async fn invalid_fields_are_422_and_told_by_name() {
-    let stack = Stack::new();
-    let cases = [
+/// Bodies with invalid fields: the path, the body, and the fields that the answer names.
+fn invalid_bodies() -> Vec<(&'static str, Value, Vec<&'static str>)> {
+    vec![
         ("/password/forgot", json!({}), vec!["email", "reset_url"]),
         (
             "/password/forgot",
@@ -115,23 +114,17 @@ async fn invalid_fields_are_422_and_told_by_name() {
             }),
             vec!["password_confirmation"],
         ),
-    ];
-    for (path, body, fields) in cases {
+    ]
+}
+
+#[tokio::test]
+async fn invalid_fields_are_422_and_told_by_name() {
+    let stack = Stack::new();
+    for (path, body, fields) in invalid_bodies() {
         let (status, errors) = problem(stack.call(path).json(&body).send().await.unwrap()).await;
         let named: Vec<&String> = errors.as_object().unwrap().keys().collect();
-        assert_eq!(
-            (status, named),
-            (
-                422,
-                fields
-                    .iter()
-                    .map(|field| (*field).to_owned())
-                    .collect::<Vec<_>>()
-                    .iter()
-                    .collect()
-            ),
-            "{body}"
-        );
+        assert_eq!(status, 422, "{body}");
+        assert_eq!(named, fields, "{body}");
     }
 }
 
@@ -162,6 +155,27 @@ async fn there_are_two_doors_and_one_method() {
     }
 }
 
+/// Checks that the answer to a preflight lets pages of this origin call.
+fn check_permission(response: &Response, origin: &str) {
+    assert!(response.status().is_success());
+    let headers = response.headers();
+    assert_eq!(headers["access-control-allow-origin"], origin);
+    assert!(
+        headers["access-control-allow-methods"]
+            .to_str()
+            .unwrap()
+            .contains("POST")
+    );
+    assert!(
+        headers["access-control-allow-headers"]
+            .to_str()
+            .unwrap()
+            .to_lowercase()
+            .contains("content-type")
+    );
+    assert!(!headers.contains_key("access-control-allow-credentials"));
+}
+
 #[tokio::test]
 async fn pages_of_the_allowed_origins_may_call_and_others_may_not() {
     let stack = Stack::new();
@@ -180,23 +194,7 @@ async fn pages_of_the_allowed_origins_may_call_and_others_may_not() {
     };
     for origin in ["https://app.example.com", page.trim_end_matches('/')] {
         let response = preflight(origin).await.unwrap();
-        assert!(response.status().is_success());
-        let headers = response.headers();
-        assert_eq!(headers["access-control-allow-origin"], origin);
-        assert!(
-            headers["access-control-allow-methods"]
-                .to_str()
-                .unwrap()
-                .contains("POST")
-        );
-        assert!(
-            headers["access-control-allow-headers"]
-                .to_str()
-                .unwrap()
-                .to_lowercase()
-                .contains("content-type")
-        );
-        assert!(!headers.contains_key("access-control-allow-credentials"));
+        check_permission(&response, origin);
 
         let call = stack
             .call("/password/forgot")

@@ -186,7 +186,7 @@ impl Stack {
 
     /// Waits until so many mails have come.
     pub(crate) async fn wait_for_mails(&self, email: &str, count: usize) -> Vec<Mail> {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             let mails = self.mails_to(email).await;
             if mails.len() >= count {
