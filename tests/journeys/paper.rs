@@ -53,12 +53,16 @@ fn every_locked_dependency_has_a_hash() {
         }
         assert!(packages > 10, "{requirements}");
     }
-    let lock = "infra/bench/peers/better_auth/package-lock.json";
-    let packages: serde_json::Value = serde_json::from_str(&read(lock)).unwrap();
-    for (name, package) in packages["packages"].as_object().unwrap() {
-        let integrity = package["integrity"].as_str().unwrap_or_default();
-        let is_pinned = name.is_empty() || integrity.starts_with("sha512-");
-        assert!(is_pinned, "{lock}: {name}");
+    for lock in [
+        "infra/bench/peers/better_auth/package-lock.json",
+        "infra/iam/package-lock.json",
+    ] {
+        let packages: serde_json::Value = serde_json::from_str(&read(lock)).unwrap();
+        for (name, package) in packages["packages"].as_object().unwrap() {
+            let integrity = package["integrity"].as_str().unwrap_or_default();
+            let is_pinned = name.is_empty() || integrity.starts_with("sha512-");
+            assert!(is_pinned, "{lock}: {name}");
+        }
     }
 }
 
