@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::time::Duration;
 
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use jiff::Timestamp;
@@ -17,6 +16,7 @@ use tokio::time::Instant;
 use crate::fault::Fault;
 use crate::feedback::Feedback;
 use crate::http::{self, Request, RequestId, Response};
+use crate::pace::{Departure, Pace};
 use crate::problem::Problem;
 use crate::source::Source;
 use crate::telemetry::{Metric, Telemetry};
@@ -135,66 +135,6 @@ fn route<F: Function>(request: &Request) -> Result<(), Problem> {
 
 /// The most records that a private half processes at the same time: the template's `BatchSize`.
 pub const AT_ONCE: usize = 16;
-
-/// When the emails of a batch leave, and when the batch ends.
-///
-/// A record that sends an email takes longer than one for an unknown address. If that delay reached other
-/// records, an outsider could put a suspect's address among their own, and read from their own emails whether the suspect
-/// has an account. So timers set the pace, not the work: all records begin at once, each email leaves at an offset that
-/// depends only on its record's index, and the batch ends at a multiple of a fixed quantum.
-///
-/// This holds while the work fits: what comes before an email into `preparation`, and SES's answer into the quantum.
-#[derive(Clone, Copy, Debug)]
-pub struct Pace {
-    /// The time from the start of the batch until its first email leaves.
-    pub preparation: Duration,
-    /// The time between the emails of neighboring records.
-    pub spacing: Duration,
-    /// The unit of a batch's duration: every batch lasts a multiple of it.
-    pub quantum: Duration,
-}
-
-impl Pace {
-    /// The product's own pace: 64 links a second for each shard.
-    pub const STEADY: Self = Self {
-        preparation: Duration::from_millis(80),
-        spacing: Duration::from_millis(3),
-        quantum: Duration::from_millis(250),
-    };
-    /// No waiting at all, for tests of everything else.
-    pub const UNPACED: Self = Self {
-        preparation: Duration::ZERO,
-        spacing: Duration::ZERO,
-        quantum: Duration::ZERO,
-    };
-
-    /// Waits until a batch that began at `start` may end.
-    async fn end(self, start: Instant) {
-        if !self.quantum.is_zero() {
-            let quanta = start.elapsed().div_duration_f64(self.quantum).ceil();
-            tokio::time::sleep_until(start + self.quantum.mul_f64(quanta)).await;
-        }
-    }
-}
-
-/// The time at which a record's email may leave.
-#[derive(Clone, Copy, Debug)]
-pub struct Departure(Option<Instant>);
-
-impl Departure {
-    /// The departure of the record at this index of a batch that began at `start`.
-    fn at(start: Instant, index: u32, pace: Pace) -> Self {
-        let offset = pace.preparation + pace.spacing * index;
-        Self((!offset.is_zero()).then(|| start + offset))
-    }
-
-    /// Waits for it. Call this last before the email is sent.
-    pub async fn wait(self) {
-        if let Some(time) = self.0 {
-            tokio::time::sleep_until(time).await;
-        }
-    }
-}
 
 /// Processes the records of a batch, and returns the first that Lambda must deliver again.
 ///

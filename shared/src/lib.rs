@@ -33,7 +33,7 @@
 //! - [`lambda`] takes an event in and hands it to a half; [`http`] and [`problem`] are what callers see.
 //! - [`email`], [`locale`], [`source`], [`token`] are values, parsed once.
 //! - [`secret`] is text that is wiped.
-//! - [`limits`] says how often is too often.
+//! - [`limits`] says how often is too often, and [`pace`] when emails leave.
 //! - [`table`], [`users`] and [`mail`] are the effects; [`deployment`] holds them together, and [`fault`] is what can
 //!   go wrong with them.
 //! - [`feedback`] is what SES says later of a mail.
@@ -51,6 +51,7 @@ pub mod lambda;
 pub mod limits;
 pub mod locale;
 pub mod mail;
+pub mod pace;
 pub mod problem;
 pub mod secret;
 pub mod source;

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use rekey::aws::{CALL, MAIL};
-use rekey::lambda::{AT_ONCE, Pace};
+use rekey::lambda::AT_ONCE;
+use rekey::pace::Pace;
 use reset::breaches::PATIENCE;
 
 use crate::desk::{ADA, Desk, PASSWORD};

@@ -94,7 +94,7 @@ struct Found {
 }
 
 /// Returns how many letters and digits of a password are not part of any word, or `None` if it contains no word.
-pub(crate) fn letters_besides(contexts: &[&ContextWords], password: &str) -> Option<usize> {
+pub(crate) fn letters_outside(contexts: &[&ContextWords], password: &str) -> Option<usize> {
     let password = Spelling::new(password);
     let length = password.len();
     let mut found = Found {
@@ -128,8 +128,8 @@ pub(crate) fn letters_besides(contexts: &[&ContextWords], password: &str) -> Opt
             longest[start] = longest[start].max(end - start);
         }
     }
-    let besides = covered(&longest).iter().filter(|known| !**known).count();
-    (besides < length).then_some(besides)
+    let outside = covered(&longest).iter().filter(|known| !**known).count();
+    (outside < length).then_some(outside)
 }
 
 /// Returns which positions are part of a word, by the length of the longest word at each.
@@ -207,9 +207,9 @@ fn suffix_of(address: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn besides(email: &str, password: &str) -> Option<usize> {
+    fn outside(email: &str, password: &str) -> Option<usize> {
         let email = Email::parse(email).unwrap();
-        letters_besides(&[&ContextWords::of_address(&email)], password)
+        letters_outside(&[&ContextWords::of_address(&email)], password)
     }
 
     #[test]
@@ -222,55 +222,55 @@ mod tests {
             "doe",
             "doedoedoe",
         ] {
-            assert_eq!(besides("john.doe@company.co.uk", known), Some(0), "{known}");
+            assert_eq!(outside("john.doe@company.co.uk", known), Some(0), "{known}");
         }
-        assert_eq!(besides("john.doe@company.co.uk", "doecompanyco1"), Some(1));
-        assert_eq!(besides("john.doe@company.co.uk", "comp"), None);
+        assert_eq!(outside("john.doe@company.co.uk", "doecompanyco1"), Some(1));
+        assert_eq!(outside("john.doe@company.co.uk", "comp"), None);
     }
 
     #[test]
     fn a_short_word_or_a_suffix_counts_when_it_stands_by_itself() {
-        assert_eq!(besides("me@my-site.com", "remember"), None);
-        assert_eq!(besides("me@my-site.com", "remember me"), Some(8));
-        assert_eq!(besides("me@my-site.com", "me7"), Some(1));
-        assert_eq!(besides("me@my-site.com", "sitemesite"), Some(0));
-        assert_eq!(besides("me@my-site.com", "competitor"), None);
-        assert_eq!(besides("me@my-site.com", "site.com"), Some(0));
+        assert_eq!(outside("me@my-site.com", "remember"), None);
+        assert_eq!(outside("me@my-site.com", "remember me"), Some(8));
+        assert_eq!(outside("me@my-site.com", "me7"), Some(1));
+        assert_eq!(outside("me@my-site.com", "sitemesite"), Some(0));
+        assert_eq!(outside("me@my-site.com", "competitor"), None);
+        assert_eq!(outside("me@my-site.com", "site.com"), Some(0));
     }
 
     #[test]
     fn short_words_in_a_row_count() {
-        assert_eq!(besides("me@my-site.com", "memememe"), Some(0));
-        assert_eq!(besides("me@my-site.com", "mymymymy"), Some(0));
-        assert_eq!(besides("me@my-site.com", "sitememymesite1"), Some(1));
-        assert_eq!(besides("ab@x.com", "abababab"), Some(0));
-        assert_eq!(besides("a.b.c@cx.com", "abcxabcx"), Some(0));
-        assert_eq!(besides("me@my-site.com", "memento"), None);
+        assert_eq!(outside("me@my-site.com", "memememe"), Some(0));
+        assert_eq!(outside("me@my-site.com", "mymymymy"), Some(0));
+        assert_eq!(outside("me@my-site.com", "sitememymesite1"), Some(1));
+        assert_eq!(outside("ab@x.com", "abababab"), Some(0));
+        assert_eq!(outside("a.b.c@cx.com", "abcxabcx"), Some(0));
+        assert_eq!(outside("me@my-site.com", "memento"), None);
     }
 
     #[test]
     fn a_word_of_three_letters_does_not_count_inside_another_word() {
-        assert_eq!(besides("eva@example.com", "evaluate99"), None);
-        assert_eq!(besides("tim@gmx.de", "time4bed!!"), None);
-        assert_eq!(besides("eva@example.com", "eva99"), Some(2));
-        assert_eq!(besides("eva@gmx.de", "EvaGmx99"), Some(2));
-        assert_eq!(besides("ab1@example.com", "ab123"), Some(2));
-        assert_eq!(besides("anna@example.com", "susanna12"), Some(5));
+        assert_eq!(outside("eva@example.com", "evaluate99"), None);
+        assert_eq!(outside("tim@gmx.de", "time4bed!!"), None);
+        assert_eq!(outside("eva@example.com", "eva99"), Some(2));
+        assert_eq!(outside("eva@gmx.de", "EvaGmx99"), Some(2));
+        assert_eq!(outside("ab1@example.com", "ab123"), Some(2));
+        assert_eq!(outside("anna@example.com", "susanna12"), Some(5));
     }
 
     #[test]
     fn compatibility_forms_make_no_difference() {
-        assert_eq!(besides("ada@example.com", "ａｄａ@ｅxample.com"), Some(0));
-        assert_eq!(besides("ada@example.com", "ＡＤＡ１２"), Some(2));
+        assert_eq!(outside("ada@example.com", "ａｄａ@ｅxample.com"), Some(0));
+        assert_eq!(outside("ada@example.com", "ＡＤＡ１２"), Some(2));
         // One character, eighteen letters.
-        assert_eq!(besides("ada@example.com", "\u{fdfa}ada"), None);
+        assert_eq!(outside("ada@example.com", "\u{fdfa}ada"), None);
         let product = ContextWords::of_name("Café Noir");
-        assert_eq!(letters_besides(&[&product], "cafe\u{301}noir"), Some(0));
+        assert_eq!(letters_outside(&[&product], "cafe\u{301}noir"), Some(0));
     }
 
     #[test]
     fn overlapping_words_all_count() {
-        assert_eq!(besides("anana@example.com", "anananana"), Some(0));
+        assert_eq!(outside("anana@example.com", "anananana"), Some(0));
     }
 
     #[test]
@@ -278,6 +278,6 @@ mod tests {
         // 64 and 189 characters, nearly all of them the same letter, and pieces of one letter.
         let address = format!("{}a@{}a", "a.".repeat(31), "a.".repeat(94));
         let password = "a".repeat(256);
-        assert_eq!(besides(&address, &password), Some(0));
+        assert_eq!(outside(&address, &password), Some(0));
     }
 }

@@ -8,7 +8,7 @@ use rekey::problem::Complaint;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::common_passwords;
-use crate::context_words::{ContextWords, letters_besides};
+use crate::context_words::{ContextWords, letters_outside};
 
 /// The longest password, in code points. Every one of them counts: nothing is cut off (OWASP ASVS 5.0, 6.2.8 and 6.2.9).
 const MAX_LENGTH: usize = 256;
@@ -56,7 +56,7 @@ impl Policy {
         }
         let address = email.map(ContextWords::of_address);
         let contexts: Vec<&ContextWords> = address.iter().chain([&self.product]).collect();
-        if letters_besides(&contexts, typed).is_some_and(|rest| rest < MIN_REST) {
+        if letters_outside(&contexts, typed).is_some_and(|rest| rest < MIN_REST) {
             return Err(Complaint::fixed(
                 "must not be made of your e-mail address or of the name of this service",
             ));

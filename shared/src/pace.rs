@@ -1,0 +1,65 @@
+//! The pace of the private halves, which must not depend on whose address a record has.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// When the emails of a batch leave, and when the batch ends.
+///
+/// A record that sends an email takes longer than one for an unknown address. If that delay reached other records, an
+/// outsider could put a suspect's address among their own, and read from their own emails whether the suspect has an
+/// account. So timers set the pace, not the work: all records begin at once, each email leaves at an offset that
+/// depends only on its record's index, and the batch ends at a multiple of a fixed quantum.
+///
+/// This holds while the work fits: what comes before an email into `preparation`, and SES's answer into the quantum.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// The time from the start of the batch until its first email leaves.
+    pub preparation: Duration,
+    /// The time between the emails of neighboring records.
+    pub spacing: Duration,
+    /// The unit of a batch's duration: every batch lasts a multiple of it.
+    pub quantum: Duration,
+}
+
+impl Pace {
+    /// The product's own pace: 64 links a second for each shard.
+    pub const STEADY: Self = Self {
+        preparation: Duration::from_millis(80),
+        spacing: Duration::from_millis(3),
+        quantum: Duration::from_millis(250),
+    };
+    /// No waiting at all, for tests of everything else.
+    pub const UNPACED: Self = Self {
+        preparation: Duration::ZERO,
+        spacing: Duration::ZERO,
+        quantum: Duration::ZERO,
+    };
+
+    /// Waits until a batch that began at `start` may end.
+    pub(crate) async fn end(self, start: Instant) {
+        if !self.quantum.is_zero() {
+            let quanta = start.elapsed().div_duration_f64(self.quantum).ceil();
+            tokio::time::sleep_until(start + self.quantum.mul_f64(quanta)).await;
+        }
+    }
+}
+
+/// The time at which a record's email may leave.
+#[derive(Clone, Copy, Debug)]
+pub struct Departure(Option<Instant>);
+
+impl Departure {
+    /// The departure of the record at this index of a batch that began at `start`.
+    pub(crate) fn at(start: Instant, index: u32, pace: Pace) -> Self {
+        let offset = pace.preparation + pace.spacing * index;
+        Self((!offset.is_zero()).then(|| start + offset))
+    }
+
+    /// Waits for it. Call this last before the email is sent.
+    pub async fn wait(self) {
+        if let Some(time) = self.0 {
+            tokio::time::sleep_until(time).await;
+        }
+    }
+}
