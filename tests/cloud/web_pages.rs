@@ -106,24 +106,6 @@ fn foreign_requests(port: u16) -> Vec<(&'static str, Vec<String>)> {
     ]
 }
 
-#[tokio::test]
-async fn a_page_cannot_open_a_web_socket() {
-    for name in ["AWS_ENDPOINT_URL", "API_URL"] {
-        let port = port_of(name);
-        for path in ["/", "/_aws/execute-api/00000000/$default"] {
-            let request = format!(
-                "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: https://{EVIL}\r\nConnection: Upgrade\r\n\
-                 Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-            );
-            assert_eq!(
-                answer(port, &request).await.unwrap().status,
-                403,
-                "{request}"
-            );
-        }
-    }
-}
-
 /// No API of the deployed stack accepts web sockets, so this asks the guard itself, with an app behind it that does.
 #[test]
 fn a_web_socket_of_a_page_does_not_reach_the_app() {
