@@ -45,9 +45,15 @@ impl Samples {
 
     /// Does all tests.
     pub(crate) fn compare(&self) -> Finding {
+        self.compare_beyond(0.0)
+    }
+
+    /// Does all tests, but ignores a difference of up to `margin` microseconds between the means: t is that of the rest.
+    pub(crate) fn compare_beyond(&self, margin: f64) -> Finding {
         let mut all: Vec<f64> = self.left.iter().chain(&self.right).copied().collect();
         all.sort_by(f64::total_cmp);
-        let mut found = (welch(&self.left, &self.right), "raw".to_owned());
+        let raw = welch_beyond(margin, &self.left, &self.right);
+        let mut found = (raw, "raw".to_owned());
         let mut note = |t: f64, test: &dyn Fn() -> String| {
             if t.abs() > found.0.abs() {
                 found = (t, test());
@@ -60,7 +66,7 @@ impl Samples {
                 let below = samples.iter().copied().filter(|sample| *sample < limit);
                 below.collect()
             };
-            let t = welch(&below(&self.left), &below(&self.right));
+            let t = welch_beyond(margin, &below(&self.left), &below(&self.right));
             note(t, &|| format!("below the percentile {:.1}", share * 100.0));
         }
         let t = welch(&spread(&self.left), &spread(&self.right));
@@ -102,17 +108,16 @@ pub(crate) struct Verdict(pub(crate) Vec<Finding>);
 
 impl Verdict {
     /// Measures, and once more where there seems to be a difference.
-    pub(crate) fn of(mut measure: impl FnMut() -> Samples) -> Self {
+    pub(crate) fn of(mut measure: impl FnMut() -> Finding) -> Self {
         let [verdict] = Self::of_each(|| [measure()]);
         verdict
     }
 
     /// The same for several comparisons that are measured together.
-    pub(crate) fn of_each<const N: usize>(mut measure: impl FnMut() -> [Samples; N]) -> [Self; N] {
-        let compare = |samples: [Samples; N]| samples.map(|samples| samples.compare());
-        let mut verdicts = compare(measure()).map(|first| Self(vec![first]));
+    pub(crate) fn of_each<const N: usize>(mut measure: impl FnMut() -> [Finding; N]) -> [Self; N] {
+        let mut verdicts = measure().map(|first| Self(vec![first]));
         if verdicts.iter().any(|verdict| verdict.0[0].is_difference()) {
-            for (verdict, again) in verdicts.iter_mut().zip(compare(measure())) {
+            for (verdict, again) in verdicts.iter_mut().zip(measure()) {
                 verdict.0.push(again);
             }
         }
@@ -139,11 +144,18 @@ impl fmt::Display for Verdict {
 
 /// Welch's t: the difference of two means, in units of its standard error.
 fn welch(left: &[f64], right: &[f64]) -> f64 {
+    welch_beyond(0.0, left, right)
+}
+
+/// Welch's t of what exceeds `margin` in the difference of the means.
+fn welch_beyond(margin: f64, left: &[f64], right: &[f64]) -> f64 {
     let ((mean, error), (other_mean, other_error)) = (moments(left), moments(right));
     let error = (error + other_error).sqrt();
+    let difference = mean - other_mean;
+    let excess = (difference.abs() - margin).max(0.0).copysign(difference);
     // Too few samples to have a spread.
     if error > 0.0 && error.is_finite() {
-        (mean - other_mean) / error
+        excess / error
     } else {
         0.0
     }
@@ -218,4 +230,26 @@ fn a_difference_is_found_below_what_is_slow() {
         right: samples(0.0),
     };
     assert!(!alike.compare().is_difference());
+}
+
+#[test]
+fn only_what_exceeds_the_margin_counts() {
+    let samples = |offset: f64| -> Vec<f64> {
+        let noise = |n: u32| f64::from(n * 7 % 100);
+        (0..2_000).map(|n| noise(n) + offset).collect()
+    };
+    for (offset, expected) in [
+        (540.0, true),
+        (-540.0, true),
+        (460.0, false),
+        (-460.0, false),
+    ] {
+        let shifted = Samples {
+            left: samples(offset),
+            right: samples(0.0),
+        };
+        let finding = shifted.compare_beyond(500.0);
+        assert_eq!(finding.is_difference(), expected, "{offset}: {finding}");
+        assert!(shifted.compare().is_difference(), "{offset}, no margin");
+    }
 }

@@ -19,7 +19,7 @@ const POOL: usize = 100;
 fn known_and_unknown_addresses_take_the_same_time() {
     let _alone = alone();
     let pairs = times(10_000, 100_000);
-    let verdict = Verdict::of(|| measure(pairs, Plant::Nothing, Asked::AfterTheCooldown));
+    let verdict = Verdict::of(|| measure(pairs, Plant::Nothing, Asked::AfterTheCooldown).compare());
     let what = "time of forgot, known and unknown addresses";
     tell(what, pairs, &verdict);
     assert!(!verdict.is_difference(), "{verdict}");
@@ -29,7 +29,8 @@ fn known_and_unknown_addresses_take_the_same_time() {
 fn known_and_unknown_addresses_take_the_same_time_within_the_cooldown() {
     let _alone = alone();
     let pairs = times(2_000, 100_000);
-    let verdict = Verdict::of(|| measure(pairs, Plant::Nothing, Asked::WithinTheCooldown));
+    let verdict =
+        Verdict::of(|| measure(pairs, Plant::Nothing, Asked::WithinTheCooldown).compare());
     let what = "time of forgot within the cooldown, known and unknown addresses";
     tell(what, pairs, &verdict);
     assert!(!verdict.is_difference(), "{verdict}");
@@ -53,7 +54,7 @@ fn what_is_planted_is_found() {
         ("a delay of 2 percent", delay(2.0), times(0, 10_000)),
     ] {
         if pairs > 0 {
-            let verdict = Verdict::of(|| measure(pairs, plant, Asked::AfterTheCooldown));
+            let verdict = Verdict::of(|| measure(pairs, plant, Asked::AfterTheCooldown).compare());
             tell(
                 &format!("time of forgot with {what} planted"),
                 pairs,
