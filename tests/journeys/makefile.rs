@@ -29,8 +29,7 @@ fn values_reach_the_programs_as_they_are() {
         for value in VALUES {
             for on_command_line in [true, false] {
                 let desk = Desk::new();
-                let mut make = Command::new("make");
-                make.arg(target).current_dir(&desk.0);
+                let mut make = desk.make(target);
                 if on_command_line {
                     make.arg(format!("{name}={value}"));
                 } else {
@@ -58,12 +57,7 @@ fn values_that_are_not_set_have_their_defaults() {
         ("mutants", "[0/1]"),
     ] {
         let desk = Desk::new();
-        let mut make = Command::new("make");
-        make.arg(target).current_dir(&desk.0);
-        for name in ["STACK", "PARAMETERS", "SECONDS_EACH", "SHARD"] {
-            make.env_remove(name);
-        }
-        let output = make.output().unwrap();
+        let output = desk.make(target).output().unwrap();
         let told = String::from_utf8(output.stdout).unwrap();
         assert!(
             told.lines().any(|line| line == expected),
@@ -103,6 +97,24 @@ impl Desk {
             .unwrap();
         assert!(made.success());
         desk
+    }
+
+    /// `make` as from a shell, even where `make` runs these tests.
+    fn make(&self, target: &str) -> Command {
+        let mut make = Command::new("make");
+        make.arg(target).current_dir(&self.0);
+        for name in [
+            "STACK",
+            "PARAMETERS",
+            "SECONDS_EACH",
+            "SHARD",
+            "MAKEFLAGS",
+            "MAKEOVERRIDES",
+            "MAKELEVEL",
+        ] {
+            make.env_remove(name);
+        }
+        make
     }
 
     fn write(&self, name: &str, content: &str) -> PathBuf {
