@@ -8,10 +8,11 @@ MAKEFLAGS += --no-print-directory
 # Values go to the programs through the environment, as they are. `$(value …)` keeps make from expanding them, and
 # recipes name them in quotes as the shell's variables: a value with `;` or `$(…)` in it is text, never code.
 override PARAMETERS := $(value PARAMETERS)
+override PART := $(value PART)
 override SECONDS_EACH := $(value SECONDS_EACH)
 override SHARD := $(value SHARD)
 override STACK := $(value STACK)
-export PARAMETERS SECONDS_EACH SHARD STACK
+export PARAMETERS PART SECONDS_EACH SHARD STACK
 
 DESK := target/tools/desk/installed
 SAM := target/tools/sam/installed
@@ -32,9 +33,9 @@ test: $(DESK) $(SAM) ## every test there is, end to end ones against a stack of 
 	@sh infra/desk/fuzz.sh try 10
 	@$(desk) test cargo test --locked --test cloud
 
-torture: $(DESK) $(SAM) ## the long versions of the tests, for hours, and a table of what they tried
+torture: $(DESK) $(SAM) ## the long versions of the tests, recorded in infra/TORTURE.md; PART="model cloud" runs two parts of it
 	@sh infra/desk/browser.sh
-	@target/tools/desk/bin/python infra/desk/torture.py
+	@target/tools/desk/bin/python infra/desk/torture.py "$${PART-}"
 
 fuzz: ## fuzzes what reads requests, events, rows and URLs, each for SECONDS_EACH=600
 	@sh infra/desk/fuzz.sh run "$${SECONDS_EACH:-600}"

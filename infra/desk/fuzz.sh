@@ -1,9 +1,9 @@
 #!/bin/sh
 # Fuzzes what reads requests, events, rows, the allow list's setting and links: the targets of tests/fuzz, in turn.
 #
-#     fuzz.sh run SECONDS    each target for so long; ten minutes in torture, which is told how it went
-#     fuzz.sh try SECONDS    the same; where there is no C++ compiler, it says so and goes on
-#     fuzz.sh keep           renews tests/fuzz/corpus from what the runs have found since
+#     fuzz.sh run SECONDS [TARGET]    fuzzes each target, or this one, for so many seconds
+#     fuzz.sh try SECONDS             does the same, but succeeds if there is no C++ compiler
+#     fuzz.sh keep                    renews tests/fuzz/corpus from what the runs found
 #
 # No sanitizer: there is no unsafe code of ours to watch, and so the pinned, stable Rust does. Overflow is still told.
 set -eu
@@ -13,8 +13,7 @@ version=0.13.2
 found=target/fuzz/corpus
 kept=tests/fuzz/corpus
 mode=$1
-seconds=${REKEY_TORTURE:+600}
-seconds=${seconds:-${2:-}}
+seconds=${2:-}
 
 if ! command -v "${CXX:-c++}" >/dev/null; then
     echo "Not fuzzed: libFuzzer is built with a C++ compiler, and there is none here." >&2
@@ -80,7 +79,7 @@ keep() {
     done
 }
 
-for target in $(cargo fuzz list --fuzz-dir tests/fuzz); do
+for target in ${3:-$(cargo fuzz list --fuzz-dir tests/fuzz)}; do
     log=target/fuzz/$target.log
     case $mode in
         run | try) fuzz "$target" ;;

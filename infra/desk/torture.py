@@ -1,8 +1,11 @@
-"""The long versions of the tests, one after another; then a table of what was tried, how often, and what it showed.
+"""Runs the long versions of the tests, in parts: `torture.py "PART PART…"`, by default every part.
 
-The tests write the lines (tests/journeys/torture.rs) into the folder that REKEY_TORTURE names.
+Each part replaces its section of infra/TORTURE.md: the date, the commit, and a table of what was tried, how often, and
+what it showed. The tests write the rows of the table into the folder that REKEY_TORTURE names
+(tests/journeys/torture.rs). A part that fails is recorded as failed.
 """
 
+import datetime
 import json
 import os
 import re
@@ -14,43 +17,88 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "target/torture"
-RUNS = {
-    "in one process": ["cargo", "test", "--workspace", "--locked", "--no-fail-fast"],
-    "on the deployed stack": [sys.executable, "infra/desk/desk.py", "test",
-                              "cargo", "test", "--locked", "--test", "cloud", "--no-fail-fast"],
-    "fuzzing": ["sh", "infra/desk/fuzz.sh", "run"],
+RECORD = ROOT / "infra/TORTURE.md"
+FUZZ_TARGETS = sorted(file.stem for file in (ROOT / "tests/fuzz/fuzz_targets").glob("*.rs"))
+TEST = ["cargo", "test", "--locked", "--no-fail-fast"]
+# Each part takes at most about an hour.
+PARTS = {
+    "units": [*TEST, "--workspace", "--lib", "--bins"],
+    "journeys": [*TEST, "--test", "journeys"],
+    "model": [*TEST, "--test", "model"],
+    "wiping": [*TEST, "--test", "wiping"],
+    "timing-batch": [*TEST, "--test", "timing", "batch::"],
+    "timing-forgot": [*TEST, "--test", "timing", "forgot::"],
+    "timing-reset": [*TEST, "--test", "timing", "reset::"],
+    "cloud": [sys.executable, "infra/desk/desk.py", "test", *TEST, "--test", "cloud"],
+    **{f"fuzz-{target.replace('_', '-')}": ["sh", "infra/desk/fuzz.sh", "run", "600", target] for target in FUZZ_TARGETS},
 }
+HEADER = """\
+# The last long runs
+
+`make torture` writes this file. Each section is the last run of a part: `make torture PART="journeys model"` runs two
+of them again. A section names the commit that was checked out; "with changes" means that the tree also had uncommitted
+changes.
+"""
 
 
-def main():
+def main(names):
+    unknown = [name for name in names if name not in PARTS]
+    if unknown:
+        sys.exit(f"no part {', '.join(unknown)}: expected some of {', '.join(PARTS)}")
+    results = [run(name, PARTS[name]) for name in names or PARTS]
+    return 0 if all(results) else 1
+
+
+def run(name, command):
+    """Runs a part, shows what it prints, and records it. Returns whether it passed."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
-    gave_way = [fallen for title, command in RUNS.items() for fallen in run(title, command)]
-    lines = [json.loads(file.read_text()) for file in sorted(FOLDER.glob("*.json"))]
-    rows = [("what was tried", "how often", "what it showed")]
-    rows += [(line["what"], f"{line['tried']:,}", line["shown"]) for line in lines]
-    widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    print()
-    for what, tried, shown in rows:
-        print(f"{what:<{widths[0]}}  {tried:>{widths[1]}}  {shown}")
-    print("\nWhat gave way: " + ("; ".join(gave_way) or "nothing") + ".")
-    return 1 if gave_way else 0
-
-
-def run(title, command):
-    """Shows what a run says, and returns what failed in it."""
-    print(f"==== {title} ====", flush=True)
+    commit = current_commit()
+    print(f"==== {name} ====", flush=True)
     started, failed = time.monotonic(), []
     child = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "REKEY_TORTURE": str(FOLDER)}, text=True,
                              errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    passed = 0
     for line in child.stdout:
         print(line, end="", flush=True)
         if found := re.match(r"test (\S+).* \.\.\. FAILED", line):
-            failed.append(f"{title}: {found[1]}")
+            failed.append(found[1])
+        if found := re.match(r"test result: .* (\d+) passed", line):
+            passed += int(found[1])
     status = child.wait()
-    print(f"==== {title}: {time.monotonic() - started:.0f} s, status {status} ====", flush=True)
-    return failed or ([f"{title} ended with status {status}"] if status else [])
+    minutes = (time.monotonic() - started) / 60
+    if status and not failed:
+        failed = [f"exit status {status}"]
+    outcome = f"failed: {', '.join(failed)}" if failed else f"{passed} tests passed" if passed else "passed"
+    rows = [json.loads(file.read_text()) for file in sorted(FOLDER.glob("*.json"))]
+    record(name, f"{datetime.date.today()}, commit {commit}, {minutes:.0f} min: {outcome}.", rows)
+    print(f"==== {name}: {outcome} in {minutes:.0f} min ====", flush=True)
+    return not failed
+
+
+def current_commit():
+    def git(*arguments):
+        return subprocess.run(["git", *arguments], cwd=ROOT, text=True, capture_output=True, check=True).stdout.strip()
+    changes = git("status", "--porcelain", "--", ".", f":!{RECORD.relative_to(ROOT)}")
+    return git("rev-parse", "--short", "HEAD") + (" with changes" if changes else "")
+
+
+def record(name, summary, rows):
+    """Replaces the section of a part."""
+    sections = {}
+    if RECORD.exists():
+        _, *parts = re.split(r"^## ", RECORD.read_text(), flags=re.MULTILINE)
+        sections = {title: text for title, _, text in (part.partition("\n") for part in parts)}
+    lines = ["", summary, ""]
+    if rows:
+        lines += ["| what was tried | how often | what it showed |", "|---|---:|---|"]
+        lines += [f"| {row['what']} | {row['tried']:,} | {row['shown']} |".replace("\n", " ") for row in rows]
+        lines.append("")
+    sections[name] = "\n".join(lines)
+    ordered = [part for part in PARTS if part in sections]
+    text = HEADER + "".join(f"\n## {part}\n{sections[part].rstrip()}\n" for part in ordered)
+    RECORD.write_text(text)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1].split()))

@@ -25,6 +25,7 @@ fn values_reach_the_programs_as_they_are() {
         ("dev", "PARAMETERS"),
         ("fuzz", "SECONDS_EACH"),
         ("mutants", "SHARD"),
+        ("torture", "PART"),
     ] {
         for value in VALUES {
             for on_command_line in [true, false] {
@@ -55,6 +56,7 @@ fn values_that_are_not_set_have_their_defaults() {
         ("dev", "[]"),
         ("fuzz", "[600]"),
         ("mutants", "[0/1]"),
+        ("torture", "[]"),
     ] {
         let desk = Desk::new();
         let output = desk.make(target).output().unwrap();
@@ -89,6 +91,7 @@ impl Desk {
         let echo = "#!/bin/sh\nfor given in \"$@\" \"$PARAMETERS\"; do printf '[%s]\\n' \"$given\"; done\n";
         desk.write("infra/desk/fuzz.sh", echo);
         desk.write("infra/desk/mutants.sh", echo);
+        desk.write("infra/desk/browser.sh", "");
         let python = desk.write("target/tools/desk/bin/python", echo);
         let made = Command::new("chmod")
             .arg("+x")
@@ -106,6 +109,7 @@ impl Desk {
         for name in [
             "STACK",
             "PARAMETERS",
+            "PART",
             "SECONDS_EACH",
             "SHARD",
             "MAKEFLAGS",
