@@ -180,6 +180,14 @@ impl Field {
         self.optional(parse)?.ok_or(Complaint::fixed("is required"))
     }
 
+    /// Returns the text of a field that is never a reason to refuse a request.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text.expose_secret()),
+            Self::Missing | Self::NotText => None,
+        }
+    }
+
     /// Parses the text of a field that may be left out.
     ///
     /// # Errors

@@ -32,6 +32,7 @@
 //!
 //! - [`lambda`] takes an event in and hands it to a half; [`http`] and [`problem`] are what callers see.
 //! - [`email`], [`locale`], [`source`], [`token`] are values, parsed once.
+//! - [`unicode`] knows which characters are invisible.
 //! - [`secret`] is text that is wiped.
 //! - [`limits`] says how often is too often, and [`pace`] when emails leave.
 //! - [`table`], [`users`] and [`mail`] are the effects; [`deployment`] holds them together, and [`fault`] is what can
@@ -59,4 +60,5 @@ pub mod table;
 pub mod telemetry;
 pub mod tls;
 pub mod token;
+pub mod unicode;
 pub mod users;

@@ -1,14 +1,12 @@
-//! The language of a mail.
+//! The language of an email.
 
 use serde::{Deserialize, Serialize};
 
-use crate::problem::Complaint;
-
-/// A language that the mails are written in.
+/// A language that the emails are written in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Locale {
-    /// English: also where nothing, or a language that is not here, was asked for.
+    /// English, which is also the default.
     #[default]
     En,
     /// German.
@@ -16,24 +14,15 @@ pub enum Locale {
 }
 
 impl Locale {
-    /// Chooses by a language tag (RFC 5646): `de`, `de-AT`, `pt-BR`. Only the first subtag counts.
+    /// Chooses by a language tag (RFC 5646) or a POSIX locale: `de`, `de-AT`, `de_DE.UTF-8`. Only the language counts.
     ///
-    /// # Errors
-    /// A complaint where it is no language tag.
-    pub fn parse(tag: &str) -> Result<Self, Complaint> {
-        let is_subtag = |subtag: &str| {
-            (1..=8).contains(&subtag.len())
-                && subtag.bytes().all(|byte| byte.is_ascii_alphanumeric())
-        };
-        let language = tag.split('-').next().unwrap_or_default();
-        let is_tag = tag.len() <= 35
-            && (2..=8).contains(&language.len())
-            && language.bytes().all(|byte| byte.is_ascii_alphabetic())
-            && tag.split('-').all(is_subtag);
-        match language.to_ascii_lowercase().as_str() {
-            _ if !is_tag => Err(Complaint::fixed("must be a language tag, like en or de-AT")),
-            "de" => Ok(Self::De),
-            _ => Ok(Self::En),
+    /// A front end passes on what its platform reports. So nothing here is an error: an unknown language, an empty
+    /// text, and nonsense all choose the default.
+    pub fn choose(tag: &str) -> Self {
+        let language = tag.trim().split(['-', '_', '.', '@']).next();
+        match language {
+            Some(language) if language.eq_ignore_ascii_case("de") => Self::De,
+            _ => Self::default(),
         }
     }
 }
@@ -43,31 +32,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_subtag_chooses_and_english_is_for_all_others() {
-        for (tag, locale) in [
-            ("de", Locale::De),
-            ("DE-at", Locale::De),
-            ("en-GB", Locale::En),
-            ("pt-BR", Locale::En),
+    fn the_language_chooses_in_any_notation() {
+        for tag in [
+            "de",
+            "DE-at",
+            "de_DE",
+            "de_DE.UTF-8",
+            "de.UTF-8",
+            "de_AT@euro",
+            " de ",
         ] {
-            assert_eq!(Locale::parse(tag), Ok(locale), "{tag}");
+            assert_eq!(Locale::choose(tag), Locale::De, "{tag}");
         }
     }
 
     #[test]
-    fn what_is_no_tag_is_refused() {
-        for bad in [
+    fn anything_else_is_english() {
+        for tag in [
+            "en-GB",
+            "pt-BR",
+            "C",
+            "POSIX",
             "",
+            " ",
             "d",
-            "de_AT",
-            "de-",
+            "deu",
             "-de",
-            "d3",
             "de,en;q=0.5",
             "français",
-            "de\r\nX: y",
+            "en\r\nX: de",
         ] {
-            assert!(Locale::parse(bad).is_err(), "{bad:?}");
+            assert_eq!(Locale::choose(tag), Locale::En, "{tag:?}");
         }
     }
 }

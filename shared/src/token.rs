@@ -11,6 +11,7 @@ use crate::digest::{sha256_hex, write_hex};
 use crate::fault::Fault;
 use crate::problem::Complaint;
 use crate::secret::SecretText;
+use crate::unicode;
 
 /// 32 bytes from the operating system's generator: twice the 128 bits that OWASP ASVS 5.0, 11.5.1 asks for.
 ///
@@ -43,11 +44,14 @@ impl Token {
         Ok(token)
     }
 
-    /// Parses a token as the link carries it: 64 lower-case hexadecimal digits.
+    /// Parses the 64 hexadecimal digits of a link, in either case.
+    ///
+    /// Surrounding whitespace and invisible characters are ignored, because people copy them along with the digits.
     ///
     /// # Errors
-    /// A complaint where it is anything else: the very one of a token that is unknown, used or expired.
+    /// Returns [`Complaint::BAD_TOKEN`] for anything else, as for a token that is unknown, used, or expired.
     pub fn parse(typed: &str) -> Result<Self, Complaint> {
+        let typed = unicode::trim(typed);
         let mut token = Self(SecretBox::new(Box::new([0; 32])));
         let bytes = secrecy::ExposeSecretMut::expose_secret_mut(&mut token.0);
         let (pairs, rest) = typed.as_bytes().as_chunks::<2>();
@@ -77,6 +81,7 @@ fn nibble(digit: u8) -> Result<u8, Complaint> {
     match digit {
         b'0'..=b'9' => Ok(digit - b'0'),
         b'a'..=b'f' => Ok(digit - b'a' + 10),
+        b'A'..=b'F' => Ok(digit - b'A' + 10),
         _ => Err(Complaint::BAD_TOKEN),
     }
 }
@@ -123,7 +128,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_64_lower_case_digits_is_refused() {
+    fn case_and_surrounding_invisible_characters_do_not_matter() {
+        let digits = "0f".repeat(32);
+        let token = Token::parse(&digits).unwrap();
+        for same in [
+            digits.to_uppercase(),
+            format!("{digits} "),
+            format!("{digits}\r\n"),
+            format!("\u{feff}{digits}\u{200b}"),
+        ] {
+            assert_eq!(
+                Token::parse(&same).unwrap().hash(),
+                token.hash(),
+                "{same:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_64_hexadecimal_digits_is_refused() {
         let good = "0f".repeat(32);
         assert!(Token::parse(&good).is_ok());
         for bad in [
@@ -131,7 +154,8 @@ mod tests {
             &good[1..],
             &format!("{good}0"),
             &format!("{good}00"),
-            &good.to_uppercase(),
+            &good.replacen('0', "g", 1),
+            &format!("{} {}", &good[..32], &good[32..]),
             &"é0".repeat(32),
         ] {
             assert_eq!(

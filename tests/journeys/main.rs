@@ -25,6 +25,7 @@ mod outage;
 mod pace;
 mod paper;
 mod passwords;
+mod pasted;
 mod process;
 mod races;
 mod reset;

@@ -51,19 +51,20 @@ pub fn parse(
     let form: Form = request.json()?;
     let email = form.email.required(Email::parse);
     let reset_url = form.reset_url.required(|typed| allow_list.admit(typed));
-    let locale = form.locale.optional(Locale::parse);
-    match (email, reset_url, locale) {
-        (Ok(email), Ok(reset_url), Ok(locale)) => Ok(Requested {
+    match (email, reset_url) {
+        (Ok(email), Ok(reset_url)) => Ok(Requested {
             email,
             reset_url: reset_url.as_str().to_owned(),
-            locale: locale.unwrap_or_default(),
+            locale: form
+                .locale
+                .text()
+                .map_or_else(Locale::default, Locale::choose),
             request_id: request.id.clone(),
             requested_at: now,
         }),
-        (email, reset_url, locale) => Err(Problem::invalid([
+        (email, reset_url) => Err(Problem::invalid([
             ("email", email.err()),
             ("reset_url", reset_url.err()),
-            ("locale", locale.err()),
         ])),
     }
 }

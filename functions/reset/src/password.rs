@@ -1,10 +1,9 @@
 //! What a password must be.
 
-use icu_properties::CodePointSetData;
-use icu_properties::props::DefaultIgnorableCodePoint;
 use rekey::config::Env;
 use rekey::email::Email;
 use rekey::problem::Complaint;
+use rekey::unicode::is_ignorable;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::common_passwords;
@@ -54,6 +53,9 @@ impl Policy {
         if !typed.chars().any(is_visible) {
             return Err(Complaint::fixed("must have visible characters"));
         }
+        if is_one_letter(typed) {
+            return Err(Complaint::fixed("must not repeat a single character"));
+        }
         let address = email.map(ContextWords::of_address);
         let contexts: Vec<&ContextWords> = address.iter().chain([&self.product]).collect();
         if letters_outside(&contexts, typed).is_some_and(|rest| rest < MIN_REST) {
@@ -80,9 +82,15 @@ pub(crate) const LEAKED: Complaint = Complaint::fixed(
 /// Whitespace, control characters, and what Unicode lets a renderer ignore are invisible (UAX 44, `White_Space` and
 /// `Default_Ignorable_Code_Point`). Neither property covers the blank Braille pattern and the interlinear anchors.
 fn is_visible(character: char) -> bool {
-    let is_ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(character);
     let is_blank = matches!(character, '\u{2800}' | '\u{fff9}'..='\u{fffb}');
-    !(character.is_whitespace() || character.is_control() || is_ignorable || is_blank)
+    !(character.is_whitespace() || character.is_control() || is_ignorable(character) || is_blank)
+}
+
+/// Returns whether all characters are the same, apart from their case.
+fn is_one_letter(typed: &str) -> bool {
+    let mut letters = typed.chars().map(char::to_lowercase);
+    let first = letters.next();
+    letters.all(|letter| first.as_ref().is_some_and(|first| letter.eq(first.clone())))
 }
 
 /// A password that the policy accepts, exactly as it was received.
@@ -123,10 +131,10 @@ mod tests {
     fn code_points_are_counted() {
         let policy = policy();
         assert!(NewPassword::parse("pässwör", &policy, None).is_err());
-        assert!(NewPassword::parse("😀😀😀😀😀😀😀", &policy, None).is_err());
-        assert!(NewPassword::parse("😀😀😀😀😀😀😀😀", &policy, None).is_ok());
-        assert!(NewPassword::parse(&"é".repeat(256), &policy, None).is_ok());
-        assert!(NewPassword::parse(&"é".repeat(257), &policy, None).is_err());
+        assert!(NewPassword::parse("😀😁😂🤣😃😄😅", &policy, None).is_err());
+        assert!(NewPassword::parse("😀😁😂🤣😃😄😅😆", &policy, None).is_ok());
+        assert!(NewPassword::parse(&"éè".repeat(128), &policy, None).is_ok());
+        assert!(NewPassword::parse(&format!("{}é", "éè".repeat(128)), &policy, None).is_err());
     }
 
     #[test]
@@ -146,6 +154,26 @@ mod tests {
                 "{one_visible:?}"
             );
         }
+    }
+
+    #[test]
+    fn one_repeated_character_is_no_password() {
+        let policy = policy();
+        for repeated in [
+            "aaaaaaaaaaaa",
+            "aAaAaAaAaAaA",
+            "ÄÄÄÄÄÄääääää",
+            "😀😀😀😀😀😀😀😀",
+            "************",
+        ] {
+            let complaint = NewPassword::parse(repeated, &policy, None).unwrap_err();
+            assert_eq!(
+                complaint.as_str(),
+                "must not repeat a single character",
+                "{repeated}"
+            );
+        }
+        assert!(NewPassword::parse("aaaaaaaaaaab", &policy, None).is_ok());
     }
 
     #[test]
