@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 
-use crate::{config, tls};
+use crate::tls;
 
 /// How long a call to `DynamoDB` may take, with all its attempts and the pauses between them.
 pub const CALL: Duration = Duration::from_secs(4);
@@ -26,31 +26,28 @@ const MAIL_PATIENCE: u32 = 4;
 /// How often a call is tried.
 pub const ATTEMPTS: u32 = 3;
 
-/// Region, credentials and endpoint from the environment, as Lambda sets it. The SDK's own way to them makes clients for
-/// half a dozen other places where they could be.
+/// Configures the SDK by the environment variables that Lambda sets. The SDK's own loader also creates clients for half
+/// a dozen other sources of credentials.
 ///
-/// The time-outs add up to less than the functions', and those to less than API Gateway's 30 seconds: a caller always
-/// gets an answer of ours.
-pub fn sdk_config() -> SdkConfig {
+/// The timeouts add up to less than the functions', and those to less than API Gateway's 30 seconds. So a caller always
+/// gets a response from Rekey.
+pub fn sdk_config(variable: &dyn Fn(&str) -> Option<String>) -> SdkConfig {
+    let is_on = |name: &str| variable(name).map(|value| value.eq_ignore_ascii_case("true"));
     let credentials = EnvironmentVariableCredentialsProvider::new();
     let mut sdk = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .http_client(tls::client())
-        .retry_config(retries(1))
-        .timeout_config(timeouts(1))
+        .retry_config(retries())
+        .timeout_config(timeouts())
         // It gives up, and tries again, what has stood still for longer than an attempt at DynamoDB may take. And of SES,
         // which may take a mail and be slow to say so, nothing shall be asked twice for that.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-    sdk.set_region(config::process("AWS_REGION").map(Region::new));
-    sdk.set_endpoint_url(config::process("AWS_ENDPOINT_URL"));
-    sdk.set_use_fips(switch("AWS_USE_FIPS_ENDPOINT"));
-    sdk.set_use_dual_stack(switch("AWS_USE_DUALSTACK_ENDPOINT"));
+    sdk.set_region(variable("AWS_REGION").map(Region::new));
+    sdk.set_endpoint_url(variable("AWS_ENDPOINT_URL"));
+    sdk.set_use_fips(is_on("AWS_USE_FIPS_ENDPOINT"));
+    sdk.set_use_dual_stack(is_on("AWS_USE_DUALSTACK_ENDPOINT"));
     sdk.build()
-}
-
-fn switch(name: &str) -> Option<bool> {
-    config::process(name).map(|value| value.eq_ignore_ascii_case("true"))
 }
 
 /// `DynamoDB`, of which both tables are.
@@ -58,30 +55,28 @@ pub fn dynamodb(sdk: &SdkConfig) -> Client {
     Client::from_conf(Builder::from(sdk).retry_classifier(RetryCancelled).build())
 }
 
-/// How often, and after which pauses: at random up to one second, and up to two before the last attempt. Where much
-/// fails, the SDK stops trying again altogether for a while: its retries are on a budget of the process.
-///
-/// Everything is `haste` times as short: 1 but in tests.
-pub fn retries(haste: u32) -> RetryConfig {
+/// Returns how often and after which pauses a call is retried: at random up to one second, and up to two before the last
+/// attempt. If many calls fail, the SDK stops retrying for a while, because the process has a retry budget.
+pub fn retries() -> RetryConfig {
     RetryConfig::standard()
         .with_max_attempts(ATTEMPTS)
-        .with_initial_backoff(Duration::from_secs(1) / haste)
-        .with_max_backoff(Duration::from_secs(2) / haste)
+        .with_initial_backoff(Duration::from_secs(1))
+        .with_max_backoff(Duration::from_secs(2))
 }
 
-/// When an attempt is given up, and when the call. `haste` as for [`retries`].
-pub fn timeouts(haste: u32) -> TimeoutConfig {
+/// Returns the timeouts of a call and of each attempt. The first attempt leaves time for another one.
+pub fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(1) / haste)
-        .operation_attempt_timeout(CALL / 2 / haste)
-        .operation_timeout(CALL / haste)
+        .connect_timeout(Duration::from_secs(1))
+        .operation_attempt_timeout(CALL / 2)
+        .operation_timeout(CALL)
         .build()
 }
 
 /// The same for SES, which may take a mail and be slow to say so. So no attempt is given up before the call is: to
 /// try again at once would send a second mail where waiting sends none.
 pub(crate) fn mail_timeouts(sdk: &SdkConfig) -> TimeoutConfig {
-    let timeouts = sdk.timeout_config().cloned().unwrap_or_else(|| timeouts(1));
+    let timeouts = sdk.timeout_config().cloned().unwrap_or_else(timeouts);
     let operation = timeouts.operation_timeout().unwrap_or(CALL) * MAIL_PATIENCE;
     let timeouts = timeouts.to_builder().disable_operation_attempt_timeout();
     timeouts.operation_timeout(operation).build()
@@ -153,4 +148,42 @@ fn reasons(error: &TransactWriteItemsError) -> Vec<String> {
         .iter()
         .map(|reason| reason.code().unwrap_or("None").to_owned())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configured(variables: &[(&str, &str)]) -> SdkConfig {
+        sdk_config(&|name| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn the_environment_chooses_region_and_endpoints() {
+        let sdk = configured(&[
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:4566"),
+            ("AWS_USE_FIPS_ENDPOINT", "true"),
+            ("AWS_USE_DUALSTACK_ENDPOINT", "False"),
+        ]);
+        assert_eq!(sdk.region().map(Region::as_ref), Some("eu-central-1"));
+        assert_eq!(sdk.endpoint_url(), Some("http://127.0.0.1:4566"));
+        assert_eq!(
+            (sdk.use_fips(), sdk.use_dual_stack()),
+            (Some(true), Some(false))
+        );
+        let sdk = configured(&[]);
+        assert_eq!((sdk.use_fips(), sdk.use_dual_stack()), (None, None));
+    }
+
+    #[test]
+    fn a_call_has_time_for_a_second_attempt() {
+        let timeouts = timeouts();
+        let attempt = timeouts.operation_attempt_timeout().unwrap();
+        assert!(timeouts.connect_timeout().unwrap() < attempt);
+        assert_eq!(timeouts.operation_timeout(), Some(2 * attempt));
+    }
 }

@@ -6,7 +6,9 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::Client;
@@ -40,7 +42,7 @@ pub(crate) const WIDE_LIMITS: [(&str, &str); 4] = [
 ];
 
 /// How many times as short the pauses before another attempt are.
-pub(crate) const DESK_HASTE: u32 = 20;
+const DESK_HASTE: u32 = 20;
 
 /// A deployment on this desk.
 pub(crate) struct Desk {
@@ -111,9 +113,17 @@ impl Desk {
         }
     }
 
-    /// From now on both functions are new processes, with time-outs so many times as short as the product's.
+    /// Restarts both functions with timeouts that are this many times as short as the product's.
     pub(crate) fn hurry(&mut self, haste: u32) {
-        self.start(aws::timeouts(haste));
+        let timeouts = aws::timeouts();
+        let shorter = |timeout: Option<Duration>| timeout.unwrap() / haste;
+        self.start(
+            TimeoutConfig::builder()
+                .connect_timeout(shorter(timeouts.connect_timeout()))
+                .operation_attempt_timeout(shorter(timeouts.operation_attempt_timeout()))
+                .operation_timeout(shorter(timeouts.operation_timeout()))
+                .build(),
+        );
     }
 
     /// From now on both functions are new processes, with all the time in the world.
@@ -465,12 +475,21 @@ pub(crate) fn sdk_config(endpoint: &str, timeouts: TimeoutConfig) -> SdkConfig {
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .region(Region::new(region))
         .endpoint_url(endpoint)
-        .retry_config(aws::retries(DESK_HASTE))
+        .retry_config(retries())
         .timeout_config(timeouts)
         .credentials_provider(aws_sdk_dynamodb::config::SharedCredentialsProvider::new(
             Credentials::for_tests(),
         ))
         .build()
+}
+
+/// The product's retries, with pauses that are [`DESK_HASTE`] times as short.
+pub(crate) fn retries() -> RetryConfig {
+    let retries = aws::retries();
+    let (initial, longest) = (retries.initial_backoff(), retries.max_backoff());
+    retries
+        .with_initial_backoff(initial / DESK_HASTE)
+        .with_max_backoff(longest / DESK_HASTE)
 }
 
 /// Fifty callers share one processor here, of which each would have one in Lambda.

@@ -12,7 +12,7 @@ use rekey::token::Token;
 use tokio::task::JoinSet;
 
 use crate::aws::{Answer, Chaos, EVERY, Wrong};
-use crate::desk::{ADA, DESK_HASTE, Desk, Link, Mail, PAGE, PASSWORD};
+use crate::desk::{self, ADA, Desk, Link, Mail, PAGE, PASSWORD};
 use crate::torture::{report, times};
 
 /// How many times as short the product's time-outs are here.
@@ -407,7 +407,7 @@ async fn retries_are_bounded_and_jittered() {
     }
     let (shortest, longest) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
     // Without jitter, each would be as long as the longest may be.
-    let most = aws::retries(DESK_HASTE).initial_backoff();
+    let most = desk::retries().initial_backoff();
     assert!(*shortest < most, "{shortest:?} to {longest:?}");
     report(
         "pauses before another attempt",

@@ -165,6 +165,22 @@ mod tests {
     }
 
     #[test]
+    fn the_placement_is_query_or_fragment() {
+        let linked = |setting: &str| {
+            let list = AllowList::parse(PAGE, Placement::parse(setting).unwrap()).unwrap();
+            let email = Email::parse("ada@example.com").unwrap();
+            let link = list
+                .admit(PAGE)
+                .unwrap()
+                .link(&email, &Token::generate().unwrap());
+            link.expose().to_owned()
+        };
+        assert!(linked("query").starts_with(&format!("{PAGE}?email=")));
+        assert!(linked("fragment").starts_with(&format!("{PAGE}#email=")));
+        assert!(Placement::parse("path").is_err());
+    }
+
+    #[test]
     fn a_url_is_admitted_when_it_is_equal_after_parsing() {
         for same in [
             PAGE,
