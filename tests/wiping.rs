@@ -99,7 +99,7 @@ fn mail() -> Traces {
         .admit(PAGE)
         .unwrap();
     let mail = forgot()
-        .letter(&page.link(&email, &token), Locale::En)
+        .letter(&email, &page.link(&email, &token), Locale::En)
         .unwrap();
     for text in [&mail.text, &mail.html] {
         assert!(text.expose_secret().contains(token.hex().expose_secret()));

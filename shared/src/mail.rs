@@ -190,7 +190,7 @@ impl Mailer {
             .send_email()
             .from_email_address(&self.sender.from)
             .destination(Destination::builder().to_addresses(to.as_str()).build())
-            .content(EmailContent::builder().simple(message(mail)?).build())
+            .content(EmailContent::builder().simple(message(mail, id)?).build())
             .email_tags(tag.build().map_err(unbuilt)?)
             .set_configuration_set_name(self.sender.configuration_set.clone());
         let Err(error) = sending.send().await else {
@@ -209,7 +209,7 @@ impl Mailer {
     }
 }
 
-fn message(mail: &Mail) -> Result<Message, Fault> {
+fn message(mail: &Mail, id: &RequestId) -> Result<Message, Fault> {
     let content = |data: &str| {
         Content::builder()
             .data(data)
@@ -234,6 +234,8 @@ fn message(mail: &Mail) -> Result<Message, Fault> {
         // RFC 3834 section 5: a program wrote this; no program shall answer. The second is Exchange's word for it.
         .headers(header("Auto-Submitted", "auto-generated")?)
         .headers(header("X-Auto-Response-Suppress", "All")?)
+        // Gmail folds emails with the same subject into one thread and hides the newer link, unless these differ.
+        .headers(header("X-Entity-Ref-ID", id.as_str())?)
         .build())
 }
 

@@ -1,7 +1,9 @@
+use std::collections::HashSet;
+
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::desk::{ADA, Desk, PAGE};
+use crate::desk::{ADA, Desk, PAGE, PASSWORD};
 
 #[tokio::test]
 async fn a_user_who_asks_gets_a_link_by_mail() {
@@ -20,8 +22,12 @@ async fn a_user_who_asks_gets_a_link_by_mail() {
             .starts_with("https://app.example.com/password/reset?email=")
     );
     assert_eq!((link.email.as_str(), link.token.len()), (ADA, 64));
-    assert!(mails[0].text().contains("works once, and for 1 hour"));
-    assert!(mails[0].text().contains("If you did not ask"));
+    assert!(
+        mails[0]
+            .text()
+            .contains("works once and expires after 1 hour")
+    );
+    assert!(mails[0].text().contains("If you did not request this"));
     assert_eq!(desk.events(), ["RequestsAccepted", "LinksSent"]);
 }
 
@@ -32,12 +38,12 @@ async fn the_mail_is_escaped_and_says_who_wrote_it() {
 
     let mail = desk.aws.mails().remove(0);
     assert!(
-        mail.html().contains("Example &#38; Söhne"),
+        mail.html().contains("Example &amp; Söhne"),
         "{}",
         mail.html()
     );
     assert!(
-        mail.html().contains("?email=ada%40example.com&#38;token="),
+        mail.html().contains("?email=ada%40example.com&amp;token="),
         "{}",
         mail.html()
     );
@@ -55,6 +61,28 @@ async fn the_mail_is_escaped_and_says_who_wrote_it() {
         headers[1],
         json!({ "Name": "X-Auto-Response-Suppress", "Value": "All" })
     );
+}
+
+/// firebaseui-web#700, nhost#4622: Gmail folds emails that share a subject into one thread.
+#[tokio::test]
+async fn each_email_has_an_entity_reference_of_its_own() {
+    let desk = Desk::with_ada().await;
+    let link = desk.link(ADA).await;
+    desk.reset(&link, PASSWORD).await;
+    desk.drain().await;
+    desk.later(SignedDuration::from_hours(2));
+    desk.link(ADA).await;
+
+    let mails = desk.aws.mails();
+    let references: HashSet<String> = mails
+        .iter()
+        .map(|mail| {
+            let header = &mail.0["Content"]["Simple"]["Headers"][2];
+            assert_eq!(header["Name"], "X-Entity-Ref-ID");
+            header["Value"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!((mails.len(), references.len()), (3, 3));
 }
 
 #[tokio::test]

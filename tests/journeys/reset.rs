@@ -40,7 +40,7 @@ async fn a_link_sets_a_new_password_and_its_owner_is_told() {
     let notice = desk.aws.mails().remove(1);
     assert_eq!(
         (notice.to(), notice.subject()),
-        (ADA, "Your Example & Söhne password was changed")
+        (ADA, "Your password for Example & Söhne was changed")
     );
     assert!(notice.text().contains("on 23 November 2026 at 12:00 UTC"));
     assert_eq!(

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use jiff::{SignedDuration, Timestamp};
+use rekey::email::Email;
 use rekey::fault::Fault;
 use rekey::http::RequestId;
 use rekey::lambda::Failure;
@@ -69,7 +70,8 @@ impl Forgot {
         let token = Token::generate()?;
         let issued = Issued::new(user, requested.locale, now, self.on.token_lifetime);
         self.on.table.issue(&token.hash(), &issued).await?;
-        let mail = self.letter(&reset_url.link(&issued.email, &token), requested.locale)?;
+        let link = reset_url.link(&issued.email, &token);
+        let mail = self.letter(&issued.email, &link, requested.locale)?;
         departure.wait().await;
         match self.on.mailer.send(&issued.email, &mail, id).await? {
             Posting::Sent => count(Metric::LinksSent, "the link is with SES"),
@@ -105,11 +107,11 @@ impl Forgot {
         }
     }
 
-    /// The mail with the link.
+    /// Renders the email with the link.
     ///
     /// # Errors
-    /// A fault that cannot be: a template has no way to fail.
-    pub fn letter(&self, link: &Link, locale: Locale) -> Result<Mail, Fault> {
+    /// Returns a [`Fault`] if a template fails, which none of them can.
+    pub fn letter(&self, email: &Email, link: &Link, locale: Locale) -> Result<Mail, Fault> {
         let product = self.on.product.as_str();
         let lifetime = spoken(self.on.token_lifetime, locale);
         let subject = match locale {
@@ -119,12 +121,14 @@ impl Forgot {
         let text = Text {
             locale,
             product,
+            email: email.as_str(),
             link: link.expose(),
             lifetime: &lifetime,
         };
         let html = Html {
             locale,
             product,
+            email: email.as_str(),
             link: link.expose(),
             lifetime: &lifetime,
             subject: &subject,
@@ -150,6 +154,7 @@ fn rendered(template: &impl Template) -> Result<SecretString, Fault> {
 struct Text<'a> {
     locale: Locale,
     product: &'a str,
+    email: &'a str,
     link: &'a str,
     lifetime: &'a str,
 }
@@ -159,6 +164,7 @@ struct Text<'a> {
 struct Html<'a> {
     locale: Locale,
     product: &'a str,
+    email: &'a str,
     link: &'a str,
     lifetime: &'a str,
     subject: &'a str,

@@ -35,7 +35,7 @@ impl Reset {
         let (locale, product) = (changed.locale, self.on.product.as_str());
         let (subject, format) = match locale {
             Locale::En => (
-                format!("Your {product} password was changed"),
+                format!("Your password for {product} was changed"),
                 "%-d %B %Y at %H:%M UTC",
             ),
             Locale::De => (
@@ -47,12 +47,14 @@ impl Reset {
         let text = Text {
             locale,
             product,
+            email: changed.email.as_str(),
             time: &time,
         }
         .render();
         let html = Html {
             locale,
             product,
+            email: changed.email.as_str(),
             time: &time,
             subject: &subject,
         }
@@ -71,6 +73,7 @@ impl Reset {
 struct Text<'a> {
     locale: Locale,
     product: &'a str,
+    email: &'a str,
     time: &'a str,
 }
 
@@ -79,6 +82,7 @@ struct Text<'a> {
 struct Html<'a> {
     locale: Locale,
     product: &'a str,
+    email: &'a str,
     time: &'a str,
     subject: &'a str,
 }

@@ -83,7 +83,7 @@ impl Attempt {
     }
 }
 
-/// An address as Rekey compares it: without surrounding invisible characters and ASCII case, and nothing else.
+/// An address or a token as Rekey compares it: without surrounding invisible characters and ASCII case, and nothing else.
 pub(crate) fn plain(address: &str) -> String {
     let is_ignored = |character: char| matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}');
     let is_invisible = |character: char| character.is_whitespace() || is_ignored(character);
