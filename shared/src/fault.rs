@@ -132,3 +132,20 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_says_what_failed_and_how() {
+        let fault = Fault::of_our_own("token.generate", "NoRandomness");
+        assert_eq!(fault.to_string(), "token.generate failed: NoRandomness");
+        assert_eq!(fault.aws_request_id(), None);
+        let answered = Fault {
+            aws_request_id: Some("E1".to_owned()),
+            ..fault
+        };
+        assert_eq!(answered.aws_request_id(), Some("E1"));
+    }
+}

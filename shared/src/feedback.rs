@@ -149,6 +149,12 @@ mod tests {
     }
 
     #[test]
+    fn an_email_that_ses_rejects_later_is_counted() {
+        let rejected = json!({ "eventType": "Reject", "mail": {} });
+        assert_eq!(meaning(&rejected), Some(Metric::MailsRefused));
+    }
+
+    #[test]
     fn what_went_well_is_not_counted_again() {
         let delivery = json!({ "eventType": "Delivery", "mail": { "tags": {} } });
         assert_eq!(meaning(&delivery), None);
