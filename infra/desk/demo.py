@@ -48,7 +48,7 @@ def main():
     step(status == 422 and list(body["errors"]) == ["token"], f"the same link again: {status} {body['errors']['token'][0]}")
 
     mail = next_mail(desk, mails + 1)
-    step(mail["Subject"].startswith("Your password for"), f"the owner was told: {mail['Subject']!r}")
+    step(mail["Subject"].startswith("Your password for"), f"the owner received a notice: {mail['Subject']!r}")
     print("All of it held.")
 
 

@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use icu_normalizer::ComposingNormalizerBorrowed;
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Complaint;
-use crate::unicode;
+use crate::unicode::{self, is_ignorable};
 
 /// The longest address, in octets (RFC 5321 section 4.5.3.1.3).
 const MAX_LENGTH: usize = 254;
@@ -67,30 +66,29 @@ fn plain_address(typed: &str) -> Option<String> {
     is_plain.then_some(address)
 }
 
-/// Converts a domain as browsers do (WHATWG URL, "domain to ASCII"). An ASCII domain stays as it is.
+/// Converts a domain as browsers do (WHATWG URL, "domain to ASCII"), if it means what it looks like.
+///
+/// UTS 46 also drops invisible characters and maps compatibility characters, so that `ⓔxample。com` becomes
+/// `example.com`. Such a domain is refused. An ASCII domain stays as it is.
 fn ascii_domain(typed: &str) -> Option<Cow<'_, str>> {
     if typed.is_ascii() {
         return Some(typed.into());
     }
     // A domain that is too long for an address is not worth the conversion.
-    if typed.len() > 4 * MAX_LENGTH {
+    if typed.len() > 4 * MAX_LENGTH || typed.contains(is_hidden) {
         return None;
     }
     let ascii = idna::domain_to_ascii(typed).ok()?;
-    let (unicode, _) = idna::domain_to_unicode(&ascii);
-    is_same_text(typed, &unicode).then_some(ascii.into())
+    let (converted, _) = idna::domain_to_unicode(&ascii);
+    let count_ascii = |text: &str| text.chars().filter(char::is_ascii).count();
+    let is_lookalike = count_ascii(&converted) > count_ascii(typed);
+    (!is_lookalike).then_some(ascii.into())
 }
 
-/// Returns whether UTS 46 changed nothing but case and the composition of accents.
-///
-/// It also maps compatibility characters, so that `ⓔxample。com` becomes `example.com`. A domain that only looks like
-/// another one is refused instead.
-fn is_same_text(typed: &str, unicode: &str) -> bool {
-    let count_ascii = |text: &str| text.chars().filter(char::is_ascii).count();
-    let composed = ComposingNormalizerBorrowed::new_nfc();
-    // The lower case of the Kelvin sign is an ASCII letter.
-    let is_ascii_kept = count_ascii(unicode) <= count_ascii(typed);
-    is_ascii_kept && composed.normalize(&typed.to_lowercase()) == unicode
+/// Returns whether a character is invisible and has no meaning in a domain. UTS 46 accepts the two joiners only where a
+/// script needs them.
+fn is_hidden(character: char) -> bool {
+    is_ignorable(character) && !matches!(character, '\u{200c}' | '\u{200d}')
 }
 
 fn is_dot_string(local: &str) -> bool {
@@ -152,6 +150,8 @@ mod tests {
             ("ada@bücher.example.com", "ada@xn--bcher-kva.example.com"),
             ("ada@例え.jp", "ada@xn--r8jz45g.jp"),
             ("ada@mu\u{308}nchen.de", "ada@xn--mnchen-3ya.de"),
+            ("ada@ΟΔΥΣΣΕΥΣ.gr", "ada@xn--pxac2arabkd.gr"),
+            ("ada@น้ำ.com", "ada@xn--q3c4c8cq.com"),
             ("ada@نامه\u{200c}ای.com", "ada@xn--mgba3gch31f060k.com"),
         ] {
             assert_eq!(Email::parse(typed).unwrap().as_str(), expected, "{typed}");

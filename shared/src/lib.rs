@@ -35,8 +35,8 @@
 //! - [`unicode`] knows which characters are invisible.
 //! - [`secret`] is text that is wiped.
 //! - [`limits`] says how often is too often, and [`pace`] when emails leave.
-//! - [`table`], [`users`] and [`mail`] are the effects, with [`html`] for the text of emails; [`deployment`] holds them together, and [`fault`] is what can
-//!   go wrong with them.
+//! - [`table`], [`users`] and [`mail`] are the effects; [`deployment`] holds them together, and [`fault`] is what can
+//!   go wrong with them. [`html`] escapes the text of emails.
 //! - [`feedback`] is what SES says later of a mail.
 //! - [`config`] reads the environment, [`aws`] and [`tls`] set the SDK up, [`telemetry`] writes the log.
 

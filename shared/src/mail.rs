@@ -11,10 +11,13 @@ use aws_sdk_sesv2::types::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use rand::TryRng as _;
+use rand::rngs::SysRng;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::aws;
 use crate::config::Env;
+use crate::digest::hex;
 use crate::email::Email;
 use crate::fault::Fault;
 use crate::feedback::REQUEST_TAG;
@@ -190,7 +193,7 @@ impl Mailer {
             .send_email()
             .from_email_address(&self.sender.from)
             .destination(Destination::builder().to_addresses(to.as_str()).build())
-            .content(EmailContent::builder().simple(message(mail, id)?).build())
+            .content(EmailContent::builder().simple(message(mail)?).build())
             .email_tags(tag.build().map_err(unbuilt)?)
             .set_configuration_set_name(self.sender.configuration_set.clone());
         let Err(error) = sending.send().await else {
@@ -209,7 +212,7 @@ impl Mailer {
     }
 }
 
-fn message(mail: &Mail, id: &RequestId) -> Result<Message, Fault> {
+fn message(mail: &Mail) -> Result<Message, Fault> {
     let content = |data: &str| {
         Content::builder()
             .data(data)
@@ -234,9 +237,18 @@ fn message(mail: &Mail, id: &RequestId) -> Result<Message, Fault> {
         // RFC 3834 section 5: a program wrote this; no program shall answer. The second is Exchange's word for it.
         .headers(header("Auto-Submitted", "auto-generated")?)
         .headers(header("X-Auto-Response-Suppress", "All")?)
-        // Gmail folds emails with the same subject into one thread and hides the newer link, unless these differ.
-        .headers(header("X-Entity-Ref-ID", id.as_str())?)
+        // Gmail folds emails with the same subject into one thread and hides the newer link, unless these differ. A
+        // request's id would not do: a link that is sent twice is two links.
+        .headers(header("X-Entity-Ref-ID", &random_id()?)?)
         .build())
+}
+
+fn random_id() -> Result<String, Fault> {
+    let mut bytes = [0; 16];
+    SysRng
+        .try_fill_bytes(&mut bytes)
+        .map_err(|_| Fault::of_our_own("mail.send", "NoRandomness"))?;
+    Ok(hex(&bytes))
 }
 
 fn unbuilt(_: aws_sdk_sesv2::error::BuildError) -> Fault {

@@ -11,7 +11,7 @@ pub fn is_ignorable(character: char) -> bool {
 
 /// Removes surrounding whitespace and ignorable characters, which people copy along with what they mean.
 ///
-/// The controls that change the direction of text stay: they make a reader see something else than what is there.
+/// Controls that change the direction of text stay, because they can hide what a text says.
 pub fn trim(text: &str) -> &str {
     text.trim_matches(|character: char| {
         let is_bidi_control =

@@ -45,10 +45,11 @@ const SLOWER: u32 = 2;
 const SES: Duration = Duration::from_millis(50);
 /// A difference of the mean departure that does not count, in microseconds.
 ///
-/// An instance that has just sent the suspect's email sends the next one up to 0.2 ms sooner, because its code is still
-/// in the processor's caches: no schedule hides that, and enough samples always find it. An outsider cannot. Emails
-/// carry whole seconds, which is noise of 289 ms: to find 0.5 ms in it at the same |t| takes 13 million emails beside
-/// each suspect.
+/// An instance that has just sent the suspect's email sends the next one up to 0.2 ms sooner, probably because the
+/// processor is still warm. No schedule hides that, and enough samples always find it. An outsider has too few. Their
+/// own mail server can time arrivals, but only behind SES's queue and the network. If these add noise of no more than
+/// 10 ms, 0.5 ms at the same |t| takes 16,000 emails of each kind. A suspect is sent at most 20 links in a day, and then
+/// at most one for each lifetime of a link.
 const MARGIN: f64 = 500.0;
 /// The number of invented addresses in a batch.
 const INVENTED: usize = 2;
