@@ -1,8 +1,9 @@
 //! An e-mail address.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::{fmt, iter};
 
+use icu_normalizer::uts46::Uts46MapperBorrowed;
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Complaint;
@@ -75,20 +76,23 @@ fn ascii_domain(typed: &str) -> Option<Cow<'_, str>> {
         return Some(typed.into());
     }
     // A domain that is too long for an address is not worth the conversion.
-    if typed.len() > 4 * MAX_LENGTH || typed.contains(is_hidden) {
+    if typed.len() > 4 * MAX_LENGTH || typed.contains(is_hidden) || typed.contains(becomes_ascii) {
         return None;
     }
-    let ascii = idna::domain_to_ascii(typed).ok()?;
-    let (converted, _) = idna::domain_to_unicode(&ascii);
-    let count_ascii = |text: &str| text.chars().filter(char::is_ascii).count();
-    let is_lookalike = count_ascii(&converted) > count_ascii(typed);
-    (!is_lookalike).then_some(ascii.into())
+    idna::domain_to_ascii(typed).ok().map(Cow::Owned)
 }
 
 /// Returns whether a character is invisible and has no meaning in a domain. UTS 46 accepts the two joiners only where a
 /// script needs them.
 fn is_hidden(character: char) -> bool {
     is_ignorable(character) && !matches!(character, '\u{200c}' | '\u{200d}')
+}
+
+/// Returns whether UTS 46 maps a character to ASCII, or to a text with ASCII in it.
+fn becomes_ascii(character: char) -> bool {
+    let mapper = Uts46MapperBorrowed::new();
+    let mut mapped = mapper.map_normalize(iter::once(character));
+    !character.is_ascii() && mapped.any(|character| character.is_ascii())
 }
 
 fn is_dot_string(local: &str) -> bool {
@@ -218,6 +222,10 @@ mod tests {
             "ada@exaⓜple.com",
             "ada@\u{212a}example.com",
             "ada@ⓜünchen.de",
+            "ada@mu\u{308}nchen.ｄe",
+            "ada@ｘn--mnchen-3ya.de",
+            "ada@xn--mnｃhen-3ya.de",
+            "ada@İstanbul.com",
         ];
         for bad in bad {
             assert!(Email::parse(bad).is_err(), "{bad:?}");
