@@ -90,8 +90,8 @@ fn is_hidden(character: char) -> bool {
 
 /// Returns whether UTS 46 maps a character to ASCII, or to a text with ASCII in it.
 fn becomes_ascii(character: char) -> bool {
-    let mapper = Uts46MapperBorrowed::new();
-    let mut mapped = mapper.map_normalize(iter::once(character));
+    let uts46 = Uts46MapperBorrowed::new();
+    let mut mapped = uts46.map_normalize(iter::once(character));
     !character.is_ascii() && mapped.any(|character| character.is_ascii())
 }
 
