@@ -23,16 +23,18 @@ skipped="--skip hashing_is_as_fast_as_the_deadlines_take_it_to_be --skip harness
 # The tests must pass without a mutant. cargo-mutants' own baseline tests only the packages of a shard's mutants, and a
 # shard without any of `journeys` has no target of that name. The target directory is the usual one: in that of the
 # mutants, Cargo would take the last mutant's libraries for current.
-cargo test --quiet --package rekey --package forgot --package reset --package journeys --locked --lib --test journeys -- \
+cargo test --quiet --profile long --package rekey --package forgot --package reset --package journeys --locked --lib --test journeys -- \
     $skipped || exit
 
-# One target directory for all shards keeps the dependencies compiled. Without debug information, linking is quick.
-export CARGO_TARGET_DIR="${MUTANTS_TARGET:-$PWD/target/mutants/target}" CARGO_PROFILE_DEV_DEBUG="${MUTANTS_DEBUG:-0}"
+# One target directory for all shards keeps the dependencies compiled.
+export CARGO_TARGET_DIR="${MUTANTS_TARGET:-$PWD/target/mutants/target}"
 # One failed test catches a mutant: the journeys end there.
 export REKEY_FAIL_FAST=1
+# The journeys wait more than they compute.
+export RUST_TEST_THREADS="${RUST_TEST_THREADS:-6}"
 
 target/tools/cargo/bin/cargo-mutants mutants --workspace --output "$output" --shard "$shard" --colors never \
-    --baseline skip --timeout 180 ${MUTANTS_ARGS:-} -- -- $skipped
+    --profile long --baseline skip --timeout 180 ${MUTANTS_ARGS:-} -- -- $skipped
 status=$?
 
 python3 - "$output/mutants.out" "$status" <<'SUMMARY'

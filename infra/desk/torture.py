@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "target/torture"
 RECORD = ROOT / "infra/TORTURE.md"
 FUZZ_TARGETS = sorted(file.stem for file in (ROOT / "tests/fuzz/fuzz_targets").glob("*.rs"))
-TEST = ["cargo", "test", "--locked", "--no-fail-fast"]
+TEST = ["cargo", "test", "--profile", "long", "--locked", "--no-fail-fast"]
 # Each part takes at most about an hour.
 PARTS = {
     "units": [*TEST, "--workspace", "--lib", "--bins"],
