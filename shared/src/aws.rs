@@ -9,12 +9,17 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{Builder, SharedCredentialsProvider};
-use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::get_item::GetItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::query::QueryError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_sesv2::operation::send_email::SendEmailError;
+use aws_smithy_runtime_api::client::interceptors::context::{Error, InterceptorContext};
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 
-use crate::tls;
+use crate::{fault, tls};
 
 /// How long a call to `DynamoDB` may take, with all its attempts and the pauses between them.
 pub const CALL: Duration = Duration::from_secs(4);
@@ -52,7 +57,10 @@ pub fn sdk_config(variable: &dyn Fn(&str) -> Option<String>) -> SdkConfig {
 
 /// `DynamoDB`, of which both tables are.
 pub fn dynamodb(sdk: &SdkConfig) -> Client {
-    Client::from_conf(Builder::from(sdk).retry_classifier(RetryCancelled).build())
+    let settings = Builder::from(sdk)
+        .retry_classifier(RetryCancelled)
+        .retry_classifier(RetryFrozen);
+    Client::from_conf(settings.build())
 }
 
 /// Returns how often and after which pauses a call is retried: at random up to one second, and up to two before the last
@@ -103,6 +111,43 @@ impl ClassifyRetry for RetryCancelled {
     fn name(&self) -> &'static str {
         "cancelled transactions"
     }
+}
+
+/// Retries a call that arrived too long after it was signed. The SDK corrects a clock that is wrong, but here it is not.
+#[derive(Debug)]
+pub(crate) struct RetryFrozen;
+
+impl ClassifyRetry for RetryFrozen {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let error = context
+            .output_or_error()
+            .and_then(Result::err)
+            .and_then(|error| error.as_operation_error());
+        match error.and_then(metadata) {
+            Some(error) if fault::is_signed_too_early(error) => RetryAction::transient_error(),
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "calls frozen on their way"
+    }
+}
+
+/// Returns code and message of an error of any call that Rekey makes.
+fn metadata(error: &Error) -> Option<&ErrorMetadata> {
+    fn of<E>(error: &Error) -> Option<&ErrorMetadata>
+    where
+        E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        error.downcast_ref::<E>().map(E::meta)
+    }
+    of::<TransactWriteItemsError>(error)
+        .or_else(|| of::<QueryError>(error))
+        .or_else(|| of::<GetItemError>(error))
+        .or_else(|| of::<PutItemError>(error))
+        .or_else(|| of::<UpdateItemError>(error))
+        .or_else(|| of::<SendEmailError>(error))
 }
 
 /// Which of a transaction's parts had a condition that failed, in their order. None, where the transaction failed for

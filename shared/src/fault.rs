@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
@@ -40,7 +40,8 @@ impl Fault {
         let code = unanswered.or(error.code()).unwrap_or("Unknown");
         let is_passing = unanswered.is_some()
             || status.is_some_and(|status| status >= 500 || status == 429)
-            || PASSING.contains(&code);
+            || cause(code) == Some(Cause::Transient)
+            || is_signed_too_early(error.meta());
         Self {
             act,
             code: code.to_owned(),
@@ -107,23 +108,85 @@ impl Fault {
 /// The reason that `DynamoDB` gives in a cancelled transaction. A write outside one gets an exception instead.
 const TRANSACTION_CONFLICT: &str = "TransactionConflict";
 
-/// Codes of client errors (4xx) that pass.
+/// What makes AWS refuse a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// Load or time: the same call may work a little later. Callers get 503.
+    Transient,
+    /// The call, its permissions, or the account: somebody has to change something. Callers get 500.
+    Ours,
+}
+
+/// The error codes of the calls that Rekey makes, in alphabetical order. A code that is missing here is judged by its
+/// HTTP status alone: 429 and 5xx are transient.
 ///
-/// `DynamoDB` Developer Guide, "Error handling with DynamoDB"; SES API Reference v2, `SendEmail`; the errors that are
-/// common to all services. Not `SendingPausedException`: somebody paused sending, and has to resume it.
-const PASSING: [&str; 11] = [
-    "LimitExceededException",
-    "ProvisionedThroughputExceededException",
-    "ReplicatedWriteConflictException",
-    "RequestLimitExceeded",
-    "RequestTimeout",
-    "RequestTimeoutException",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequestsException",
-    "TransactionConflictException",
-    "TransactionInProgressException",
+/// Sources: `DynamoDB` Developer Guide, "Error handling with DynamoDB"; SES API Reference v2, `SendEmail`; the errors
+/// common to all AWS services; and the codes that the SDK retries.
+const CAUSES: [(&str, Cause); 42] = [
+    ("AccessDeniedException", Cause::Ours),
+    ("AccountSuspendedException", Cause::Ours),
+    ("BadRequestException", Cause::Ours),
+    ("BandwidthLimitExceeded", Cause::Transient),
+    ("ConditionalCheckFailedException", Cause::Ours),
+    // The credentials of this process: it cannot renew them itself.
+    ("ExpiredTokenException", Cause::Ours),
+    ("IdempotentParameterMismatchException", Cause::Ours),
+    ("IncompleteSignature", Cause::Ours),
+    ("InternalFailure", Cause::Transient),
+    ("InternalServerError", Cause::Transient),
+    ("InvalidEndpointException", Cause::Ours),
+    // Transient if the signature has expired: `is_signed_too_early`.
+    ("InvalidSignatureException", Cause::Ours),
+    ("ItemCollectionSizeLimitExceededException", Cause::Ours),
+    ("LimitExceededException", Cause::Transient),
+    ("MailFromDomainNotVerifiedException", Cause::Ours),
+    ("MessageRejected", Cause::Ours),
+    ("MissingAuthenticationToken", Cause::Ours),
+    ("NotAuthorized", Cause::Ours),
+    ("NotFoundException", Cause::Ours),
+    ("OptInRequired", Cause::Ours),
+    ("PriorRequestNotComplete", Cause::Transient),
+    ("ProvisionedThroughputExceededException", Cause::Transient),
+    ("ReplicatedWriteConflictException", Cause::Transient),
+    ("RequestExpired", Cause::Transient),
+    ("RequestLimitExceeded", Cause::Transient),
+    ("RequestThrottled", Cause::Transient),
+    ("RequestThrottledException", Cause::Transient),
+    ("RequestTimeout", Cause::Transient),
+    ("RequestTimeoutException", Cause::Transient),
+    ("ResourceNotFoundException", Cause::Ours),
+    // Somebody paused sending, and has to resume it.
+    ("SendingPausedException", Cause::Ours),
+    ("ServiceUnavailable", Cause::Transient),
+    ("SlowDown", Cause::Transient),
+    ("ThrottledException", Cause::Transient),
+    ("Throttling", Cause::Transient),
+    ("ThrottlingException", Cause::Transient),
+    ("TooManyRequestsException", Cause::Transient),
+    // Transient if each of its reasons is: `aws::is_passing_cancellation`.
+    ("TransactionCanceledException", Cause::Ours),
+    ("TransactionConflictException", Cause::Transient),
+    ("TransactionInProgressException", Cause::Transient),
+    ("UnrecognizedClientException", Cause::Ours),
+    ("ValidationException", Cause::Ours),
 ];
+
+fn cause(code: &str) -> Option<Cause> {
+    let found = CAUSES.iter().find(|(known, _)| *known == code);
+    found.map(|(_, cause)| *cause)
+}
+
+/// Returns whether AWS refused a call because it arrived too long after it was signed. That happens to a call which
+/// Lambda froze on its way out, and thawed minutes later. A retry is signed anew.
+pub(crate) fn is_signed_too_early(error: &ErrorMetadata) -> bool {
+    match error.code() {
+        Some("RequestExpired") => true,
+        Some("InvalidSignatureException") => error
+            .message()
+            .is_some_and(|message| message.contains("Signature expired")),
+        _ => false,
+    }
+}
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -135,7 +198,51 @@ impl std::error::Error for Fault {}
 
 #[cfg(test)]
 mod tests {
+    use aws_smithy_runtime_api::http::StatusCode;
+
     use super::*;
+
+    fn refused(status: u16, code: &str, message: &str) -> Fault {
+        let status = StatusCode::try_from(status).unwrap();
+        let error = ErrorMetadata::builder().code(code).message(message).build();
+        let response = HttpResponse::new(status, "".into());
+        Fault::of_call("table.admit", &SdkError::service_error(error, response))
+    }
+
+    #[test]
+    fn the_code_decides_whether_a_client_error_is_transient() {
+        for (code, cause) in CAUSES {
+            let is_transient = refused(400, code, "").is_passing();
+            assert_eq!(is_transient, cause == Cause::Transient, "{code}");
+        }
+        assert!(CAUSES.is_sorted_by(|(one, _), (next, _)| one < next));
+    }
+
+    #[test]
+    fn the_status_decides_about_an_unknown_code() {
+        for (status, is_transient) in [(400, false), (429, true), (499, false), (500, true)] {
+            let fault = refused(status, "Novelty", "");
+            assert_eq!(fault.is_passing(), is_transient, "{status}");
+            assert_eq!(fault.code(), "Novelty");
+        }
+    }
+
+    #[test]
+    fn an_expired_signature_is_transient_and_a_wrong_one_is_ours() {
+        let expired = "Signature expired: 20261125T100000Z is now earlier than 20261125T100500Z";
+        let wrong =
+            "The request signature we calculated does not match the signature you provided.";
+        assert!(refused(403, "InvalidSignatureException", expired).is_passing());
+        assert!(!refused(403, "InvalidSignatureException", wrong).is_passing());
+    }
+
+    /// The SDK could not read what came: the call may have been carried out.
+    #[test]
+    fn an_answer_of_success_that_nobody_can_read_is_no_answer() {
+        for (status, code) in [(200, "ResponseError"), (299, "ResponseError"), (300, "Odd")] {
+            assert_eq!(refused(status, "Odd", "").code(), code, "{status}");
+        }
+    }
 
     #[test]
     fn a_fault_says_what_failed_and_how() {

@@ -15,7 +15,7 @@ use rand::TryRng as _;
 use rand::rngs::SysRng;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::aws;
+use crate::aws::{self, RetryFrozen};
 use crate::config::Env;
 use crate::digest::hex;
 use crate::email::Email;
@@ -158,7 +158,9 @@ impl Mailer {
     /// Made for the first mail: the public halves send none, and do not wait for it.
     fn client(&self) -> &Client {
         self.client.get_or_init(|| {
-            let settings = Builder::from(&self.sdk).timeout_config(aws::mail_timeouts(&self.sdk));
+            let settings = Builder::from(&self.sdk)
+                .timeout_config(aws::mail_timeouts(&self.sdk))
+                .retry_classifier(RetryFrozen);
             Client::from_conf(settings.build())
         })
     }

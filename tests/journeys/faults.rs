@@ -107,9 +107,12 @@ pub(crate) fn wrongs(call: &str) -> Vec<Wrong> {
         (500, "InternalServerError"),
         (503, "ServiceUnavailable"),
         (400, "AccessDeniedException"),
+        (400, "RequestExpired"),
     ]
     .map(|(status, code)| Wrong::refused(status, code, ADA))
     .into();
+    let expired = format!("Signature expired: {ADA}");
+    wrongs.push(Wrong::refused(403, "InvalidSignatureException", &expired));
     let timeout = if call == "SendEmail" {
         aws::MAIL
     } else {
@@ -414,6 +417,28 @@ async fn retries_are_bounded_and_jittered() {
         pauses.len(),
         &format!("{shortest:?} to {longest:?}, at a twentieth of the product's"),
     );
+}
+
+/// Lambda can freeze an instance between signing and sending, and AWS then refuses the call as too old. The next attempt
+/// is signed anew, so nobody notices.
+#[tokio::test]
+async fn a_call_frozen_on_its_way_is_signed_and_sent_again() {
+    for (status, code, message) in [
+        (400, "RequestExpired", "Request has expired."),
+        (
+            403,
+            "InvalidSignatureException",
+            "Signature expired: 20261125T100000Z is now earlier than 20261125T100500Z",
+        ),
+    ] {
+        let desk = Desk::with_ada().await;
+        for call in ["TransactWriteItems", "Query", "SendEmail", "UpdateItem"] {
+            desk.aws.fail(call, 1, (status, code, message));
+        }
+        let link = desk.link(ADA).await;
+        assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204, "{code}");
+        assert_eq!(desk.stream().await, None, "{code}");
+    }
 }
 
 /// A storm in which much fails brings no storm of retries: their budget is the process's.
