@@ -85,10 +85,10 @@ fn weak_hashing_is_refused() {
 }
 
 #[test]
-fn origins_for_cors_must_be_those_of_the_reset_urls() {
+fn origins_for_cors_must_include_those_of_the_reset_urls() {
     let (forgot, _) = complaints(&[("RESET_URL_ORIGINS", "https://www.example.com")]);
     let told = "RESET_URL_ORIGINS: found \"https://www.example.com\", \
-                wanted the origins of RESET_URLS: https://app.example.com";
+                wanted also the origins of RESET_URLS: https://app.example.com";
     assert!(forgot.unwrap().ends_with(told));
 }
 

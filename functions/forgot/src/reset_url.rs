@@ -7,7 +7,8 @@ use rekey::token::Token;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url, form_urlencoded};
 
-/// Where in the link the address and the token stand.
+/// Where in the link the address and the token stand. If the reset URL has a fragment that is a path, they follow that
+/// path inside the fragment, whatever the setting: there, the page's router reads its parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Placement {
     /// In the query.
@@ -47,8 +48,8 @@ impl AllowList {
     pub fn parse(setting: &str, placement: Placement) -> Result<Self, String> {
         let urls: Option<Vec<Url>> = setting.split(',').map(parse).collect();
         urls.map(|urls| Self { urls, placement }).ok_or_else(|| {
-            "absolute https URLs (http for localhost), separated by commas, without user info, fragment, \
-             or a query that has email or token already"
+            "absolute https URLs (http for localhost), separated by commas, without wildcards, user info, \
+             a fragment that is not a path, or a query that has email or token already"
                 .to_owned()
         })
     }
@@ -66,44 +67,79 @@ impl AllowList {
         })
     }
 
-    /// Checks that a setting names the origins of the list, each of them and no other.
+    /// Checks the origins whose pages may ask for links: at least those of the list. Others may ask too, such as an app's
+    /// `capacitor://localhost`, but no link leads to them.
     ///
     /// # Errors
     /// What is wanted instead.
     pub fn check_origins(&self, setting: &str) -> Result<(), String> {
-        let sorted = |mut origins: Vec<String>| {
-            origins.sort();
-            origins.dedup();
-            origins
-        };
-        let wanted = sorted(
-            self.urls
-                .iter()
-                .map(|url| url.origin().ascii_serialization())
-                .collect(),
-        );
-        if sorted(setting.split(',').map(str::to_owned).collect()) == wanted {
+        let origins: Vec<&str> = setting.split(',').collect();
+        if !origins.iter().all(|origin| is_origin(origin)) {
+            return Err(
+                "origins in lower case: scheme, host, and a port that is not the scheme's own, \
+                        without path or wildcard (http for localhost), separated by commas"
+                    .to_owned(),
+            );
+        }
+        let mut missing: Vec<String> = self
+            .urls
+            .iter()
+            .map(|url| url.origin().ascii_serialization())
+            .filter(|origin| !origins.contains(&origin.as_str()))
+            .collect();
+        missing.sort();
+        missing.dedup();
+        if missing.is_empty() {
             Ok(())
         } else {
-            Err(format!("the origins of RESET_URLS: {}", wanted.join(",")))
+            Err(format!(
+                "also the origins of RESET_URLS: {}",
+                missing.join(",")
+            ))
         }
     }
 }
 
+/// Returns whether a browser may send a text as an `Origin` (RFC 6454, Section 6.2), and no stranger over plain HTTP can.
+fn is_origin(text: &str) -> bool {
+    let Ok(url) = Url::parse(text) else {
+        return false;
+    };
+    let is_safe = url.scheme() != "http" || url.host() == Some(Host::Domain("localhost"));
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port().map(|port| format!(":{port}"));
+    let serialized = format!("{}://{host}{}", url.scheme(), port.unwrap_or_default());
+    is_safe && !host.is_empty() && text == serialized && !text.contains('*')
+}
+
 /// Parses what may be a reset URL at all. Browsers drop some characters from URLs; here they are refused.
 fn parse(typed: &str) -> Option<Url> {
-    let is_clean = !typed.contains(|character: char| character.is_control() || character == ' ');
+    // An asterisk in an allow list is meant as a wildcard, and there are none.
+    let is_clean = !typed
+        .contains(|character: char| character.is_control() || character == ' ' || character == '*');
     let url = Url::parse(typed).ok().filter(|_| is_clean)?;
     let is_safe = url.scheme() == "https"
         || (url.scheme() == "http" && url.host() == Some(Host::Domain("localhost")));
     let is_plain = url.has_host()
         && url.username().is_empty()
         && url.password().is_none()
-        && url.fragment().is_none();
+        && url.fragment().is_none_or(is_path);
+    let fragment_query = url.fragment().and_then(query_of).unwrap_or_default();
     let is_free = !url
         .query_pairs()
+        .chain(form_urlencoded::parse(fragment_query.as_bytes()))
         .any(|(name, _)| name == "email" || name == "token");
     (is_safe && is_plain && is_free).then_some(url)
+}
+
+/// Returns whether a fragment is a path of a router in the page: `#/reset`, or `#!/reset`.
+fn is_path(fragment: &str) -> bool {
+    fragment.starts_with('/') || fragment.starts_with("!/")
+}
+
+/// Returns the query inside a fragment that is a path.
+fn query_of(path: &str) -> Option<&str> {
+    path.split_once('?').map(|(_, query)| query)
 }
 
 /// A reset URL that is in the allow list.
@@ -123,11 +159,16 @@ impl ResetUrl {
     ///
     /// It is written piece by piece: `Url` would leave copies of the token where it grew.
     pub fn link(&self, email: &Email, token: &Token) -> Link {
-        let before = match (self.placement, self.url.query()) {
-            (Placement::Fragment, _) => "#",
-            (Placement::Query, None) => "?",
-            (Placement::Query, Some("")) => "",
-            (Placement::Query, Some(_)) => "&",
+        let carrier = match (self.url.fragment(), self.placement) {
+            (Some(path), _) => Some(query_of(path)),
+            (None, Placement::Query) => Some(self.url.query()),
+            (None, Placement::Fragment) => None,
+        };
+        let before = match carrier {
+            None => "#",
+            Some(None) => "?",
+            Some(Some("")) => "",
+            Some(Some(_)) => "&",
         };
         let mut link = SecretText::default();
         let address = form_urlencoded::byte_serialize(email.as_str().as_bytes());
@@ -219,6 +260,9 @@ mod tests {
             "https://app.example.com./password/reset",
             "https://аpp.example.com/password/reset",
             "data:text/html,x",
+            "https://app.example.com/password/reset#/",
+            "https://app.example.com/password/*",
+            "https://*.example.com/password/reset",
         ];
         for other in others {
             assert!(allow_list(PAGE).admit(other).is_err(), "{other:?}");
@@ -238,6 +282,11 @@ mod tests {
             "https://a.example/,",
             "mailto:a@b.co",
             "https://a.example/, https://b.example/",
+            "https://a.example/*",
+            "https://*.a.example/",
+            "https://a.example/#",
+            "https://a.example/#/reset?token=x",
+            "https://a.example/#/reset?x=y&%65mail=x",
         ];
         for bad in bad {
             assert!(AllowList::parse(bad, Placement::Query).is_err(), "{bad:?}");
@@ -254,18 +303,65 @@ mod tests {
     }
 
     #[test]
-    fn the_origins_must_be_those_of_the_urls() {
+    fn the_origins_include_those_of_the_urls() {
         let list =
             allow_list("https://a.example/x,https://a.example/y?view=reset,http://localhost:4601/");
-        assert!(
-            list.check_origins("http://localhost:4601,https://a.example")
-                .is_ok()
-        );
+        for allowed in [
+            "http://localhost:4601,https://a.example",
+            "https://login.a.example,https://a.example,http://localhost:4601,capacitor://localhost",
+        ] {
+            assert_eq!(list.check_origins(allowed), Ok(()), "{allowed}");
+        }
         assert_eq!(
-            list.check_origins("https://a.example,https://b.example")
-                .unwrap_err(),
-            "the origins of RESET_URLS: http://localhost:4601,https://a.example"
+            list.check_origins("https://b.example").unwrap_err(),
+            "also the origins of RESET_URLS: http://localhost:4601,https://a.example"
         );
+    }
+
+    #[test]
+    fn an_origin_is_what_a_browser_sends() {
+        let list = allow_list(PAGE);
+        for bad in [
+            "",
+            "*",
+            "null",
+            "https://*.example.com",
+            "https://login.example.com/",
+            "https://login.example.com/path",
+            "https://login.example.com:443",
+            "https://Login.example.com",
+            "http://login.example.com",
+            "https://ada@login.example.com",
+            "https://login.example.com?x",
+            "capacitor:localhost",
+            "capacitor://",
+            "file:///",
+            " https://login.example.com",
+        ] {
+            let setting = format!("https://app.example.com,{bad}");
+            let wanted = list.check_origins(&setting).unwrap_err();
+            assert!(wanted.starts_with("origins in lower case"), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_parameters_follow_a_path_inside_the_fragment() {
+        for (page, before) in [
+            ("https://a.example/#/reset", "?"),
+            ("https://a.example/#!/reset", "?"),
+            ("https://a.example/#/reset?view=reset", "&"),
+            ("https://a.example/#/reset?", ""),
+            ("https://a.example/?x=y#/reset", "?"),
+        ] {
+            for placement in [Placement::Query, Placement::Fragment] {
+                let list = AllowList::parse(page, placement).unwrap();
+                let email = Email::parse("ada@example.com").unwrap();
+                let token = Token::generate().unwrap();
+                let link = list.admit(page).unwrap().link(&email, &token);
+                let start = format!("{page}{before}email=ada%40example.com&token=");
+                assert!(link.expose().starts_with(&start), "{page}");
+            }
+        }
     }
 
     fn emails() -> impl Strategy<Value = Email> {
