@@ -1,6 +1,7 @@
 //! The functions as Lambda runs them: processes, with a Runtime API of ours.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -122,6 +123,16 @@ async fn serve(
 }
 
 /// The binary. `cargo test` builds none for another package's tests.
+/// The profile that this test was built with, by its folder: `target/debug/deps`, or `target/long/deps`.
+fn profile() -> String {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.ancestors().nth(2).and_then(Path::file_name).unwrap();
+    match folder.to_str().unwrap() {
+        "debug" => "dev".to_owned(),
+        profile => profile.to_owned(),
+    }
+}
+
 async fn build(function: &str) -> String {
     let build = Command::new(env!("CARGO"))
         .args([
@@ -129,6 +140,8 @@ async fn build(function: &str) -> String {
             "--locked",
             "--quiet",
             "--message-format=json",
+            "--profile",
+            &profile(),
             "--package",
             function,
         ])
