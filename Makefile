@@ -1,7 +1,7 @@
 # Rekey on a desk. Needs Rust and Python 3.11 or later, and Node.js 20 or later with npm for check, iam, and bench; everything
 # else is installed into target/tools.
 .DEFAULT_GOAL := help
-.PHONY: help dev test torture fuzz mutants bench bench-check bench-keep demo watch check iam build redrive clean
+.PHONY: help dev test torture fuzz mutants bench bench-check bench-keep demo watch check iam build redrive users-check clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -81,6 +81,9 @@ build: $(DESK) $(SAM) ## sam build, as dev and test do it, and a bill of materia
 
 redrive: $(DESK) ## brings what was given up to its function again; STACK=name, by your AWS credentials
 	@target/tools/desk/bin/python infra/redrive.py "$${STACK:-rekey}"
+
+users-check: $(DESK) ## names the users whom Rekey cannot find, and why; STACK=name, by your AWS credentials
+	@target/tools/desk/bin/python infra/users_check.py "$${STACK:-rekey}"
 
 clean: ## what was built, the tools included
 	rm -rf target .aws-sam

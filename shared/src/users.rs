@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, Select, Update};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Env;
@@ -14,8 +14,13 @@ use crate::table::{Issued, unix_seconds};
 
 /// The attribute that says when a user's password was last replaced, in seconds since 1970, as a number.
 ///
-/// An application that compares it with the start of a session can end older sessions (OWASP ASVS 5.0, 7.4.3).
+/// An application that compares it with the start of a session can end older sessions (OWASP ASVS 5.0, 7.4.3). An
+/// application that writes it ends the links that were issued before. A value of another type, or one that is further
+/// ahead than clocks can differ, says nothing about links: otherwise it would lock the user out for good.
 pub const CHANGED_AT: &str = "password_changed_at";
+
+/// How far the application's clock may be ahead of ours.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// What Rekey knows of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,35 +33,65 @@ pub struct User {
 
 /// The value of a users table's key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(from = "StoredKey", into = "StoredKey")]
 pub enum UserKey {
     /// A key of type S.
     Text(String),
-    /// A key of type N, a whole number.
-    Number(i64),
+    /// A key of type N, in the decimal text that `DynamoDB` returns: up to 38 digits, which no number type of Rust keeps.
+    Number(String),
+}
+
+/// A user's key in Rekey's own rows. A number is text there too, as serde would round a large one.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum StoredKey {
+    Text(String),
+    Number {
+        number: String,
+    },
+    /// As rows held it until version 0.1.0.
+    Whole(i64),
+}
+
+impl From<StoredKey> for UserKey {
+    fn from(stored: StoredKey) -> Self {
+        match stored {
+            StoredKey::Text(text) => Self::Text(text),
+            StoredKey::Number { number } => Self::Number(number),
+            StoredKey::Whole(number) => Self::Number(number.to_string()),
+        }
+    }
+}
+
+impl From<UserKey> for StoredKey {
+    fn from(key: UserKey) -> Self {
+        match key {
+            UserKey::Text(text) => Self::Text(text),
+            UserKey::Number(number) => Self::Number { number },
+        }
+    }
 }
 
 impl UserKey {
     fn parse(value: &AttributeValue) -> Option<Self> {
         match (value.as_s(), value.as_n()) {
             (Ok(text), _) => Some(Self::Text(text.clone())),
-            (_, Ok(number)) => number.parse().ok().map(Self::Number),
+            (_, Ok(number)) => Some(Self::Number(number.clone())),
             _ => None,
         }
     }
 
     /// Returns the key as text: a number's decimal digits.
-    pub(crate) fn to_text(&self) -> String {
+    pub(crate) fn as_str(&self) -> &str {
         match self {
-            Self::Text(text) => text.clone(),
-            Self::Number(number) => number.to_string(),
+            Self::Text(text) | Self::Number(text) => text,
         }
     }
 
     fn to_attribute(&self) -> AttributeValue {
         match self {
             Self::Text(text) => AttributeValue::S(text.clone()),
-            Self::Number(number) => AttributeValue::N(number.to_string()),
+            Self::Number(number) => AttributeValue::N(number.clone()),
         }
     }
 }
@@ -154,7 +189,7 @@ impl Users {
     }
 
     /// The part of a transaction that replaces a password: where the user is still there, still has the address that
-    /// the token was sent to, and has not had the password replaced since the token was issued.
+    /// the token was sent to, and no [`CHANGED_AT`] says that the password was replaced since the token was issued.
     ///
     /// # Errors
     /// A fault that cannot be: all parts are given.
@@ -168,7 +203,10 @@ impl Users {
             .table_name(&self.schema.table)
             .key(&self.schema.key, issued.user.to_attribute())
             .update_expression("SET #password = :hash, #changed_at = :now")
-            .condition_expression("#email = :email AND (attribute_not_exists(#changed_at) OR #changed_at < :issued_at)")
+            .condition_expression(
+                "#email = :email AND (attribute_not_exists(#changed_at) OR NOT attribute_type(#changed_at, :type) \
+                 OR #changed_at < :issued_at OR #changed_at > :horizon)",
+            )
             .expression_attribute_names("#password", &self.schema.password)
             .expression_attribute_names("#changed_at", CHANGED_AT)
             .expression_attribute_names("#email", &self.schema.email)
@@ -176,6 +214,8 @@ impl Users {
             .expression_attribute_values(":now", unix_seconds::attribute(now))
             .expression_attribute_values(":email", AttributeValue::S(issued.email.as_str().to_owned()))
             .expression_attribute_values(":issued_at", unix_seconds::attribute(issued.issued_at))
+            .expression_attribute_values(":type", AttributeValue::S("N".to_owned()))
+            .expression_attribute_values(":horizon", unix_seconds::attribute(now + CLOCK_SKEW))
             .build()
             .map_err(|_| Fault::of_our_own("users.replacement", "BuildError"))
     }

@@ -28,4 +28,5 @@ mod stack;
 mod template;
 #[path = "../journeys/torture.rs"]
 mod torture;
+mod users;
 mod web_pages;

@@ -182,7 +182,7 @@ impl Desk {
         *self.tick.lock().unwrap() = duration;
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         let mut now = self.now.lock().unwrap();
         let read = *now;
         *now += *self.tick.lock().unwrap();

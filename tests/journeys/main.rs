@@ -30,5 +30,6 @@ mod process;
 mod races;
 mod reset;
 mod silence;
+mod tables;
 mod tls;
 mod torture;

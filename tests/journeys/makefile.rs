@@ -22,6 +22,7 @@ const VALUES: [&str; 9] = [
 fn values_reach_the_programs_as_they_are() {
     for (target, name) in [
         ("redrive", "STACK"),
+        ("users-check", "STACK"),
         ("dev", "PARAMETERS"),
         ("fuzz", "SECONDS_EACH"),
         ("mutants", "SHARD"),
@@ -53,6 +54,7 @@ fn values_reach_the_programs_as_they_are() {
 fn values_that_are_not_set_have_their_defaults() {
     for (target, expected) in [
         ("redrive", "[rekey]"),
+        ("users-check", "[rekey]"),
         ("dev", "[]"),
         ("fuzz", "[600]"),
         ("mutants", "[0/1]"),

@@ -42,6 +42,16 @@ impl Value {
         }
     }
 
+    /// The name of its type, as `attribute_type` has it.
+    fn type_name(&self) -> &'static str {
+        match self {
+            Self::S(_) => "S",
+            Self::N(_) => "N",
+            Self::L(_) => "L",
+            Self::M(_) => "M",
+        }
+    }
+
     pub(crate) fn text(&self) -> &str {
         match self {
             Self::S(text) => text,
@@ -318,6 +328,14 @@ impl<'a> Reader<'a> {
                 let name = self.statement.name(&path);
                 return self.row.is_some_and(|row| row.contains_key(&name)) == wanted;
             }
+        }
+        if self.follows("attribute_type") {
+            self.expect("(");
+            let value = self.operand();
+            self.expect(",");
+            let wanted = self.operand();
+            self.expect(")");
+            return value.is_some_and(|value| wanted == Some(Value::text_of(value.type_name())));
         }
         self.comparison()
     }

@@ -10,7 +10,8 @@ use crate::properties::{
 use crate::protocol::{Bounds, Mutation, Protocol};
 
 const TOKEN_IS_THERE: &str = "attribute_exists(pk) AND expires_at > :now";
-const NOT_OVERTAKEN: &str = " AND (attribute_not_exists(#changed_at) OR #changed_at < :issued_at)";
+const NOT_OVERTAKEN: &str = " AND (attribute_not_exists(#changed_at) OR NOT attribute_type(#changed_at, :type) \
+     OR #changed_at < :issued_at OR #changed_at > :horizon)";
 const NOT_ENDED: &str = "attribute_not_exists(ended_at) OR ended_at < :issued_at";
 const COOLED: &str = "attribute_not_exists(pk) OR requested_at <= :cooled";
 const COUNT: &str = "attribute_not_exists(requests) OR requests < :limit";

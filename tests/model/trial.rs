@@ -149,14 +149,11 @@ fn rows_of(statements: &[Statement]) -> Rows {
     rows
 }
 
-fn user(email: &str, changed_at: Option<u8>) -> (Key, Arc<Item>) {
+fn user(email: &str, changed_at: Option<Value>) -> (Key, Arc<Item>) {
     let row = [("id", "1"), ("email", email), ("password_hash", "old")];
     let row = row.map(|(name, value)| (name.to_owned(), Value::text_of(value)));
     let mut row = Item::from(row);
-    row.extend(changed_at.map(|tick| {
-        let changed_at = Value::N(time(tick).as_millisecond());
-        ("password_changed_at".to_owned(), changed_at)
-    }));
+    row.extend(changed_at.map(|value| ("password_changed_at".to_owned(), value)));
     (user_key(), Arc::new(row))
 }
 
@@ -174,13 +171,17 @@ async fn the_products_statements_have_the_same_outcome() {
 
     let token = rows_of(&protocol.issuance(0, &issued(1, ADA)));
     assert_eq!(token.keys().collect::<Vec<_>>(), [&token_key(0)]);
+    let at = |tick| Value::N(time(tick).as_millisecond());
+    let a_day_ahead = Value::N(time(2).as_millisecond() + 86_400_000);
     let users = [
         None,
         Some(user(COUNTESS, None)),
         Some(user(ADA, None)),
-        Some(user(ADA, Some(0))),
-        Some(user(ADA, Some(1))),
-        Some(user(ADA, Some(2))),
+        Some(user(ADA, Some(at(0)))),
+        Some(user(ADA, Some(at(1)))),
+        Some(user(ADA, Some(at(2)))),
+        Some(user(ADA, Some(a_day_ahead))),
+        Some(user(ADA, Some(Value::text_of("2026-11-23T12:00:00Z")))),
     ];
     let mut done = Vec::new();
     for user in users {
@@ -194,7 +195,7 @@ async fn the_products_statements_have_the_same_outcome() {
         }
     }
     let of_those_that_are_good = done.iter().filter(|is_done| **is_done).count();
-    assert_eq!((done.len(), of_those_that_are_good), (24, 2));
+    assert_eq!((done.len(), of_those_that_are_good), (32, 4));
 }
 
 /// Of a row's attribute `#a` and the number ten.

@@ -159,7 +159,7 @@ pub struct Epoch {
 
 /// Returns the key of a user's epoch row.
 pub fn epoch_key(user: &UserKey) -> String {
-    format!("{EPOCH}{}", sha256_hex(user.to_text().as_bytes()))
+    format!("{EPOCH}{}", sha256_hex(user.as_str().as_bytes()))
 }
 
 /// Returns the key of the row with the links of a user at an address.
@@ -167,7 +167,7 @@ pub fn epoch_key(user: &UserKey) -> String {
 /// A link works for the user it was made for, and only while that user has the address it was sent to. So links of a
 /// former owner of the address, or to a former address, do not count.
 pub fn links_key(user: &UserKey, email: &Email) -> String {
-    let (email, key) = (email.as_str(), user.to_text());
+    let (email, key) = (email.as_str(), user.as_str());
     // An address has no NUL, so no two pairs are written alike.
     format!(
         "{LINKS}{}",

@@ -1,0 +1,156 @@
+//! Users as real tables hold them. Each test names the reports that it answers.
+
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement,
+    KeyType, Projection, ProjectionType, ScalarAttributeType,
+};
+
+use crate::desk::{ADA, Desk, PASSWORD};
+
+/// truora/minidyn#124, internxt/drive-server-old#382.
+#[tokio::test]
+async fn a_time_of_change_that_cannot_be_read_locks_nobody_out() {
+    let unreadable = [
+        AttributeValue::Null(true),
+        AttributeValue::Bool(true),
+        AttributeValue::S(String::new()),
+        AttributeValue::S("2026-11-23T12:00:00.123Z".to_owned()),
+        AttributeValue::S("1795435200".to_owned()),
+        // Milliseconds.
+        AttributeValue::N("1795435200250".to_owned()),
+        // A day ahead.
+        AttributeValue::N("1795521600".to_owned()),
+    ];
+    for value in unreadable {
+        let desk = Desk::with_ada().await;
+        set_changed_at(&desk, value.clone()).await;
+        let link = desk.link(ADA).await;
+        assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204, "{value:?}");
+        let replaced: f64 = desk
+            .stored("1", "password_changed_at")
+            .await
+            .parse()
+            .unwrap();
+        assert_eq!(replaced.trunc(), 1_795_435_200.0, "{value:?}");
+        desk.drain().await;
+    }
+}
+
+/// The application's clock may be five minutes ahead.
+#[tokio::test]
+async fn a_change_by_the_application_ends_links_even_if_its_clock_is_ahead() {
+    for (ahead, status) in [(0, 422), (299, 422), (301, 204)] {
+        let desk = Desk::with_ada().await;
+        let link = desk.link(ADA).await;
+        let changed_at = desk.now().as_second() + 1 + ahead;
+        set_changed_at(&desk, AttributeValue::N(changed_at.to_string())).await;
+        assert_eq!(
+            desk.reset(&link, PASSWORD).await.status(),
+            status,
+            "{ahead}"
+        );
+        desk.drain().await;
+    }
+}
+
+async fn set_changed_at(desk: &Desk, value: AttributeValue) {
+    desk.dynamodb
+        .update_item()
+        .table_name("users")
+        .key("id", AttributeValue::S("1".to_owned()))
+        .update_expression("SET password_changed_at = :value")
+        .expression_attribute_values(":value", value)
+        .send()
+        .await
+        .unwrap();
+}
+
+/// awslabs/emr-dynamodb-connector#167.
+#[tokio::test]
+async fn a_numeric_key_may_be_any_number() {
+    for key in [
+        "1",
+        "-7",
+        "0.5",
+        "9223372036854775807",
+        "9223372036854775808",
+        "18446744073709551615",
+        "123456789012345678901234567890",
+        "12345678901234567890123456789012345678",
+    ] {
+        let desk = Desk::open().await;
+        let key = AttributeValue::N(key.to_owned());
+        make_users_with_numeric_keys(&desk).await;
+        put_user(&desk, key.clone()).await;
+        let link = desk.link(ADA).await;
+        assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204, "{key:?}");
+        let again = desk.reset(&link, PASSWORD).await;
+        assert_eq!(again.status(), 422, "{key:?}");
+
+        let user = desk.dynamodb.get_item().table_name("users");
+        let user = user
+            .key("id", key.clone())
+            .send()
+            .await
+            .unwrap()
+            .item
+            .unwrap();
+        assert!(
+            user["password_hash"]
+                .as_s()
+                .unwrap()
+                .starts_with("$argon2id$"),
+            "{key:?}"
+        );
+        desk.drain().await;
+    }
+}
+
+async fn make_users_with_numeric_keys(desk: &Desk) {
+    let attribute = |name: &str, kind| {
+        let attribute = AttributeDefinition::builder().attribute_name(name);
+        attribute.attribute_type(kind).build().unwrap()
+    };
+    let key = |name: &str| {
+        let key = KeySchemaElement::builder().attribute_name(name);
+        key.key_type(KeyType::Hash).build().unwrap()
+    };
+    let index = GlobalSecondaryIndex::builder()
+        .index_name("email-index")
+        .key_schema(key("email"))
+        .projection(
+            Projection::builder()
+                .projection_type(ProjectionType::KeysOnly)
+                .build(),
+        );
+    desk.dynamodb
+        .delete_table()
+        .table_name("users")
+        .send()
+        .await
+        .unwrap();
+    desk.dynamodb
+        .create_table()
+        .table_name("users")
+        .billing_mode(BillingMode::PayPerRequest)
+        .attribute_definitions(attribute("id", ScalarAttributeType::N))
+        .attribute_definitions(attribute("email", ScalarAttributeType::S))
+        .key_schema(key("id"))
+        .global_secondary_indexes(index.build().unwrap())
+        .send()
+        .await
+        .unwrap();
+}
+
+async fn put_user(desk: &Desk, key: AttributeValue) {
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    desk.dynamodb
+        .put_item()
+        .table_name("users")
+        .item("id", key)
+        .item("email", text(ADA))
+        .item("password_hash", text("old"))
+        .send()
+        .await
+        .unwrap();
+}
