@@ -33,9 +33,7 @@ impl Email {
     /// A complaint where it is anything else.
     pub fn parse(typed: &str) -> Result<Self, Complaint> {
         let address = plain_address(unicode::trim(typed));
-        address.map(Self).ok_or(Complaint::fixed(
-            "must be one e-mail address, like ada@example.com",
-        ))
+        address.map(Self).ok_or(Complaint::NotAnAddress)
     }
 
     /// The address itself.

@@ -5,6 +5,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use jiff::SignedDuration;
 use lambda_http::http::StatusCode;
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use serde::de::{
@@ -110,8 +111,8 @@ impl RequestId {
     /// Takes an id that is short and plain enough to stand in a header, a key and a log.
     ///
     /// # Errors
-    /// A complaint where it is not.
-    pub fn parse(id: &str) -> Result<Self, Complaint> {
+    /// What is wanted instead.
+    pub fn parse(id: &str) -> Result<Self, &'static str> {
         let is_plain = (1..=128).contains(&id.len())
             && id
                 .bytes()
@@ -119,7 +120,7 @@ impl RequestId {
         if is_plain {
             Ok(Self(id.to_owned()))
         } else {
-            Err(Complaint::fixed("must be letters and digits"))
+            Err("1 to 128 letters, digits, and any of -_=")
         }
     }
 
@@ -149,9 +150,9 @@ impl RequestId {
 }
 
 impl TryFrom<String> for RequestId {
-    type Error = Complaint;
+    type Error = &'static str;
 
-    fn try_from(id: String) -> Result<Self, Complaint> {
+    fn try_from(id: String) -> Result<Self, &'static str> {
         Self::parse(&id)
     }
 }
@@ -177,7 +178,7 @@ impl Field {
         &self,
         parse: impl FnOnce(&str) -> Result<T, Complaint>,
     ) -> Result<T, Complaint> {
-        self.optional(parse)?.ok_or(Complaint::fixed("is required"))
+        self.optional(parse)?.ok_or(Complaint::Required)
     }
 
     /// Returns the text of a field that is never a reason to refuse a request.
@@ -199,7 +200,7 @@ impl Field {
         match self {
             Self::Missing => Ok(None),
             Self::Text(text) => parse(text.expose_secret()).map(Some),
-            Self::NotText => Err(Complaint::fixed("must be a string")),
+            Self::NotText => Err(Complaint::NotText),
         }
     }
 }
@@ -284,11 +285,13 @@ impl Response {
         }
     }
 
-    /// 202, and one message, whoever the address belongs to.
-    pub fn accepted() -> Self {
-        let message = "If this address belongs to an account, a mail with a link is on its way.";
-        Self::new(StatusCode::ACCEPTED)
-            .with_body("application/json", &json!({ "message": message }))
+    /// Returns 202 with one message and the cooldown, the same for every address. A page may offer to send another link
+    /// when the cooldown has passed.
+    pub fn accepted(cooldown: SignedDuration) -> Self {
+        let message =
+            "If an account exists for this address, you will receive an email with a reset link.";
+        let body = json!({ "message": message, "cooldown_seconds": cooldown.as_secs() });
+        Self::new(StatusCode::ACCEPTED).with_body("application/json", &body)
     }
 
     /// 204.

@@ -1,43 +1,128 @@
 //! What a caller is told when the answer is no (RFC 9457).
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use lambda_http::http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fault::Fault;
 use crate::http::Response;
 
-/// What is wrong with one field, for the person who filled it in. It never repeats what was typed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Complaint(Cow<'static, str>);
+/// What is wrong with one field: words for the person who filled it in, and a code for a front end that has its own. It
+/// never repeats what was typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Complaint {
+    /// The field is missing.
+    Required,
+    /// The field is not a string.
+    NotText,
+    /// The email address is malformed.
+    NotAnAddress,
+    /// The reset URL is not in the allow list.
+    NotAllowed,
+    /// The password is too short.
+    TooShort {
+        /// The least length, in code points.
+        min_length: usize,
+    },
+    /// The password is too long.
+    TooLong {
+        /// The greatest length, in code points.
+        max_length: usize,
+    },
+    /// The password has no visible character.
+    Invisible,
+    /// The password is one character, repeated.
+    Repeated,
+    /// The password is made of the user's address or the product's name.
+    MadeOfContext,
+    /// Attackers know the password.
+    Leaked,
+    /// The confirmation differs from the password.
+    NotTheSame,
+    /// The one answer for a token that is malformed, unknown, used, expired, or somebody else's.
+    BadToken,
+}
 
 impl Complaint {
-    /// The one answer for a token that is malformed, unknown, used, expired or somebody else's.
-    pub const BAD_TOKEN: Self =
-        Self::fixed("This link is not valid, or not any more. Please ask for a new one.");
+    /// One of each, for tests that hold the documentation against them.
+    pub const ALL: [Self; 12] = [
+        Self::Required,
+        Self::NotText,
+        Self::NotAnAddress,
+        Self::NotAllowed,
+        Self::TooShort { min_length: 8 },
+        Self::TooLong { max_length: 256 },
+        Self::Invisible,
+        Self::Repeated,
+        Self::MadeOfContext,
+        Self::Leaked,
+        Self::NotTheSame,
+        Self::BadToken,
+    ];
 
-    /// A complaint that is the same in every deployment.
-    pub const fn fixed(text: &'static str) -> Self {
-        Self(Cow::Borrowed(text))
+    /// Returns the code: part of the API, so it never changes.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::NotText => "not_text",
+            Self::NotAnAddress => "not_an_address",
+            Self::NotAllowed => "not_allowed",
+            Self::TooShort { .. } => "too_short",
+            Self::TooLong { .. } => "too_long",
+            Self::Invisible | Self::Repeated => "too_weak",
+            Self::MadeOfContext => "made_of_context",
+            Self::Leaked => "leaked",
+            Self::NotTheSame => "not_the_same",
+            Self::BadToken => "bad_token",
+        }
     }
 
-    /// A complaint that tells a setting of the deployment: made at start-up, never from what a caller sent.
-    pub fn of_setting(text: String) -> Self {
-        Self(Cow::Owned(text))
-    }
-
-    /// Its words.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    /// Returns the number in the words, with its name.
+    pub const fn parameter(self) -> Option<(&'static str, usize)> {
+        match self {
+            Self::TooShort { min_length } => Some(("min_length", min_length)),
+            Self::TooLong { max_length } => Some(("max_length", max_length)),
+            Self::Required
+            | Self::NotText
+            | Self::NotAnAddress
+            | Self::NotAllowed
+            | Self::Invisible
+            | Self::Repeated
+            | Self::MadeOfContext
+            | Self::Leaked
+            | Self::NotTheSame
+            | Self::BadToken => None,
+        }
     }
 }
 
-impl std::fmt::Display for Complaint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooShort { min_length } => {
+                write!(f, "must have at least {min_length} characters")
+            }
+            Self::TooLong { max_length } => write!(f, "must have at most {max_length} characters"),
+            Self::Required => f.write_str("is required"),
+            Self::NotText => f.write_str("must be a string"),
+            Self::NotAnAddress => f.write_str("must be one email address, like ada@example.com"),
+            Self::NotAllowed => f.write_str("must be one of the allowed reset URLs"),
+            Self::Invisible => f.write_str("must have visible characters"),
+            Self::Repeated => f.write_str("must not repeat a single character"),
+            Self::MadeOfContext => {
+                f.write_str("must not be made of your email address or of the name of this service")
+            }
+            Self::Leaked => {
+                f.write_str("appears in data leaks, so attackers try it first. Choose another one.")
+            }
+            Self::NotTheSame => f.write_str("must be the same as the password"),
+            Self::BadToken => {
+                f.write_str("This link is not valid, or no longer. Please ask for a new one.")
+            }
+        }
     }
 }
 
@@ -82,7 +167,7 @@ impl Problem {
 
     /// The token is not, or no longer, good for this address.
     pub fn bad_token() -> Self {
-        Self::invalid([("token", Some(Complaint::BAD_TOKEN))])
+        Self::invalid([("token", Some(Complaint::BadToken))])
     }
 
     /// The answer.
@@ -94,10 +179,21 @@ impl Problem {
             "status": status.as_u16(),
         });
         if let Self::Invalid(complaints) = self {
-            let told = complaints
-                .iter()
-                .map(|(field, complaint)| (*field, json!([complaint.as_str()])));
-            body["errors"] = told.collect();
+            let by_field = |value: &dyn Fn(Complaint) -> Option<Value>| -> Value {
+                let values = complaints
+                    .iter()
+                    .filter_map(|(field, complaint)| Some((*field, value(*complaint)?)));
+                values.collect()
+            };
+            body["errors"] = by_field(&|complaint| Some(json!([complaint.to_string()])));
+            body["codes"] = by_field(&|complaint| Some(json!([complaint.code()])));
+            let parameters = by_field(&|complaint| {
+                let (name, number) = complaint.parameter()?;
+                Some(json!({ name: number }))
+            });
+            if parameters != json!({}) {
+                body["parameters"] = parameters;
+            }
         }
         let response = Response::new(status).with_body("application/problem+json", &body);
         match self {

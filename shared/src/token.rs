@@ -49,14 +49,14 @@ impl Token {
     /// Surrounding whitespace and invisible characters are ignored, because people copy them along with the digits.
     ///
     /// # Errors
-    /// Returns [`Complaint::BAD_TOKEN`] for anything else, as for a token that is unknown, used, or expired.
+    /// Returns [`Complaint::BadToken`] for anything else, as for a token that is unknown, used, or expired.
     pub fn parse(typed: &str) -> Result<Self, Complaint> {
         let typed = unicode::trim(typed);
         let mut token = Self(SecretBox::new(Box::new([0; 32])));
         let bytes = secrecy::ExposeSecretMut::expose_secret_mut(&mut token.0);
         let (pairs, rest) = typed.as_bytes().as_chunks::<2>();
         if pairs.len() != bytes.len() || !rest.is_empty() {
-            return Err(Complaint::BAD_TOKEN);
+            return Err(Complaint::BadToken);
         }
         for (byte, &[high, low]) in bytes.iter_mut().zip(pairs) {
             *byte = nibble(high)? << 4 | nibble(low)?;
@@ -82,7 +82,7 @@ fn nibble(digit: u8) -> Result<u8, Complaint> {
         b'0'..=b'9' => Ok(digit - b'0'),
         b'a'..=b'f' => Ok(digit - b'a' + 10),
         b'A'..=b'F' => Ok(digit - b'A' + 10),
-        _ => Err(Complaint::BAD_TOKEN),
+        _ => Err(Complaint::BadToken),
     }
 }
 
@@ -158,11 +158,7 @@ mod tests {
             &format!("{} {}", &good[..32], &good[32..]),
             &"é0".repeat(32),
         ] {
-            assert_eq!(
-                Token::parse(bad).unwrap_err(),
-                Complaint::BAD_TOKEN,
-                "{bad}"
-            );
+            assert_eq!(Token::parse(bad).unwrap_err(), Complaint::BadToken, "{bad}");
         }
     }
 

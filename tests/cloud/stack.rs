@@ -252,7 +252,7 @@ pub(crate) async fn problem(response: Response) -> (u16, Value) {
 
 /// Whether a token was refused, in the one way there is.
 pub(crate) async fn is_refused(response: Response) -> bool {
-    let told = "This link is not valid, or not any more. Please ask for a new one.";
+    let told = "This link is not valid, or no longer. Please ask for a new one.";
     problem(response).await == (422, json!({ "token": [told] }))
 }
 

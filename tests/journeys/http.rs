@@ -1,11 +1,14 @@
 //! The HTTP table of the README, line by line, as far as it does not depend on rows.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rekey::http::Response;
+use rekey::problem::Complaint;
 use serde_json::{Value, json};
 
-use crate::desk::{ADA, Desk, PAGE};
+use crate::desk::{ADA, Desk, PAGE, PASSWORD};
 
 fn problem(response: &Response) -> (u16, String, Value) {
     let body: Value = serde_json::from_str(response.body()).unwrap();
@@ -155,11 +158,140 @@ async fn every_field_that_is_wrong_is_told_at_once() {
     assert_eq!(
         errors,
         json!({
-            "email": ["must be one e-mail address, like ada@example.com"],
+            "email": ["must be one email address, like ada@example.com"],
             "token": ["is required"],
             "password": ["must have at least 8 characters"],
         })
     );
+}
+
+#[tokio::test]
+async fn each_error_has_a_code_that_front_ends_can_translate() {
+    let desk = Desk::with_ada().await;
+    let token = "0".repeat(64);
+    let reset = |password: &str| json!({ "email": ADA, "token": token, "password": password });
+    let mut seen = BTreeSet::new();
+    for (path, body, codes, parameters) in [
+        (
+            "/password/forgot",
+            json!({ "email": 1 }),
+            json!({ "email": ["not_text"], "reset_url": ["required"] }),
+            Value::Null,
+        ),
+        (
+            "/password/forgot",
+            json!({ "email": "ada", "reset_url": "https://evil.test/" }),
+            json!({ "email": ["not_an_address"], "reset_url": ["not_allowed"] }),
+            Value::Null,
+        ),
+        (
+            "/password/reset",
+            json!({ "email": ADA, "token": "x", "password": "short" }),
+            json!({ "password": ["too_short"], "token": ["bad_token"] }),
+            json!({ "password": { "min_length": 8 } }),
+        ),
+        (
+            "/password/reset",
+            reset(&"long enough ".repeat(22)),
+            json!({ "password": ["too_long"] }),
+            json!({ "password": { "max_length": 256 } }),
+        ),
+        (
+            "/password/reset",
+            reset("        "),
+            json!({ "password": ["too_weak"] }),
+            Value::Null,
+        ),
+        (
+            "/password/reset",
+            reset("aaaaaaaa"),
+            json!({ "password": ["too_weak"] }),
+            Value::Null,
+        ),
+        (
+            "/password/reset",
+            reset(ADA),
+            json!({ "password": ["made_of_context"] }),
+            Value::Null,
+        ),
+        (
+            "/password/reset",
+            reset("password"),
+            json!({ "password": ["leaked"] }),
+            Value::Null,
+        ),
+        (
+            "/password/reset",
+            json!({ "email": ADA, "token": token, "password": PASSWORD, "password_confirmation": "" }),
+            json!({ "password_confirmation": ["not_the_same"] }),
+            Value::Null,
+        ),
+        (
+            "/password/reset",
+            reset(PASSWORD),
+            json!({ "token": ["bad_token"] }),
+            Value::Null,
+        ),
+    ] {
+        let response = desk.post(path, &body).await;
+        let told: Value = serde_json::from_str(response.body()).unwrap();
+        assert_eq!(told["codes"], codes, "{body}");
+        assert_eq!(told["parameters"], parameters, "{body}");
+        let codes = told["codes"].as_object().unwrap();
+        assert!(codes.keys().eq(told["errors"].as_object().unwrap().keys()));
+        seen.extend(
+            codes
+                .values()
+                .map(|codes| codes[0].as_str().unwrap().to_owned()),
+        );
+    }
+    assert_eq!(seen, codes());
+}
+
+/// The product's list of codes.
+fn codes() -> BTreeSet<String> {
+    Complaint::ALL
+        .map(|complaint| complaint.code().to_owned())
+        .into()
+}
+
+#[test]
+fn the_readme_lists_each_code_and_no_other() {
+    let readme = include_str!("../../README.md");
+    let (_, section) = readme.split_once("### Error codes\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let listed = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    assert_eq!(
+        listed
+            .map(|(code, _)| code.to_owned())
+            .collect::<BTreeSet<_>>(),
+        codes()
+    );
+}
+
+/// Whoever asks, and whether or not a request is held back.
+#[tokio::test]
+async fn every_202_is_the_same_and_names_the_cooldown() {
+    let desk = Desk::with(&[("COOLDOWN_SECONDS", "90")]).await;
+    desk.user("1", ADA).await;
+    let mut bodies = BTreeSet::new();
+    for email in [ADA, ADA, "nobody@example.com"] {
+        let response = desk.forgot(email).await;
+        assert_eq!(response.status(), 202);
+        bodies.insert(response.body().to_owned());
+    }
+    let [body] = Vec::from_iter(bodies).try_into().unwrap();
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(
+        body,
+        json!({
+            "message": "If an account exists for this address, you will receive an email with a reset link.",
+            "cooldown_seconds": 90,
+        })
+    );
+    desk.drain().await;
 }
 
 #[tokio::test]

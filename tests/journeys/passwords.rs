@@ -23,7 +23,7 @@ fn complaint(response: &Response) -> String {
     errors["password"][0].as_str().unwrap().to_owned()
 }
 
-const LEAKED: &str = "is known from data leaks, so that attackers try it first: choose another one";
+const LEAKED: &str = "appears in data leaks, so attackers try it first. Choose another one.";
 
 #[tokio::test]
 async fn a_weak_password_burns_no_link_and_looks_nothing_up() {
@@ -46,7 +46,7 @@ async fn a_weak_password_burns_no_link_and_looks_nothing_up() {
     desk.drain().await;
 }
 
-const CONTEXT: &str = "must not be made of your e-mail address or of the name of this service";
+const CONTEXT: &str = "must not be made of your email address or of the name of this service";
 
 /// The policy of a product.
 fn policy_of(product: &str) -> Policy {

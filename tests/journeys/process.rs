@@ -122,7 +122,6 @@ async fn serve(
     }
 }
 
-/// The binary. `cargo test` builds none for another package's tests.
 /// The profile that this test was built with, by its folder: `target/debug/deps`, or `target/long/deps`.
 fn profile() -> String {
     let test = std::env::current_exe().unwrap();
@@ -133,6 +132,7 @@ fn profile() -> String {
     }
 }
 
+/// The binary. `cargo test` builds none for another package's tests.
 async fn build(function: &str) -> String {
     let build = Command::new(env!("CARGO"))
         .args([

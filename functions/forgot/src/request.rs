@@ -35,7 +35,7 @@ impl Forgot {
                 return Err(Problem::TooMany { retry_after });
             }
         }
-        Ok(Response::accepted())
+        Ok(Response::accepted(self.on.table.limits().cooldown))
     }
 }
 

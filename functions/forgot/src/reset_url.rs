@@ -60,7 +60,7 @@ impl AllowList {
     /// A complaint where it is not.
     pub fn admit(&self, typed: &str) -> Result<ResetUrl, Complaint> {
         let admitted = parse(typed).filter(|url| self.urls.contains(url));
-        let url = admitted.ok_or(Complaint::fixed("must be one of the allowed reset URLs"))?;
+        let url = admitted.ok_or(Complaint::NotAllowed)?;
         Ok(ResetUrl {
             url,
             placement: self.placement,

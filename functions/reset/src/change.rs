@@ -13,7 +13,7 @@ use tokio::task::yield_now;
 
 use crate::Reset;
 use crate::breaches::Unanswered;
-use crate::password::{LEAKED, NewPassword, Policy};
+use crate::password::{NewPassword, Policy};
 
 impl Reset {
     /// Answers a request to set a new password with the token of a link.
@@ -82,7 +82,7 @@ impl Reset {
         };
         match breaches.know(password).await {
             Ok(false) => Ok(()),
-            Ok(true) => Err(Problem::invalid([("password", Some(LEAKED))])),
+            Ok(true) => Err(Problem::invalid([("password", Some(Complaint::Leaked))])),
             Err(fault) if breaches.unanswered() == Unanswered::Refuse => Err(fault.into()),
             Err(fault) => {
                 self.on.telemetry.fault(&fault, id, clock());
@@ -117,9 +117,7 @@ pub fn parse(request: &Request, policy: &Policy) -> Result<Submission, Problem> 
     let confirmation = form
         .password_confirmation
         .optional(|typed| match &password {
-            Ok(password) if !password.is(typed) => {
-                Err(Complaint::fixed("must be the same as the password"))
-            }
+            Ok(password) if !password.is(typed) => Err(Complaint::NotTheSame),
             _ => Ok(()),
         });
     match (email, token, password, confirmation) {

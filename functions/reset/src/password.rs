@@ -21,7 +21,6 @@ const MIN_REST: usize = 8;
 #[derive(Clone, Debug)]
 pub struct Policy {
     min_length: usize,
-    too_short: Complaint,
     product: ContextWords,
 }
 
@@ -29,15 +28,12 @@ impl Policy {
     /// Reads `PASSWORD_MIN_LENGTH`, in code points, and `PRODUCT_NAME`, whose words alone are no password.
     pub fn read(env: &mut Env<'_>) -> Option<Self> {
         let min_length = env.number("PASSWORD_MIN_LENGTH", 8, 8..=64)? as usize;
-        let too_short =
-            Complaint::of_setting(format!("must have at least {min_length} characters"));
         // Whoever needs it to be there says so.
         let product = env.optional("PRODUCT_NAME", ContextWords::of_name(""), |name| {
             Ok(ContextWords::of_name(name))
         })?;
         Some(Self {
             min_length,
-            too_short,
             product,
         })
     }
@@ -45,36 +41,33 @@ impl Policy {
     fn check(&self, typed: &str, email: Option<&Email>) -> Result<(), Complaint> {
         let length = typed.chars().count();
         if length < self.min_length {
-            return Err(self.too_short.clone());
+            return Err(Complaint::TooShort {
+                min_length: self.min_length,
+            });
         }
         if length > MAX_LENGTH {
-            return Err(Complaint::fixed("must have at most 256 characters"));
+            return Err(Complaint::TooLong {
+                max_length: MAX_LENGTH,
+            });
         }
         if !typed.chars().any(is_visible) {
-            return Err(Complaint::fixed("must have visible characters"));
+            return Err(Complaint::Invisible);
         }
         if is_one_letter(typed) {
-            return Err(Complaint::fixed("must not repeat a single character"));
+            return Err(Complaint::Repeated);
         }
         let address = email.map(ContextWords::of_address);
         let contexts: Vec<&ContextWords> = address.iter().chain([&self.product]).collect();
         if letters_outside(&contexts, typed).is_some_and(|rest| rest < MIN_REST) {
-            return Err(Complaint::fixed(
-                "must not be made of your e-mail address or of the name of this service",
-            ));
+            return Err(Complaint::MadeOfContext);
         }
         let lower_case = SecretString::from(typed.to_lowercase());
         if common_passwords::contains(lower_case.expose_secret()) {
-            return Err(LEAKED);
+            return Err(Complaint::Leaked);
         }
         Ok(())
     }
 }
-
-/// The complaint about a password that attackers know.
-pub(crate) const LEAKED: Complaint = Complaint::fixed(
-    "is known from data leaks, so that attackers try it first: choose another one",
-);
 
 /// Whether a reader can see a character. Someone who typed only invisible ones cannot tell what the password is, and
 /// attackers try spaces early.
@@ -167,11 +160,7 @@ mod tests {
             "************",
         ] {
             let complaint = NewPassword::parse(repeated, &policy, None).unwrap_err();
-            assert_eq!(
-                complaint.as_str(),
-                "must not repeat a single character",
-                "{repeated}"
-            );
+            assert_eq!(complaint, Complaint::Repeated, "{repeated}");
         }
         assert!(NewPassword::parse("aaaaaaaaaaab", &policy, None).is_ok());
     }
@@ -214,7 +203,7 @@ mod tests {
         for leaked in ["iloveyou", "Password123", "QWERTYUIOP", "passw0rd1"] {
             assert_eq!(
                 NewPassword::parse(leaked, &policy(), None).unwrap_err(),
-                LEAKED,
+                Complaint::Leaked,
                 "{leaked}"
             );
         }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use forgot::reset_url::{AllowList, Placement};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rekey::config::Env;
 use rekey::email::Email;
 use rekey::fault::Fault;
@@ -162,6 +162,13 @@ pub fn link(text: &[u8]) -> bool {
     };
     let page = Url::parse(page).unwrap();
     let carried = [("email", email.as_str()), ("token", TOKEN)].map(owned);
+    if let Some(path) = page.fragment() {
+        check_in_path(&in_query, path, &carried);
+        assert_eq!(in_query, in_fragment);
+        assert_eq!(bare(&in_query), bare(&page));
+        assert_eq!(in_query.query(), page.query());
+        return true;
+    }
 
     let pairs: Vec<_> = page
         .query_pairs()
@@ -199,7 +206,7 @@ impl Function for Probe<Requested> {
     async fn answer(&self, request: &Request, _: Clock<'_>) -> Result<Response, Problem> {
         parse_forgot(request)?;
         self.accept();
-        Ok(Response::accepted())
+        Ok(Response::accepted(SignedDuration::from_secs(60)))
     }
 
     async fn act(&self, row: Requested, _: Departure, _: Timestamp) -> Result<(), Failure> {
@@ -378,9 +385,32 @@ fn check_page(url: &Url) {
     let is_localhost = url.scheme() == "http" && url.host_str() == Some("localhost");
     assert!(url.scheme() == "https" || is_localhost);
     assert!(url.has_host() && url.username().is_empty() && url.password().is_none());
-    assert_eq!(url.fragment(), None);
-    let mut names = url.query_pairs().map(|(name, _)| name);
+    let fragment = url.fragment();
+    assert!(fragment.is_none_or(|path| path.starts_with('/') || path.starts_with("!/")));
+    let (_, inner) = fragment
+        .unwrap_or_default()
+        .split_once('?')
+        .unwrap_or_default();
+    let mut names = url
+        .query_pairs()
+        .chain(form_urlencoded::parse(inner.as_bytes()))
+        .map(|(name, _)| name);
     assert!(!names.any(|name| name == "email" || name == "token"));
+}
+
+/// What a link carries stands behind the query of the path in its page's fragment.
+fn check_in_path(link: &Url, path: &str, carried: &[(String, String)]) {
+    let (path, before) = path.split_once('?').unwrap_or((path, ""));
+    let (link_path, query) = link.fragment().unwrap().split_once('?').unwrap();
+    assert_eq!(link_path, path);
+    let pairs = |query: &str| {
+        form_urlencoded::parse(query.as_bytes())
+            .into_owned()
+            .collect()
+    };
+    let mut wanted: Vec<_> = pairs(before);
+    wanted.extend_from_slice(carried);
+    assert_eq!(pairs(query), wanted);
 }
 
 /// The URL up to its path.
