@@ -1,37 +1,48 @@
 # Rekey on a desk. Needs Rust and Python 3.11 or later, and Node.js 20 or later with npm for check, iam, and bench; everything
 # else is installed into target/tools.
 .DEFAULT_GOAL := help
-.PHONY: help dev test torture fuzz mutants bench bench-check bench-keep demo watch check iam build redrive users-check clean
+.PHONY: help dev test page pictures torture fuzz mutants bench bench-check bench-keep demo watch check iam build redrive users-check clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
 # Values go to the programs through the environment, as they are. `$(value …)` keeps make from expanding them, and
 # recipes name them in quotes as the shell's variables: a value with `;` or `$(…)` in it is text, never code.
+override APP := $(value APP)
 override PARAMETERS := $(value PARAMETERS)
 override PART := $(value PART)
 override SECONDS_EACH := $(value SECONDS_EACH)
 override SHARD := $(value SHARD)
 override STACK := $(value STACK)
-export PARAMETERS PART SECONDS_EACH SHARD STACK
+export APP PARAMETERS PART SECONDS_EACH SHARD STACK
 
 DESK := target/tools/desk/installed
 SAM := target/tools/sam/installed
 CARGO := target/tools/cargo/installed
 IAM := target/tools/iam/installed
 MUTANTS := target/tools/cargo/mutants-installed
+PAGE := target/tools/page/installed
 desk := target/tools/desk/bin/python infra/desk/desk.py
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-dev: $(DESK) $(SAM) ## Rekey on a local AWS, with a page and a mailbox; PARAMETERS="Name=value" sets the template's
+dev: $(DESK) $(SAM) ## Rekey on a local AWS, with a page and a mailbox; PARAMETERS="Name=value" sets the template's, APP=URL adds a page
 	@$(desk) dev
 
-test: $(DESK) $(SAM) ## every test there is, end to end ones against a stack of their own
+test: $(DESK) $(SAM) $(PAGE) ## every test there is, end to end ones against a stack of their own
 	@sh infra/desk/browser.sh
 	@cargo test --workspace --locked
+	@node --test tests/page/
 	@sh infra/desk/fuzz.sh try 10
 	@$(desk) test cargo test --locked --test cloud
+
+page: $(PAGE) ## the page's tests alone, in Chromium and Firefox
+	@sh infra/desk/browser.sh
+	@node --test tests/page/
+
+pictures: $(PAGE) ## every state of the page as PNG, and one contact sheet, in target/pictures
+	@sh infra/desk/browser.sh
+	@node tests/page/pictures.mjs
 
 torture: $(DESK) $(SAM) ## the long versions of the tests, recorded in infra/TORTURE.md; PART="model cloud" runs two parts of it
 	@sh infra/desk/browser.sh
@@ -98,11 +109,21 @@ $(CARGO):
 # The simulator is AGPL: a tool, never linked or shipped.
 $(IAM): infra/iam/package.json infra/iam/package-lock.json
 	@echo "Installing the pinned IAM simulator into target/tools/iam; this happens once."
-	@npm --version >/dev/null 2>&1 && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null \
-		|| { echo "make check needs Node.js 20 or later, with npm, for the IAM simulator."; exit 1; }
-	@rm -rf target/tools/iam && mkdir -p target/tools/iam && cp $^ target/tools/iam
-	@cd target/tools/iam && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@$(call npm-ci,target/tools/iam)
 	@touch $@
+
+# Drives the browsers of the system, and looks for what hinders people with disabilities: tools, never shipped.
+$(PAGE): tests/page/package.json tests/page/package-lock.json
+	@echo "Installing the pinned tools of the page's tests into target/tools/page; this happens once."
+	@$(call npm-ci,target/tools/page)
+	@touch $@
+
+# $(call npm-ci,FOLDER) installs what the two files of the rule name.
+define npm-ci
+node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && npm --version >/dev/null 2>&1 \
+	|| { echo "This needs Node.js 20 or later, with npm."; exit 1; }; \
+	rm -rf $(1) && mkdir -p $(1) && cp $^ $(1) && cd $(1) && npm ci --ignore-scripts --no-audit --no-fund --silent
+endef
 
 # Only `make mutants` needs it, so `make check` does not wait for it.
 $(MUTANTS):

@@ -1,25 +1,31 @@
 #!/bin/sh
-# The browser test drives a Chromium by its chromedriver. Says what is missing, and installs it where it may.
+# The browser tests drive a Chromium, by its chromedriver too, and a Firefox. Says what is missing, and installs it where it
+# may.
 set -eu
 
-browser() {
+chromium() {
     command -v chromium || command -v chromium-browser || command -v google-chrome
 }
 
-if browser >/dev/null && command -v chromedriver >/dev/null; then
+firefox() {
+    command -v firefox-esr || command -v firefox
+}
+
+if chromium >/dev/null && command -v chromedriver >/dev/null && firefox >/dev/null; then
     exit 0
 fi
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    echo "Installing Debian's chromium and chromium-driver for the browser test."
+    echo "Installing Debian's chromium, chromium-driver, and firefox-esr for the browser tests."
     log=$(mktemp)
-    if ! { apt-get update && apt-get install --yes --no-install-recommends chromium chromium-driver; } >"$log" 2>&1; then
+    if ! { apt-get update && apt-get install --yes --no-install-recommends chromium chromium-driver firefox-esr; } >"$log" 2>&1
+    then
         cat "$log"
         rm "$log"
         exit 1
     fi
     rm "$log"
 else
-    echo "The browser test needs Chromium and chromedriver: apt-get install chromium chromium-driver, or your system's" >&2
-    echo "like (macOS: brew install --cask chromium chromedriver)." >&2
+    echo "The browser tests need Chromium, chromedriver, and Firefox: apt-get install chromium chromium-driver firefox-esr," >&2
+    echo "or your system's like (macOS: brew install --cask chromium chromedriver firefox)." >&2
     exit 1
 fi

@@ -15,10 +15,8 @@ import urllib.request
 import argon2
 import boto3
 
-from desk import EMAIL, PASSWORD, Stop, address_of_running_desk
-
-RESET_URL = "https://app.example.com/password/reset"
-
+from desk import EMAIL, PASSWORD, address_of_running_desk
+from stop import Stop
 
 def main():
     desk = address_of_running_desk()
@@ -27,12 +25,12 @@ def main():
 
     cool_down(desk)
     mails = len(mails_to_ada(desk))
-    status, body = post(desk, "/password/forgot", {"email": EMAIL, "reset_url": RESET_URL})
+    status, body = post(desk, "/password/forgot", {"email": EMAIL, "reset_url": desk["PAGE_URL"]})
     step(status == 202, f"asked for a link: {status} {body['message']}")
 
     mail = next_mail(desk, mails)
     step(mail["Subject"].startswith("Set a new password"), f"the mail came: {mail['Subject']!r}")
-    link = next(line for line in mail["BodyText"].splitlines() if line.startswith(RESET_URL))
+    link = next(line for line in mail["BodyText"].splitlines() if line.startswith(desk["PAGE_URL"]))
     step(True, f"it holds the link: {link}")
 
     carried = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(link).query))

@@ -11,18 +11,15 @@ The Makefile starts it with the Python of target/tools/desk. What the local AWS 
 import contextlib
 import fcntl
 import hashlib
-import http.server
 import json
 import os
 import platform
-import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.parse
 import urllib.request
@@ -31,20 +28,18 @@ from pathlib import Path
 import argon2
 import boto3
 
-import guard
+import page_server
+from logs import Logs
+from parameters import parameters_for
+from stop import ROOT, Stop
 
-ROOT = Path(__file__).resolve().parents[2]
-TARGET, PAGE = ROOT / "target", ROOT / "infra/page"
-BUILT = TARGET / "sam"
+TARGET = ROOT / "target"
 TOOLS, SAM = TARGET / "tools/desk/bin", TARGET / "tools/sam/bin/sam"
+PORTS = {"DESK_PORT": 4600, "DESK_PAGE_PORT": 4601, "DESK_API_PORT": 4602}
 REGION, STACK = "us-east-1", "rekey"
 HALVES = {"FORGOT_REQUEST": "ForgotRequest", "FORGOT_DELIVER": "ForgotDeliver",
           "RESET_CHANGE": "ResetChange", "RESET_NOTIFY": "ResetNotify"}
 EMAIL, PASSWORD = "ada@example.com", "the first password of Ada"
-
-
-class Stop(Exception):
-    """The desk cannot go on. The message is for the person who sits at it."""
 
 
 class Interrupted(SystemExit):
@@ -68,9 +63,8 @@ def main(command="", *arguments):
 
 def dev():
     started = time.monotonic()
-    ports = {name: int(os.environ.get(name) or usual)
-             for name, usual in (("DESK_PORT", 4600), ("DESK_PAGE_PORT", 4601), ("DESK_API_PORT", 4602))}
-    with desk(ports, TARGET / "dev.env") as (address, still_there):
+    ports = {name: int(os.environ.get(name) or usual) for name, usual in PORTS.items()}
+    with desk(ports, env_file(ports["DESK_PAGE_PORT"]), "dev") as (address, still_there, logs):
         say(f"""
 Rekey is on your desk, after {time.monotonic() - started:.0f} seconds.
   page      {address["PAGE_URL"]}
@@ -78,46 +72,51 @@ Rekey is on your desk, after {time.monotonic() - started:.0f} seconds.
   mailbox   {address["MAILBOX_URL"]}
   user      {EMAIL}, whose password is "{PASSWORD}"
   log       {Path(address["DESK_LOG"]).relative_to(ROOT)}
-Scripts find it all in target/dev.env. `make demo` walks the flow once. Ctrl-C stops everything.""")
+Scripts find it all in {env_file(ports["DESK_PAGE_PORT"]).relative_to(ROOT)}. `make demo` walks the flow once. Ctrl-C stops everything.""")
+        said = 0
         with contextlib.suppress(Interrupted):
             while True:
                 still_there()
+                for line in logs.take()[said:]:
+                    said += 1
+                    say(line)
                 time.sleep(0.3)
     say("Stopped; nothing is left running.")
 
 
 def test(command):
-    with desk(free_ports(), TARGET / "test.env") as (address, still_there):
+    with desk(free_ports(), TARGET / "test.env", "release") as (address, still_there, _logs):
         child = subprocess.Popen(command, cwd=ROOT, env={**environment(), **address}, start_new_session=True)
         with ending(child):
             while child.poll() is None:
                 still_there()
                 time.sleep(0.1)
         if child.returncode:
-            shutil.copy(address["DESK_LOG"], TARGET / "test.log")
+            shutil.copy(address["AWS_LOG"], TARGET / "test.log")
             say("The log of this run's local AWS is in target/test.log.")
         return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
 @contextlib.contextmanager
-def desk(ports, env_file):
+def desk(ports, env_file, profile):
     """Starts all that runs, and stops it again, whatever happens in between."""
     for variable, port in ports.items():
         require_free(port, variable)
-    build()
+    page_url = f"http://localhost:{ports['DESK_PAGE_PORT']}/"
+    parameters = parameters_for(page_url, architecture())
+    built = build(profile)
     with contextlib.ExitStack() as running:
         state = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="desk-", dir=TARGET)))
         endpoint, still_there = start_aws(ports["DESK_PORT"], ports["DESK_API_PORT"], state, running)
-        page_url = f"http://localhost:{ports['DESK_PAGE_PORT']}/"
-        parameters = parameters_for(page_url)
         prepare_account(endpoint, parameters)
-        deploy(endpoint, parameters, state, still_there)
+        deploy(endpoint, built, parameters, state, still_there)
         cloudformation = client(endpoint, "cloudformation")
         stack = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
         transformed = cloudformation.get_template(StackName=STACK, TemplateStage="Processed")["TemplateBody"]
         (state / "transformed.json").write_text(json.dumps(transformed))
         output = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
-        seed(endpoint, output["ForgotRequestFunction"])
+        settings = settings_of(endpoint, output["ForgotRequestFunction"])
+        seed(endpoint, settings)
         address = {
             "API_URL": f"http://127.0.0.1:{ports['DESK_API_PORT']}",
             "PAGE_URL": page_url,
@@ -132,36 +131,57 @@ def desk(ports, env_file):
             "FAILURE_QUEUE_URL": endpoint + urllib.parse.urlsplit(output["FailureQueueUrl"]).path,
             "TRANSFORMED_TEMPLATE": str(state / "transformed.json"),
             "DESK_LOG": str(state / "log"),
+            "AWS_LOG": str(state / "aws.log"),
             "DESK_PID": str(os.getpid()),
         }
-        serve_page(ports["DESK_PAGE_PORT"], address, running)
+        groups = {name: address[f"{half}_LOG"] for half, name in HALVES.items()}
+        logs = Logs(client(endpoint, "logs"), client(endpoint, "dynamodb"), groups, address["REKEY_TABLE"],
+                    int(settings["COOLDOWN_SECONDS"]), state / "log")
+        (state / "log").touch()
+        logs.follow(running)
+        page = {"product": settings["PRODUCT_NAME"], "logo": None, "resetUrl": page_url, "signIn": "/sign-in",
+                "minLength": int(settings["PASSWORD_MIN_LENGTH"]), "linkMinutes": int(settings["TOKEN_LIFETIME_MINUTES"])}
+        page_server.serve(ports["DESK_PAGE_PORT"], page, address["API_URL"],
+                          lambda: json.loads(fetch(f"{endpoint}/_ministack/ses/messages")), logs.take, running)
         write_whole(env_file, "".join(f"{key}={value}\n" for key, value in address.items()))
         running.callback(env_file.unlink, missing_ok=True)
-        yield address, still_there
+        yield address, still_there, logs
+
+
+def env_file(page_port):
+    """Where scripts find a desk: each has a file of its own."""
+    return TARGET / ("dev.env" if page_port == PORTS["DESK_PAGE_PORT"] else f"dev-{page_port}.env")
 
 
 # ---- Building ------------------------------------------------------------------------------------
 
-def build():
-    """`sam build` of the template. `make dev` and `make test` share it; the second of two waits for the first."""
+def build(profile="release"):
+    """Builds the template, unless nothing that goes into it has changed. Returns the folder.
+
+    "release" is what is deployed and measured. "dev" is for `make dev`: a third of the time to compile, and slower code.
+    """
+    built = TARGET / ("sam" if profile == "release" else "sam-dev")
     with open(TARGET / "sam.lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             say("Another build is running: waiting for it.")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        built_from, wanted = BUILT / "built-from", digest_of_sources()
+        built_from, wanted = built / "built-from", digest_of_sources()
         if built_from.is_file() and built_from.read_text() == wanted:
-            return
+            return built
         with tempfile.TemporaryDirectory(prefix="desk-", dir=TARGET) as home:
+            quickly = {"SAM_BUILD_MODE": "debug", "CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_PROFILE_DEV_STRIP": "true"}
             run("sam build (the first one compiles for minutes)", [
-                SAM, "build", "--template-file", ROOT / "template.yaml", "--build-dir", BUILT,
+                SAM, "build", "--template-file", ROOT / "template.yaml", "--build-dir", built,
                 "--config-file", no_config(home), "--parameter-overrides", f"Architecture={architecture()}"],
-                environment(home))
-            run("bill of materials", [sys.executable, Path(__file__).with_name("sbom.py"),
-                                      f"{'aarch64' if architecture() == 'arm64' else 'x86_64'}-unknown-linux-gnu"],
-                environment(home))
+                {**environment(home), **(quickly if profile == "dev" else {})})
+            if profile == "release":
+                run("bill of materials", [sys.executable, Path(__file__).with_name("sbom.py"),
+                                          f"{'aarch64' if architecture() == 'arm64' else 'x86_64'}-unknown-linux-gnu"],
+                    environment(home))
         built_from.write_text(wanted)
+        return built
 
 
 def digest_of_sources():
@@ -185,7 +205,7 @@ def architecture():
 def start_aws(port, api_port, state, running):
     """Starts the launcher with nothing of this machine's environment, which its functions would inherit."""
     endpoint = f"http://127.0.0.1:{port}"
-    log = state / "log"
+    log = state / "aws.log"
     launcher = subprocess.Popen(
         [sys.executable, Path(__file__).with_name("launcher.py")], cwd=state,
         stdin=subprocess.PIPE, stdout=log.open("wb"), stderr=subprocess.STDOUT, start_new_session=True,
@@ -222,25 +242,6 @@ def client(endpoint, service):
                         aws_secret_access_key="test")
 
 
-def parameters_for(page_url):
-    """The template's parameters: the desk's own, then those of PARAMETERS, which win."""
-    parameters = {
-        "ResetUrls": f"{page_url},https://app.example.com/password/reset,https://app.example.com/account?view=reset",
-        "ProductName": "Rekey on your desk",
-        "MailFromAddress": "no-reply@example.com",
-        "MailFromName": "Rekey",
-        "DeletionProtection": "false",
-        "Architecture": architecture(),
-    }
-    given = shlex.split(os.environ.get("PARAMETERS", ""))
-    if not all("=" in each for each in given):
-        raise Stop('PARAMETERS wants "Name=value Name=value", with quotes inside where a value has spaces.')
-    parameters.update(each.split("=", 1) for each in given)
-    urls = map(urllib.parse.urlsplit, parameters["ResetUrls"].split(","))
-    origins = dict.fromkeys(f"{url.scheme}://{url.netloc}" for url in urls)
-    return {"ResetUrlOrigins": ",".join(origins), **parameters}
-
-
 def prepare_account(endpoint, parameters):
     """What a team has before it deploys: a verified domain and, if it names one, a users table."""
     client(endpoint, "sesv2").create_email_identity(
@@ -256,89 +257,28 @@ def prepare_account(endpoint, parameters):
             AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in sorted({key, email})], **index)
 
 
-def deploy(endpoint, parameters, state, still_there):
+def deploy(endpoint, built, parameters, state, still_there):
     quoted = ['{}="{}"'.format(name, value.replace("\\", "\\\\").replace('"', '\\"'))
               for name, value in parameters.items()]
     run("sam deploy", [
-        SAM, "deploy", "--template-file", BUILT / "template.yaml", "--stack-name", STACK, "--resolve-s3",
+        SAM, "deploy", "--template-file", built / "template.yaml", "--stack-name", STACK, "--resolve-s3",
         "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-progressbar",
         "--config-file", no_config(state), "--parameter-overrides", *quoted],
         {**environment(state), **operator(endpoint)}, still_there)
 
 
-def seed(endpoint, function):
-    """One user, under the names that the deployed functions were told."""
-    told = client(endpoint, "lambda").get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+def settings_of(endpoint, function):
+    """The environment that a deployed function was given."""
+    return client(endpoint, "lambda").get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+
+
+def seed(endpoint, settings):
+    """One user, under the names that the deployed functions were given."""
     password_hash = argon2.PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1).hash(PASSWORD)
-    user = {told["USERS_KEY_ATTRIBUTE"]: "ada", told["USERS_EMAIL_ATTRIBUTE"]: EMAIL,
-            told["USERS_PASSWORD_ATTRIBUTE"]: password_hash}
+    user = {settings["USERS_KEY_ATTRIBUTE"]: "ada", settings["USERS_EMAIL_ATTRIBUTE"]: EMAIL,
+            settings["USERS_PASSWORD_ATTRIBUTE"]: password_hash}
     client(endpoint, "dynamodb").put_item(
-        TableName=told["USERS_TABLE"], Item={name: {"S": value} for name, value in user.items()})
-
-
-# ---- The page ------------------------------------------------------------------------------------
-
-TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8",
-         ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".json": "application/json"}
-
-
-class PageServer(http.server.ThreadingHTTPServer):
-    request_queue_size = 128  # the tests read the mailbox from many tasks at once
-
-
-def serve_page(port, address, running):
-    """The files of infra/page, and the two things that a page cannot know: where the API is, and the mail.
-
-    The page reads the mailbox from this server, because the local AWS rejects every request from a page.
-    """
-    policy = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'none'; "
-              f"base-uri 'none'; frame-ancestors 'none'; connect-src 'self' {address['API_URL']}")
-    config = json.dumps({"api": address["API_URL"], "mailbox": "/mailbox", "resetUrl": address["PAGE_URL"]})
-
-    def content_of(path):
-        if path == "/config.json":
-            return TYPES[".json"], config.encode()
-        if path == "/mailbox":
-            return TYPES[".json"], fetch(f"{address['AWS_ENDPOINT_URL']}/_ministack/ses/messages")
-        for file in PAGE.iterdir() if PAGE.is_dir() else []:
-            if path == f"/{file.name}" or (path == "/" and file.name == "index.html"):
-                return TYPES[file.suffix], file.read_bytes()
-        return None
-
-    class Handler(guard.Handler):
-        protocol_version = "HTTP/1.1"
-        pages_allowed = True  # links in emails lead here from pages of other sites
-
-        def do_GET(self):
-            path = urllib.parse.urlsplit(self.path).path
-            if path in ("/config.json", "/mailbox") and self.is_from_another_page():
-                return self.send_error(403, explain="Only the page itself may read this.")
-            found = content_of(path)
-            kind, content = found or ("text/plain; charset=utf-8", b"There is no such page.\n")
-            self.send_response(200 if found else 404)
-            for name, value in (
-                    ("Content-Type", kind), ("Content-Length", str(len(content))), ("Cache-Control", "no-store"),
-                    ("Content-Security-Policy", policy), ("Referrer-Policy", "no-referrer"),
-                    ("X-Content-Type-Options", "nosniff")):
-                self.send_header(name, value)
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(content)
-
-        do_HEAD = do_GET
-
-        def is_from_another_page(self):
-            """The page's own reads are same-origin and have no Origin header; "none" is a person at the address bar."""
-            site = self.headers.get("Sec-Fetch-Site", "none")
-            return "Origin" in self.headers or site not in ("same-origin", "none")
-
-        def log_message(self, *_):
-            pass  # a request line holds a token
-
-    server = PageServer(("127.0.0.1", port), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    running.callback(server.server_close)
-    running.callback(server.shutdown)
+        TableName=settings["USERS_TABLE"], Item={name: {"S": value} for name, value in user.items()})
 
 
 # ---- Hot reload ----------------------------------------------------------------------------------
@@ -346,11 +286,12 @@ def serve_page(port, address, running):
 def watch():
     """The two public halves by `cargo lambda watch`; what they write reaches the deployed private halves."""
     address = address_of_running_desk()
-    told = client(address["AWS_ENDPOINT_URL"], "lambda").get_function_configuration(
-        FunctionName=address["FORGOT_REQUEST_FUNCTION"])["Environment"]["Variables"]
+    told = settings_of(address["AWS_ENDPOINT_URL"], address["FORGOT_REQUEST_FUNCTION"])
     told.update(operator(address["AWS_ENDPOINT_URL"]))
     port = int(os.environ.get("WATCH_PORT") or 9000)
     require_free(port, "WATCH_PORT")
+    run("compiling both functions", ["cargo", "build", "--locked", "--package", "forgot", "--package", "reset"],
+        environment())
     say(f"http://127.0.0.1:{port}/password/forgot and /password/reset, anew whenever a source changes. Ctrl-C stops.")
     child = subprocess.Popen(
         [TOOLS / "cargo-lambda", "lambda", "watch", "--invoke-address", "127.0.0.1", "--invoke-port", str(port)],
@@ -363,7 +304,8 @@ def watch():
 def address_of_running_desk():
     """Of `make dev`, from its file; a desk that was killed leaves the file behind."""
     try:
-        address = dict(line.split("=", 1) for line in (TARGET / "dev.env").read_text().splitlines())
+        page_port = int(os.environ.get("DESK_PAGE_PORT") or PORTS["DESK_PAGE_PORT"])
+        address = dict(line.split("=", 1) for line in env_file(page_port).read_text().splitlines())
         os.kill(int(address["DESK_PID"]), 0)
         return address
     except (OSError, KeyError, ValueError):

@@ -185,7 +185,7 @@ async fn the_mailbox_is_for_the_page_and_for_people() {
         );
         answer(port, &request).await.unwrap().status
     };
-    for path in ["/mailbox", "/config.json"] {
+    for path in ["/mailbox", "/config.js"] {
         for ours in [
             "X-None: 1",
             "Sec-Fetch-Site: same-origin",

@@ -24,6 +24,7 @@ fn values_reach_the_programs_as_they_are() {
         ("redrive", "STACK"),
         ("users-check", "STACK"),
         ("dev", "PARAMETERS"),
+        ("dev", "APP"),
         ("fuzz", "SECONDS_EACH"),
         ("mutants", "SHARD"),
         ("torture", "PART"),
@@ -85,12 +86,15 @@ impl Desk {
             "target/tools/desk/installed",
             "target/tools/sam/installed",
             "target/tools/cargo/mutants-installed",
+            "tests/page/package.json",
+            "tests/page/package-lock.json",
+            "target/tools/page/installed",
         ];
         for name in programs {
             desk.write(name, "");
         }
         fs::copy("Makefile", desk.0.join("Makefile")).unwrap();
-        let echo = "#!/bin/sh\nfor given in \"$@\" \"$PARAMETERS\"; do printf '[%s]\\n' \"$given\"; done\n";
+        let echo = "#!/bin/sh\nfor given in \"$@\" \"$PARAMETERS$APP\"; do printf '[%s]\\n' \"$given\"; done\n";
         desk.write("infra/desk/fuzz.sh", echo);
         desk.write("infra/desk/mutants.sh", echo);
         desk.write("infra/desk/browser.sh", "");
@@ -110,6 +114,7 @@ impl Desk {
         make.arg(target).current_dir(&self.0);
         for name in [
             "STACK",
+            "APP",
             "PARAMETERS",
             "PART",
             "SECONDS_EACH",

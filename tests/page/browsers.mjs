@@ -1,0 +1,34 @@
+// The browsers that the page is tried in. Both are the system's own; nothing is downloaded.
+
+import { execFileSync } from "node:child_process";
+import { createRequire } from "node:module";
+
+const tools = createRequire(new URL("../../target/tools/page/package.json", import.meta.url));
+const { default: puppeteer } = await import(tools.resolve("puppeteer-core"));
+
+export const AXE = tools.resolve("axe-core/axe.min.js");
+
+const NAMES = {
+  chrome: ["chromium", "chromium-browser", "google-chrome"],
+  firefox: ["firefox-esr", "firefox"],
+};
+const ARGUMENTS = {
+  chrome: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"],
+  firefox: [],
+};
+
+export function launch(browser) {
+  return puppeteer.launch({ browser, executablePath: find(NAMES[browser]), args: ARGUMENTS[browser], headless: true });
+}
+
+function find(names) {
+  for (const name of names) {
+    try {
+      return execFileSync("which", [name], { encoding: "utf8" }).trim();
+    } catch {
+      // the next one
+    }
+  }
+  throw new Error(`none of ${names.join(", ")} is installed: infra/desk/browser.sh installs them`);
+}

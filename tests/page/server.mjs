@@ -1,0 +1,73 @@
+// Serves infra/page, with the headers that its comment asks for, beside an API that answers as Rekey's does.
+
+import { createServer } from "node:http";
+import { readFile } from "node:fs/promises";
+import { extname } from "node:path";
+
+const PAGE = new URL("../../infra/page/", import.meta.url);
+const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8" };
+
+/** The token of a link that works. Every other one is refused. */
+export const TOKEN = "0123456789abcdef".repeat(4);
+
+/** Starts a server. `asked` collects the bodies that the API was sent. */
+export async function serve() {
+  const asked = [];
+  const server = createServer(async (request, response) => {
+    const { pathname } = new URL(request.url, "http://localhost");
+    try {
+      if (request.method === "POST") return await answer(pathname, await bodyOf(request), asked, response);
+      await send(pathname, response);
+    } catch (error) {
+      response.writeHead(404).end(String(error));
+    }
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const url = `http://localhost:${server.address().port}/`;
+  server.config = { product: "Example App", logo: null, api: "", resetUrl: url, signIn: "/sign-in", minLength: 8,
+    linkMinutes: 60 };
+  return { url, asked, close: () => { server.closeAllConnections(); server.close(); } };
+
+  async function send(pathname, response) {
+    const name = pathname === "/" ? "index.html" : pathname.slice(1);
+    const content = name === "config.js"
+      ? `export const config = ${JSON.stringify(server.config)};`
+      : name === "sign-in" ? "<!doctype html><title>Sign in</title>" : await readFile(new URL(name, PAGE));
+    response.writeHead(200, {
+      "Content-Type": TYPES[extname(name)] ?? TYPES[".html"],
+      "Cache-Control": "no-store",
+      "Referrer-Policy": "no-referrer",
+      "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
+        "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+    }).end(content);
+  }
+}
+
+/** What an address or a password of a test stands for. */
+async function answer(pathname, body, asked, response) {
+  asked.push({ pathname, ...body });
+  const what = pathname === "/password/forgot" ? body.email.split("@")[0] : body.password;
+  const invalid = (codes, parameters) => [422, { errors: {}, codes, parameters }];
+  const answers = {
+    "too-many": [429, {}, { "Retry-After": "120" }],
+    "unavailable": [503, {}, { "Retry-After": "2" }],
+    "our-fault": [500, {}],
+    "malformed": invalid({ email: ["not_an_address"] }),
+    "a leaked password": invalid({ password: ["leaked"] }),
+    "a long password": invalid({ password: ["too_long"] }, { password: { max_length: 256 } }),
+    "a busy password": [429, {}, { "Retry-After": "120" }],
+    "an unlucky password": [503, {}, { "Retry-After": "2" }],
+  };
+  if (what === "silence" || what === "a silent password") return response.destroy();
+  const [status, told, headers] = answers[what]
+    ?? (pathname === "/password/forgot" ? [202, { cooldown_seconds: what === "impatient" ? 1 : 60 }]
+      : body.token.toLowerCase() === TOKEN ? [204, null] : invalid({ token: ["bad_token"] }));
+  response.writeHead(status, { "Content-Type": "application/json", ...headers });
+  response.end(told ? JSON.stringify(told) : undefined);
+}
+
+async function bodyOf(request) {
+  let text = "";
+  for await (const chunk of request) text += chunk;
+  return JSON.parse(text);
+}
