@@ -78,6 +78,8 @@ def complaint(value, rule):
         if re.fullmatch("-?[0-9]{1,15}", value) and (least is None or least <= int(value) <= most):
             return None
         return "must be a number." if least is None else f"must be a number from {least} to {most}."
-    if len(value) > rule.get("MaxLength", len(value)) or not re.search(rule.get("AllowedPattern", ""), value):
+    values = value.split(",") if rule["Type"] == "CommaDelimitedList" else [value]
+    fits = all(re.search(rule.get("AllowedPattern", ""), each) for each in values)
+    if len(value) > rule.get("MaxLength", len(value)) or not fits:
         return rule.get("ConstraintDescription") or f"must match {rule['AllowedPattern']}."
     return None

@@ -649,15 +649,46 @@ mod tests {
         assert_eq!(percent(u32::MAX, 1), u32::MAX);
     }
 
-    #[test]
-    fn a_row_whose_time_is_no_time_is_no_row() {
-        let row = Requested {
+    fn requested() -> Requested {
+        Requested {
             email: Email::parse("ada@example.com").unwrap(),
             reset_url: "https://app.example.com/password/reset".to_owned(),
             locale: Locale::En,
             request_id: RequestId::unknown(),
             requested_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn a_request_is_served_as_long_as_its_link_would_live() {
+        let (lifetime, moment) = (
+            SignedDuration::from_hours(1),
+            SignedDuration::from_millis(1),
+        );
+        let end = Timestamp::UNIX_EPOCH + lifetime;
+        assert!(!requested().is_too_old(lifetime, end));
+        assert!(requested().is_too_old(lifetime, end + moment));
+    }
+
+    #[test]
+    fn a_token_is_good_for_its_address_until_it_expires() {
+        let email = requested().email;
+        let user = User {
+            key: UserKey::Text("1".to_owned()),
+            email: email.clone(),
         };
+        let lifetime = SignedDuration::from_hours(1);
+        let issued = Issued::new(user, Locale::En, Timestamp::UNIX_EPOCH, lifetime);
+        let end = Timestamp::UNIX_EPOCH + lifetime;
+        assert!(issued.is_good(&email, end - SignedDuration::from_millis(1)));
+        assert!(!issued.is_good(&email, end));
+        let other = Email::parse("eve@example.com").unwrap();
+        assert!(!issued.is_good(&other, Timestamp::UNIX_EPOCH));
+    }
+
+    #[test]
+    fn a_row_whose_time_is_no_time_is_no_row() {
+        let row = requested();
         let read = |time: &str| {
             let item: Item = serde_dynamo::to_item(&row).unwrap();
             let mut attributes = item.into_inner();

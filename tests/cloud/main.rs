@@ -15,6 +15,7 @@
 )]
 
 mod browser;
+mod desk;
 mod feedback;
 mod flood;
 mod forgot;

@@ -171,6 +171,26 @@ fn resolve(value: &Value) -> String {
 }
 
 /// The private halves begin all records of a batch at once: 16 emails.
+/// Lambda allows 4 KB for all variables of a function together (AWS Lambda Developer Guide, "Lambda quotas").
+#[test]
+fn the_longest_allow_list_fits_into_a_functions_environment() {
+    const LIMIT: usize = 4096;
+    /// Twice what a usual value has. All values at their longest would not fit.
+    const VALUE: usize = 48;
+    const ORIGINS: usize = 512;
+    let functions = resources();
+    let variables = &functions["ForgotRequest"]["Properties"]["Environment"]["Variables"];
+    let variables = variables.as_object().unwrap();
+    let names: usize = variables.keys().map(String::len).sum();
+    let template = std::fs::read_to_string("template.yaml").unwrap();
+    let (_, declared) = template.split_once("  ResetUrls:\n").unwrap();
+    let (_, rest) = declared.split_once("MaxLength: ").unwrap();
+    let allow_list: usize = rest.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(allow_list >= 1500);
+    let size = names + variables.len() * VALUE + ORIGINS + allow_list;
+    assert!(size <= LIMIT, "{size} bytes");
+}
+
 #[test]
 fn both_private_halves_get_sixteen_records_at_a_time() {
     let resources = resources();

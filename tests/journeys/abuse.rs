@@ -125,6 +125,24 @@ async fn spend(desk: &Desk, emails: std::ops::Range<u32>) {
     assert_eq!(desk.stream().await, None);
 }
 
+/// The units that a metric has in the log (CloudWatch User Guide, "Specification: Embedded metric format").
+fn units(log: &str, name: &str) -> Vec<String> {
+    let mut units: Vec<String> = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .flat_map(|line| {
+            line["_aws"]["CloudWatchMetrics"][0]["Metrics"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default()
+        })
+        .filter(|metric| metric["Name"] == name)
+        .map(|metric| metric["Unit"].as_str().unwrap().to_owned())
+        .collect();
+    units.dedup();
+    units
+}
+
 #[tokio::test]
 async fn the_days_budget_of_mails_is_kept_told_from_80_percent_on_and_counts_unknown_addresses() {
     let desk = Desk::with(&SMALL_BUDGET).await;
@@ -143,6 +161,8 @@ async fn the_days_budget_of_mails_is_kept_told_from_80_percent_on_and_counts_unk
     assert_eq!(told(&desk), [0; 0]);
     spend(&desk, 79..100).await;
     assert_eq!(told(&desk), (80..=100).collect::<Vec<_>>());
+    assert_eq!(units(&desk.log(), "MailBudgetUsed"), ["Percent"]);
+    assert_eq!(units(&desk.log(), "RequestsAccepted"), ["Count"]);
     let full = |desk: &Desk| told(desk).iter().filter(|percent| **percent == 100).count();
     let full_before = full(&desk);
 

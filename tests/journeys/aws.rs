@@ -84,7 +84,12 @@ impl Wrong {
 
     /// A transaction that met another one on its rows.
     pub(crate) fn conflict() -> Self {
-        let reasons = json!([{ "Code": "None" }, { "Code": "TransactionConflict" }]);
+        Self::cancelled("TransactionConflict")
+    }
+
+    /// A transaction of which one part was cancelled for a reason.
+    pub(crate) fn cancelled(reason: &str) -> Self {
+        let reasons = json!([{ "Code": "None" }, { "Code": reason }]);
         let body =
             json!({ "__type": "TransactionCanceledException", "CancellationReasons": reasons });
         Self {

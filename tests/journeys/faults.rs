@@ -138,6 +138,8 @@ pub(crate) fn wrongs(call: &str) -> Vec<Wrong> {
     }
     if call == "TransactWriteItems" {
         wrongs.push(Wrong::conflict());
+        wrongs.push(Wrong::cancelled("ThrottlingError"));
+        wrongs.push(Wrong::cancelled("ProvisionedThroughputExceeded"));
     }
     wrongs
 }

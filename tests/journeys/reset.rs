@@ -218,6 +218,32 @@ async fn a_link_dies_when_the_address_changes_or_the_user_goes() {
     assert_eq!(users.count, 0, "a reset makes no users");
 }
 
+/// DynamoDB deletes a row some time after `expires_at`: a row has to stay for as long as it means something.
+#[tokio::test]
+async fn rows_stay_for_as_long_as_they_count() {
+    let desk = Desk::with_ada().await;
+    let start = desk.now().as_second();
+    let link = desk.link(ADA).await;
+    assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
+    let hour = 3600;
+    // A request: the longest cooldown. An epoch: an hour longer than the longest link. A change: longer than SES retries
+    // and the failure queue keeps.
+    for (prefix, kept) in [
+        ("request#", hour),
+        ("epoch#", 25 * hour),
+        ("change#", 15 * 24 * hour),
+    ] {
+        let rows = desk.rows(prefix).await;
+        let expires_at: i64 = rows[0]["expires_at"]["N"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!((0..10).contains(&(expires_at - start - kept)), "{prefix}");
+    }
+    desk.drain().await;
+}
+
 #[tokio::test]
 async fn a_link_dies_when_the_application_says_that_it_changed_the_password() {
     let desk = Desk::with_ada().await;

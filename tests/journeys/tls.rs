@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{CertifiedIssuer, KeyPair};
+use rekey::aws;
 use serde_json::Value;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -94,6 +95,31 @@ async fn who_is_not_amazon_is_trusted_where_the_platform_does() {
     assert_eq!(desk.rows("request#").await.len(), 1);
     assert_eq!(aws.trusted.load(Ordering::Relaxed), 1);
     desk.drain().await;
+}
+
+/// Only a certificate sends a call to the platform's roots. Other failures are retried as they are.
+#[tokio::test]
+async fn a_connection_that_breaks_is_not_tried_with_other_roots() {
+    let desk = Desk::with_ada().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!(
+        "https://localhost:{}",
+        listener.local_addr().unwrap().port()
+    );
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&attempts);
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::Relaxed);
+            drop(socket);
+        }
+    });
+    let process = Process::start("forgot", &desk, &[("AWS_ENDPOINT_URL", endpoint.as_str())]).await;
+    let body = serde_json::json!({ "email": ADA, "reset_url": PAGE }).to_string();
+    let event = desk.event("/password/forgot", &body).to_string();
+    let answer: Value = serde_json::from_str(&process.invoke(&event).await).unwrap();
+    assert_eq!(answer["statusCode"], 503);
+    assert_eq!(attempts.load(Ordering::Relaxed), aws::ATTEMPTS as usize);
 }
 
 #[tokio::test]
