@@ -161,6 +161,19 @@ mod tests {
     }
 
     #[test]
+    fn a_complaint_says_what_the_recipient_or_their_server_did() {
+        let detail = |kind: &str| {
+            let complaint = json!({ "complaintFeedbackType": kind });
+            let event = json!({ "eventType": "Complaint", "complaint": complaint, "mail": {} });
+            let feedback: Feedback = serde_json::from_value(event).unwrap();
+            feedback.meaning().map(|(_, detail)| detail)
+        };
+        assert!(detail("abuse").unwrap().contains("as spam"));
+        assert!(detail("auth-failure").unwrap().contains("authenticate"));
+        assert_eq!(detail("not-spam"), None);
+    }
+
+    #[test]
     fn the_request_comes_back_from_its_tag() {
         let id = RequestId::parse("JKJaXmPLvHcESHA=").unwrap();
         let event = json!({ "eventType": "Complaint", "mail": { "tags": { "request_id": [id.to_tag()] } } });

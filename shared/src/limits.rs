@@ -187,12 +187,40 @@ mod tests {
         assert_eq!(admitted(noon() + SignedDuration::from_secs(300)), 3);
     }
 
+    fn made_up(n: usize) -> Source {
+        let address = format!("2001:db8:{:x}:{:x}::1", n >> 16, n & 0xffff);
+        Source::parse(Some(&address))
+    }
+
+    #[test]
+    fn a_full_memory_still_knows_a_flood() {
+        let flood = Source::parse(Some("192.0.2.1"));
+        for others_asked_at in [noon(), noon() - LIMIT.window] {
+            let seen = Seen::default();
+            for n in 1..Seen::CAPACITY {
+                seen.admits(made_up(n), &LIMIT, others_asked_at);
+            }
+            assert!((0..3).all(|_| seen.admits(flood, &LIMIT, noon())));
+            assert!(!seen.admits(flood, &LIMIT, noon()));
+        }
+    }
+
+    #[test]
+    fn a_full_memory_forgets_earlier_windows_first() {
+        let (seen, flood) = (Seen::default(), Source::parse(Some("192.0.2.1")));
+        for n in 1..Seen::CAPACITY {
+            seen.admits(made_up(n), &LIMIT, noon() - LIMIT.window);
+        }
+        assert!((0..3).all(|_| seen.admits(flood, &LIMIT, noon())));
+        assert!(seen.admits(made_up(0), &LIMIT, noon()));
+        assert!(!seen.admits(flood, &LIMIT, noon()));
+    }
+
     #[test]
     fn made_up_sources_do_not_fill_the_memory() {
         let seen = Seen::default();
         for n in 0..3 * Seen::CAPACITY {
-            let address = format!("2001:db8:{:x}:{:x}::1", n >> 16, n & 0xffff);
-            assert!(seen.admits(Source::parse(Some(&address)), &LIMIT, noon()));
+            assert!(seen.admits(made_up(n), &LIMIT, noon()));
         }
         assert!(seen.0.lock().unwrap().len() <= Seen::CAPACITY);
     }

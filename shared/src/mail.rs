@@ -262,6 +262,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_word_holds_45_bytes() {
+        let name = format!("{}a", "é".repeat(22));
+        assert_eq!(encoded_words(&name).split(' ').count(), 1);
+        assert_eq!(encoded_words(&format!("{name}a")).split(' ').count(), 2);
+    }
+
+    #[test]
     fn a_name_is_encoded_in_words_of_at_most_75_characters() {
         assert_eq!(encoded_words("Ada"), "=?UTF-8?B?QWRh?=");
         let long = encoded_words(&"é😀\"<".repeat(16));

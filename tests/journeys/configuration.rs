@@ -121,6 +121,9 @@ fn limits_that_contradict_each_other_are_rejected_by_both_names() {
         let told = forgot.expect("a contradiction");
         assert!(names.iter().all(|name| told.contains(name)), "{told}");
     }
+    // 86 whole windows, and a part of one at each end of the day.
+    let (forgot, _) = complaints(&[("SOURCE_WINDOW_SECONDS", "1000")]);
+    assert!(forgot.unwrap().ends_with("it has 8800"));
     for settings in [
         &[("TOKEN_LIFETIME_MINUTES", "5"), ("COOLDOWN_SECONDS", "300")][..],
         &[("SOURCE_LIMIT", "130")],

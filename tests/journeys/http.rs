@@ -166,6 +166,7 @@ async fn every_field_that_is_wrong_is_told_at_once() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 async fn each_error_has_a_code_that_front_ends_can_translate() {
     let desk = Desk::with_ada().await;
     let token = "0".repeat(64);

@@ -226,10 +226,11 @@ async fn rows_stay_for_as_long_as_they_count() {
     let link = desk.link(ADA).await;
     assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
     let hour = 3600;
-    // A request: the longest cooldown. An epoch: an hour longer than the longest link. A change: longer than SES retries
+    // A request: the longest cooldown. Links: the daily limit. An epoch: an hour longer than the longest link. A change: longer than SES retries
     // and the failure queue keeps.
     for (prefix, kept) in [
         ("request#", hour),
+        ("links#", 24 * hour),
         ("epoch#", 25 * hour),
         ("change#", 15 * 24 * hour),
     ] {

@@ -31,7 +31,7 @@ async fn a_time_of_change_that_cannot_be_read_locks_nobody_out() {
             .await
             .parse()
             .unwrap();
-        assert_eq!(replaced.trunc(), 1_795_435_200.0, "{value:?}");
+        assert!((replaced - 1_795_435_200.0).abs() < 10.0, "{value:?}");
         desk.drain().await;
     }
 }

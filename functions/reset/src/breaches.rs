@@ -26,6 +26,7 @@ use crate::password::NewPassword;
 pub const PATIENCE: Duration = Duration::from_millis(1500);
 /// The longest answer that is read, in bytes. Padded ones have 35 KiB.
 const MAX_ANSWER: usize = 256 * 1024;
+const _: () = assert!(MAX_ANSWER > 35 * 1024);
 const ACT: &str = "breaches.know";
 
 /// Somebody who knows which passwords were leaked.
@@ -131,4 +132,34 @@ fn range(found: &str) -> Result<Url, String> {
     url.ok_or_else(|| {
         "an https URL that ends with /, like https://api.pwnedpasswords.com/range/".to_owned()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_https_or_on_this_machine_and_ends_with_a_slash() {
+        for fine in [
+            "https://api.pwnedpasswords.com/range/",
+            "https://192.0.2.1/",
+            "http://localhost:4600/range/",
+            "http://127.0.0.1/",
+            "http://[::1]:1/",
+        ] {
+            assert!(range(fine).is_ok(), "{fine}");
+        }
+        for bad in [
+            "",
+            "http://api.pwnedpasswords.com/range/",
+            "http://192.0.2.1/",
+            "http://[2001:db8::1]/",
+            "https://api.pwnedpasswords.com/range",
+            "http://localhost/range",
+            "ftp://localhost/",
+            "file:///",
+        ] {
+            assert!(range(bad).is_err(), "{bad}");
+        }
+    }
 }
