@@ -8,6 +8,7 @@ use crate::stack::{Stack, variable};
 
 /// openfoodfacts-server#5807, habitica#9707.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 async fn users_whom_rekey_cannot_find_are_named_with_the_reason() {
     let stack = Stack::new();
     let text = |text: &str| AttributeValue::S(text.to_owned());
