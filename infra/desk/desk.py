@@ -51,7 +51,8 @@ def main(command="", *arguments):
         signal.signal(number, interrupt)
     TARGET.mkdir(exist_ok=True)
     if command == "build":
-        return build()
+        build()
+        return 0
     if command == "dev":
         return dev()
     if command == "test" and arguments:
