@@ -32,7 +32,7 @@ def main(stack):
             wrong.append("shares its address with another user, so neither gets a link")
         if wrong:
             found += 1
-            print(f"{json.dumps(name)}: {'; '.join(wrong)}")
+            print(f"{json.dumps(name, default=repr)}: {'; '.join(wrong)}")
     print(f"{len(users)} users, {found} of them with something to correct.")
     return 1 if found else 0
 

@@ -48,7 +48,7 @@ function without(href) {
 
 function withoutParts(text) {
   const kept = text.split("&").filter((piece) => !PIECE.test(piece)).join("&");
-  // Whatever still looks like a token shall not stay in the address bar.
+  // Anything that still looks like a token must not stay in the address bar.
   return /token|[0-9a-f]{64}/i.test(decoded(kept)) ? "" : kept;
 }
 

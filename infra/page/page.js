@@ -65,7 +65,7 @@ async function askForLink({ email }) {
   const answer = await post("/password/forgot", wish(email.value));
   if (!answer.ok) return refuse(views.forgot, answer);
   // The same words whether there is such an account or not: the page must not tell what the API does not.
-  emphasize(document.querySelector("#sent-intro"), texts.sentIntro(email.value.trim(), duration(config.linkMinutes)));
+  emphasize("#sent-intro", texts.sentIntro(duration(config.linkMinutes)), email.value.trim());
   show(views.sent, { moveFocus: true });
   count(answer.cooldown);
 }
@@ -137,7 +137,7 @@ async function setPassword({ password, password_confirmation: confirmation }) {
 }
 
 function celebrate() {
-  emphasize(document.querySelector("#done-intro"), texts.doneIntro(link.email));
+  emphasize("#done-intro", texts.doneIntro, link.email);
   forgetLink();
   history.replaceState(null, "");
   // Nobody is signed in by this: whoever could read one mail does not get past a second factor with it.
@@ -301,10 +301,11 @@ function show(view, { moveFocus = false } = {}) {
   if (moveFocus) view.title.focus();
 }
 
-/** Writes a text, of which the part in curly brackets stands out. */
-function emphasize(element, text) {
-  const [before, strong, after] = text.split(/[{}]/);
-  element.replaceChildren(before, Object.assign(document.createElement("strong"), { textContent: strong }), after);
+/** Writes a text in which the address stands out. */
+function emphasize(selector, text, email) {
+  const [before, after] = text.split("{email}");
+  const strong = Object.assign(document.createElement("strong"), { textContent: email });
+  document.querySelector(selector).replaceChildren(before, strong, after);
 }
 
 function say(view, outcome, text) {

@@ -1,4 +1,4 @@
-// Every text of the page, by language. A text with a part that varies is a function. `{curly}` marks the emphasized part.
+// Every text of the page, by language. A text with a part that varies is a function. `{email}` stands for the address.
 
 const en = {
   dir: "ltr",
@@ -9,8 +9,8 @@ const en = {
   send: "Send reset link",
   sending: "Sending…",
   backToSignIn: "Back to sign-in",
-  sentIntro: (email, minutes) =>
-    `If an account exists for {${email}}, you will receive an email with a reset link. The link works for ${minutes}.`,
+  sentIntro: (lifetime) =>
+    `If an account exists for {email}, you will receive an email with a reset link. The link works for ${lifetime}.`,
   sentSpam: "No email? Look in your spam folder.",
   sendAgain: "Send again",
   sendAgainIn: (time) => `Send again in ${time}`,
@@ -23,8 +23,8 @@ const en = {
   showPassword: "Show password",
   save: "Save new password",
   saving: "Saving…",
-  doneIntro: (email) =>
-    `Sign in with your new password. No earlier reset link works any more, and an email to {${email}} confirms the change.`,
+  doneIntro:
+    "Sign in with your new password. No earlier reset link works any more, and an email to {email} confirms the change.",
   signIn: "Sign in",
   bad: {
     bad_token: "It was used, has expired, or was replaced by a change of your password.",
@@ -63,8 +63,8 @@ const de = {
   send: "Link senden",
   sending: "Wird gesendet …",
   backToSignIn: "Zurück zur Anmeldung",
-  sentIntro: (email, minutes) =>
-    `Falls es zu {${email}} ein Konto gibt, erhalten Sie eine E-Mail mit einem Link. Der Link gilt ${minutes}.`,
+  sentIntro: (lifetime) =>
+    `Falls es zu {email} ein Konto gibt, erhalten Sie eine E-Mail mit einem Link. Der Link gilt ${lifetime}.`,
   sentSpam: "Keine E-Mail? Sehen Sie im Spam-Ordner nach.",
   sendAgain: "Erneut senden",
   sendAgainIn: (time) => `Erneut senden in ${time}`,
@@ -77,8 +77,8 @@ const de = {
   showPassword: "Passwort anzeigen",
   save: "Neues Passwort speichern",
   saving: "Wird gespeichert …",
-  doneIntro: (email) =>
-    `Melden Sie sich mit Ihrem neuen Passwort an. Frühere Links gelten nicht mehr; eine E-Mail an {${email}} bestätigt die Änderung.`,
+  doneIntro:
+    "Melden Sie sich mit Ihrem neuen Passwort an. Frühere Links gelten nicht mehr; eine E-Mail an {email} bestätigt die Änderung.",
   signIn: "Anmelden",
   bad: {
     bad_token: "Er wurde schon verwendet, ist abgelaufen oder gilt seit einer Änderung Ihres Passworts nicht mehr.",

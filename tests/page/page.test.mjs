@@ -157,6 +157,13 @@ for (const name of ["chrome", "firefox"]) describe(name, () => {
     assert.deepEqual(asked[0].locale, "en");
   }));
 
+  test("an address is shown as it was typed, whatever characters it has", () => inTab(async (page) => {
+    const email = "{ada}<b>&email;@example.com";
+    await ask(page, server.url, email);
+    assert.equal(await page.$eval("#sent-intro strong", (strong) => strong.textContent), email);
+    assert.match(await page.$eval("#sent-intro", (intro) => intro.textContent), /The link works for 1 hour\.$/);
+  }));
+
   test("the page says what the API says", () => inTab(async (page) => {
     const said = (selector) => page.$eval(selector, (element) => element.textContent);
     for (const [email, words] of [
