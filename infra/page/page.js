@@ -12,6 +12,7 @@ const PATIENCE = 30_000; // milliseconds
 const views = Object.fromEntries(["forgot", "sent", "reset", "done", "bad"].map((id) => [id, viewOf(id)]));
 const toggle = document.querySelector("#reset-toggle");
 const again = document.querySelector("#sent-again");
+const wholeAddress = document.querySelector("#reset-email-whole");
 
 // The address and the token of the link that was opened. They live in this variable and nowhere else: storage and
 // cookies outlive the page, and a hidden field is there for every extension and every saved copy of it to read.
@@ -26,6 +27,7 @@ onSubmit(views.forgot, askForLink, texts.unanswered);
 onSubmit(views.reset, setPassword, texts.unansweredReset);
 toggle.addEventListener("click", () => showPasswords(toggle.getAttribute("aria-pressed") !== "true"));
 again.addEventListener("click", sendAgain);
+window.addEventListener("resize", showWholeAddress);
 document.querySelector("#sent-other").addEventListener("click", () => startOver(""));
 document.querySelector("#bad-new").addEventListener("click", () => startOver(views.forgot.form.elements.email.value));
 
@@ -38,7 +40,9 @@ function openPage(options) {
     views.reset.form.reset();
     showPasswords(false);
     views.reset.form.elements.email.value = link.email;
+    wholeAddress.textContent = link.email;
     show(views.reset, options);
+    showWholeAddress();
   } else if (found.kind === "none") {
     show(views.forgot, options);
   } else {
@@ -156,6 +160,12 @@ function reject(reason, email, options) {
 function forgetLink() {
   link = null;
   views.reset.form.reset();
+}
+
+/** An input cannot wrap its text: below it, an address that is longer than the field is shown whole. */
+function showWholeAddress() {
+  const { email } = views.reset.form.elements;
+  wholeAddress.hidden = email.scrollWidth <= email.clientWidth;
 }
 
 function showPasswords(shown) {

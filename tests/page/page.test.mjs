@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 
 import { AXE, launch } from "./browsers.mjs";
 import { TOKEN, serve } from "./server.mjs";
-import { ask, open, save, states } from "./states.mjs";
+import { LONG, ask, open, save, states } from "./states.mjs";
 
 const EMAIL = "ada.lovelace@example.com";
 const PASSWORD = "correct horse battery staple";
@@ -162,6 +162,18 @@ for (const name of ["chrome", "firefox"]) describe(name, () => {
     await ask(page, server.url, email);
     assert.equal(await page.$eval("#sent-intro strong", (strong) => strong.textContent), email);
     assert.match(await page.$eval("#sent-intro", (intro) => intro.textContent), /The link works for 1 hour\.$/);
+  }));
+
+  test("an address that its field cuts off is shown whole below it", () => inTab(async (page) => {
+    const whole = () => page.$eval("#reset-email-whole", (hint) => (hint.hidden ? null : hint.textContent));
+    await page.setViewport({ width: 1280, height: 800 });
+    await states.reset(page, server.url);
+    assert.equal(await whole(), null);
+    await page.setViewport({ width: 320, height: 800 });
+    await page.waitForSelector("#reset-email-whole:not([hidden])");
+    assert.equal(await whole(), EMAIL);
+    await states["reset-long"](page, server.url);
+    assert.equal(await whole(), LONG);
   }));
 
   test("the page says what the API says", () => inTab(async (page) => {

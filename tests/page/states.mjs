@@ -5,6 +5,7 @@ import { TOKEN } from "./server.mjs";
 const EMAIL = "ada.lovelace@example.com";
 const LINK = `?email=${encodeURIComponent(EMAIL)}&token=`;
 const GOOD = `${LINK}${TOKEN}`;
+export const LONG = `${"a-very-long-local-part-".repeat(2)}@${"department.".repeat(8)}example.com`;
 
 export const states = {
   "forgot": (page, url) => open(page, url),
@@ -13,7 +14,7 @@ export const states = {
   "forgot-unavailable": (page, url) => ask(page, url, "unavailable@example.com"),
   "forgot-unanswered": (page, url) => ask(page, url, "silence@example.com"),
   "sent": (page, url) => ask(page, url, EMAIL),
-  "sent-long": (page, url) => ask(page, url, `${"a-very-long-local-part-".repeat(2)}@${"department.".repeat(8)}example.com`),
+  "sent-long": (page, url) => ask(page, url, LONG),
   "sent-again": async (page, url) => {
     await ask(page, url, "impatient@example.com");
     await page.waitForSelector("#sent-again[aria-disabled=false]");
@@ -21,6 +22,7 @@ export const states = {
     await page.waitForSelector("#sent-status .done:not(:empty)");
   },
   "reset": (page, url) => open(page, url + GOOD),
+  "reset-long": (page, url) => open(page, `${url}?email=${encodeURIComponent(LONG)}&token=${TOKEN}`),
   "reset-mistakes": (page, url) => save(page, url + GOOD, "short", "different"),
   "reset-leaked": (page, url) => save(page, url + GOOD, "a leaked password"),
   "reset-too-many": (page, url) => save(page, url + GOOD, "a busy password"),
