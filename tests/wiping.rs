@@ -84,7 +84,7 @@ fn link(placement: Placement) -> Traces {
     let email = Email::parse("ada@example.com").unwrap();
     let page = AllowList::parse(PAGE, placement)
         .unwrap()
-        .admit(PAGE)
+        .allow(PAGE)
         .unwrap();
     let link = page.link(&email, &token);
     assert!(link.expose().contains(token.hex().expose_secret()));
@@ -96,10 +96,10 @@ fn mail() -> Traces {
     let email = Email::parse("ada@example.com").unwrap();
     let page = AllowList::parse(PAGE, Placement::Query)
         .unwrap()
-        .admit(PAGE)
+        .allow(PAGE)
         .unwrap();
     let mail = forgot()
-        .letter(&email, &page.link(&email, &token), Locale::En)
+        .render_email(&email, &page.link(&email, &token), Locale::En)
         .unwrap();
     for text in [&mail.text, &mail.html] {
         assert!(text.expose_secret().contains(token.hex().expose_secret()));

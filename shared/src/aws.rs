@@ -22,11 +22,11 @@ use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryA
 use crate::{fault, tls};
 
 /// How long a call to `DynamoDB` may take, with all its attempts and the pauses between them.
-pub const CALL: Duration = Duration::from_secs(4);
+pub const DYNAMODB_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How long a call to SES may take, likewise. Nobody waits for it but the stream.
-pub const MAIL: Duration = CALL.saturating_mul(MAIL_PATIENCE);
-const MAIL_PATIENCE: u32 = 4;
+pub const SES_TIMEOUT: Duration = DYNAMODB_TIMEOUT.saturating_mul(SES_TIMEOUT_FACTOR);
+const SES_TIMEOUT_FACTOR: u32 = 4;
 
 /// How often a call is tried.
 pub const ATTEMPTS: u32 = 3;
@@ -76,16 +76,16 @@ pub fn retries() -> RetryConfig {
 pub fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(1))
-        .operation_attempt_timeout(CALL / 2)
-        .operation_timeout(CALL)
+        .operation_attempt_timeout(DYNAMODB_TIMEOUT / 2)
+        .operation_timeout(DYNAMODB_TIMEOUT)
         .build()
 }
 
 /// The same for SES, which may take a mail and be slow to say so. So no attempt is given up before the call is: to
 /// try again at once would send a second mail where waiting sends none.
-pub(crate) fn mail_timeouts(sdk: &SdkConfig) -> TimeoutConfig {
+pub(crate) fn ses_timeouts(sdk: &SdkConfig) -> TimeoutConfig {
     let timeouts = sdk.timeout_config().cloned().unwrap_or_else(timeouts);
-    let operation = timeouts.operation_timeout().unwrap_or(CALL) * MAIL_PATIENCE;
+    let operation = timeouts.operation_timeout().unwrap_or(DYNAMODB_TIMEOUT) * SES_TIMEOUT_FACTOR;
     let timeouts = timeouts.to_builder().disable_operation_attempt_timeout();
     timeouts.operation_timeout(operation).build()
 }
@@ -103,7 +103,7 @@ impl ClassifyRetry for RetryCancelled {
             .and_then(Result::err)
             .and_then(|error| error.as_operation_error());
         match error.and_then(|error| error.downcast_ref::<TransactWriteItemsError>()) {
-            Some(error) if is_passing_cancellation(error) => RetryAction::transient_error(),
+            Some(error) if is_transient_cancellation(error) => RetryAction::transient_error(),
             _ => RetryAction::NoActionIndicated,
         }
     }
@@ -163,11 +163,14 @@ pub(crate) fn failed_conditions<R>(
     failed.contains(&true).then_some(failed)
 }
 
-/// Whether a transaction was cancelled for nothing but what passes: another one in its way, or throttling.
-pub(crate) fn is_passing_cancellation(error: &TransactWriteItemsError) -> bool {
+/// Whether a transaction was cancelled for nothing but what is_transient: another one in its way, or throttling.
+pub(crate) fn is_transient_cancellation(error: &TransactWriteItemsError) -> bool {
     let codes = reasons(error);
-    let passes = |code: &String| PASSING_REASONS.contains(&code.as_str());
-    codes.iter().any(passes) && codes.iter().all(|code| code == "None" || passes(code))
+    let is_transient = |code: &String| TRANSIENT_REASONS.contains(&code.as_str());
+    codes.iter().any(is_transient)
+        && codes
+            .iter()
+            .all(|code| code == "None" || is_transient(code))
 }
 
 /// Returns whether nothing but another transaction on the same rows cancelled a transaction.
@@ -178,7 +181,7 @@ pub(crate) fn is_conflict(error: &TransactWriteItemsError) -> bool {
 }
 
 /// `DynamoDB` API Reference, `TransactWriteItems`, "Cancellation reason codes".
-const PASSING_REASONS: [&str; 3] = [
+const TRANSIENT_REASONS: [&str; 3] = [
     "TransactionConflict",
     "ThrottlingError",
     "ProvisionedThroughputExceeded",

@@ -5,11 +5,11 @@ use std::ops::RangeInclusive;
 
 /// An environment, and what is wrong with it.
 ///
-/// First everything is asked for, and only then unwrapped: so one error lists every complaint, and a deployment is
+/// First everything is asked for, and only then unwrapped: so one error lists every error, and a deployment is
 /// put right in one go.
 pub struct Env<'a> {
     variable: &'a dyn Fn(&str) -> Option<String>,
-    complaints: Vec<String>,
+    errors: Vec<String>,
 }
 
 impl<'a> Env<'a> {
@@ -17,7 +17,7 @@ impl<'a> Env<'a> {
     pub fn new(variable: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self {
             variable,
-            complaints: Vec::new(),
+            errors: Vec::new(),
         }
     }
 
@@ -67,20 +67,20 @@ impl<'a> Env<'a> {
         })
     }
 
-    /// Adds a complaint that no single variable gave rise to.
-    pub fn complain(&mut self, name: &str, found: &str, wanted: &str) {
-        self.complaints
+    /// Adds a error that no single variable gave rise to.
+    pub fn report(&mut self, name: &str, found: &str, wanted: &str) {
+        self.errors
             .push(format!("{name}: found {found:?}, wanted {wanted}"));
     }
 
     /// The value that was read.
     ///
     /// # Errors
-    /// All complaints, where there are any.
+    /// All errors, where there are any.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, ConfigError> {
         match value {
-            Some(value) if self.complaints.is_empty() => Ok(value),
-            _ => Err(ConfigError(self.complaints)),
+            Some(value) if self.errors.is_empty() => Ok(value),
+            _ => Err(ConfigError(self.errors)),
         }
     }
 
@@ -95,7 +95,7 @@ impl<'a> Env<'a> {
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
         parse(found)
-            .map_err(|wanted| self.complain(name, found, &wanted))
+            .map_err(|wanted| self.report(name, found, &wanted))
             .ok()
     }
 }
@@ -103,7 +103,7 @@ impl<'a> Env<'a> {
 impl fmt::Debug for Env<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Env")
-            .field("complaints", &self.complaints)
+            .field("errors", &self.errors)
             .finish_non_exhaustive()
     }
 }
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_complaint_is_told_at_once_with_name_found_and_wanted() {
+    fn every_error_is_told_at_once_with_name_found_and_wanted() {
         let variables = |name: &str| (name == "COOLDOWN_SECONDS").then(|| "soon".to_owned());
         let mut env = Env::new(&variables);
         let values = (

@@ -6,7 +6,7 @@ use std::{fmt, iter};
 use icu_normalizer::uts46::Uts46MapperBorrowed;
 use serde::{Deserialize, Serialize};
 
-use crate::problem::Complaint;
+use crate::problem::FieldError;
 use crate::unicode::{self, is_ignorable};
 
 /// The longest address, in octets (RFC 5321 section 4.5.3.1.3).
@@ -30,10 +30,10 @@ impl Email {
     /// or address literals.
     ///
     /// # Errors
-    /// A complaint where it is anything else.
-    pub fn parse(typed: &str) -> Result<Self, Complaint> {
+    /// A error where it is anything else.
+    pub fn parse(typed: &str) -> Result<Self, FieldError> {
         let address = plain_address(unicode::trim(typed));
-        address.map(Self).ok_or(Complaint::NotAnAddress)
+        address.map(Self).ok_or(FieldError::NotAnAddress)
     }
 
     /// The address itself.
@@ -50,9 +50,9 @@ impl fmt::Debug for Email {
 }
 
 impl TryFrom<String> for Email {
-    type Error = Complaint;
+    type Error = FieldError;
 
-    fn try_from(stored: String) -> Result<Self, Complaint> {
+    fn try_from(stored: String) -> Result<Self, FieldError> {
         Self::parse(&stored)
     }
 }

@@ -12,15 +12,15 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 /// output prints them, addresses and password hashes included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    act: &'static str,
+    operation: &'static str,
     code: String,
     aws_request_id: Option<String>,
-    is_passing: bool,
+    is_transient: bool,
 }
 
 impl Fault {
-    /// Takes from the SDK's error what may be logged. `act` says what was tried, like `table.admit`.
-    pub fn of_call<E>(act: &'static str, error: &SdkError<E, HttpResponse>) -> Self
+    /// Takes from the SDK's error what may be logged. `operation` says what was tried, like `table.record_request`.
+    pub fn from_sdk<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata,
     {
@@ -38,40 +38,40 @@ impl Fault {
             SdkError::ConstructionFailure(_) | SdkError::ServiceError(_) | _ => None,
         };
         let code = unanswered.or(error.code()).unwrap_or("Unknown");
-        let is_passing = unanswered.is_some()
+        let is_transient = unanswered.is_some()
             || status.is_some_and(|status| status >= 500 || status == 429)
             || cause(code) == Some(Cause::Transient)
             || is_signed_too_early(error.meta());
         Self {
-            act,
+            operation,
             code: code.to_owned(),
             aws_request_id: error.request_id().map(str::to_owned),
-            is_passing,
+            is_transient,
         }
     }
 
     /// A fault without a call to AWS.
-    pub fn of_our_own(act: &'static str, code: &str) -> Self {
+    pub fn internal(operation: &'static str, code: &str) -> Self {
         Self {
-            act,
+            operation,
             code: code.to_owned(),
             aws_request_id: None,
-            is_passing: false,
+            is_transient: false,
         }
     }
 
     /// The same fault where trying again is known to help.
     #[must_use]
-    pub fn passing(self) -> Self {
+    pub fn transient(self) -> Self {
         Self {
-            is_passing: true,
+            is_transient: true,
             ..self
         }
     }
 
     /// Whether the same call may work a little later: throttling, a time-out, an outage.
-    pub fn is_passing(&self) -> bool {
-        self.is_passing
+    pub fn is_transient(&self) -> bool {
+        self.is_transient
     }
 
     /// The same fault if nothing but another transaction on the same rows caused it. Trying again is known to help.
@@ -79,7 +79,7 @@ impl Fault {
     pub fn conflict(self) -> Self {
         Self {
             code: TRANSACTION_CONFLICT.to_owned(),
-            is_passing: true,
+            is_transient: true,
             ..self
         }
     }
@@ -90,8 +90,8 @@ impl Fault {
     }
 
     /// What was tried.
-    pub fn act(&self) -> &'static str {
-        self.act
+    pub fn operation(&self) -> &'static str {
+        self.operation
     }
 
     /// AWS's code for what went wrong, or ours.
@@ -163,7 +163,7 @@ const CAUSES: [(&str, Cause); 42] = [
     ("Throttling", Cause::Transient),
     ("ThrottlingException", Cause::Transient),
     ("TooManyRequestsException", Cause::Transient),
-    // Transient if each of its reasons is: `aws::is_passing_cancellation`.
+    // Transient if each of its reasons is: `aws::is_transient_cancellation`.
     ("TransactionCanceledException", Cause::Ours),
     ("TransactionConflictException", Cause::Transient),
     ("TransactionInProgressException", Cause::Transient),
@@ -190,7 +190,7 @@ pub(crate) fn is_signed_too_early(error: &ErrorMetadata) -> bool {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} failed: {}", self.act, self.code)
+        write!(f, "{} failed: {}", self.operation, self.code)
     }
 }
 
@@ -206,13 +206,16 @@ mod tests {
         let status = StatusCode::try_from(status).unwrap();
         let error = ErrorMetadata::builder().code(code).message(message).build();
         let response = HttpResponse::new(status, "".into());
-        Fault::of_call("table.admit", &SdkError::service_error(error, response))
+        Fault::from_sdk(
+            "table.record_request",
+            &SdkError::service_error(error, response),
+        )
     }
 
     #[test]
     fn the_code_decides_whether_a_client_error_is_transient() {
         for (code, cause) in CAUSES {
-            let is_transient = refused(400, code, "").is_passing();
+            let is_transient = refused(400, code, "").is_transient();
             assert_eq!(is_transient, cause == Cause::Transient, "{code}");
         }
         assert!(CAUSES.is_sorted_by(|(one, _), (next, _)| one < next));
@@ -222,7 +225,7 @@ mod tests {
     fn the_status_decides_about_an_unknown_code() {
         for (status, is_transient) in [(400, false), (429, true), (499, false), (500, true)] {
             let fault = refused(status, "Novelty", "");
-            assert_eq!(fault.is_passing(), is_transient, "{status}");
+            assert_eq!(fault.is_transient(), is_transient, "{status}");
             assert_eq!(fault.code(), "Novelty");
         }
     }
@@ -232,8 +235,8 @@ mod tests {
         let expired = "Signature expired: 20261125T100000Z is now earlier than 20261125T100500Z";
         let wrong =
             "The request signature we calculated does not match the signature you provided.";
-        assert!(refused(403, "InvalidSignatureException", expired).is_passing());
-        assert!(!refused(403, "InvalidSignatureException", wrong).is_passing());
+        assert!(refused(403, "InvalidSignatureException", expired).is_transient());
+        assert!(!refused(403, "InvalidSignatureException", wrong).is_transient());
     }
 
     /// The SDK could not read what came: the call may have been carried out.
@@ -246,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_fault_says_what_failed_and_how() {
-        let fault = Fault::of_our_own("token.generate", "NoRandomness");
+        let fault = Fault::internal("token.generate", "NoRandomness");
         assert_eq!(fault.to_string(), "token.generate failed: NoRandomness");
         assert_eq!(fault.aws_request_id(), None);
         let answered = Fault {

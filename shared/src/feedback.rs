@@ -52,7 +52,7 @@ impl Feedback {
         match self.event_type.as_str() {
             "Bounce" => Some(self.bounce.meaning()),
             "Complaint" => self.complaint.meaning(),
-            "Reject" => Some((Metric::MailsRefused, "SES found a virus in the email")),
+            "Reject" => Some((Metric::EmailsRejected, "SES found a virus in the email")),
             _ => None,
         }
     }
@@ -71,7 +71,7 @@ impl Feedback {
 
 /// SES accepted an email and did not send it.
 const SUPPRESSED: (Metric, &str) = (
-    Metric::MailsSuppressed,
+    Metric::EmailsSuppressed,
     "SES suppressed the address and did not send the email",
 );
 
@@ -107,7 +107,7 @@ impl Bounce {
             (Some("Transient"), _) => "the mailbox could not accept the email",
             _ => "the email bounced for an unknown reason",
         };
-        (Metric::MailsBounced, detail)
+        (Metric::EmailsBounced, detail)
     }
 }
 
@@ -121,11 +121,11 @@ impl Complaint {
             // The recipient moved the email out of the spam folder: it arrived, and nobody has to act.
             Some("not-spam") => None,
             Some("auth-failure") => Some((
-                Metric::MailsComplained,
+                Metric::SpamComplaints,
                 "the recipient's server could not authenticate the email",
             )),
             _ => Some((
-                Metric::MailsComplained,
+                Metric::SpamComplaints,
                 "the recipient reported the email as spam",
             )),
         }
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn an_email_that_ses_rejects_later_is_counted() {
         let rejected = json!({ "eventType": "Reject", "mail": {} });
-        assert_eq!(meaning(&rejected), Some(Metric::MailsRefused));
+        assert_eq!(meaning(&rejected), Some(Metric::EmailsRejected));
     }
 
     #[test]

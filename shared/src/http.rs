@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::digest::hex;
-use crate::problem::{Complaint, Problem};
+use crate::problem::{FieldError, Problem};
 use crate::source::Source;
 
 /// The largest body that is read, in bytes.
@@ -173,12 +173,12 @@ impl Field {
     /// Parses the text of a field that has to be there.
     ///
     /// # Errors
-    /// A complaint where it is missing, is no text, or does not parse.
+    /// A error where it is missing, is no text, or does not parse.
     pub fn required<T>(
         &self,
-        parse: impl FnOnce(&str) -> Result<T, Complaint>,
-    ) -> Result<T, Complaint> {
-        self.optional(parse)?.ok_or(Complaint::Required)
+        parse: impl FnOnce(&str) -> Result<T, FieldError>,
+    ) -> Result<T, FieldError> {
+        self.optional(parse)?.ok_or(FieldError::Required)
     }
 
     /// Returns the text of a field that is never a reason to refuse a request.
@@ -192,15 +192,15 @@ impl Field {
     /// Parses the text of a field that may be left out.
     ///
     /// # Errors
-    /// A complaint where it is no text, or does not parse.
+    /// A error where it is no text, or does not parse.
     pub fn optional<T>(
         &self,
-        parse: impl FnOnce(&str) -> Result<T, Complaint>,
-    ) -> Result<Option<T>, Complaint> {
+        parse: impl FnOnce(&str) -> Result<T, FieldError>,
+    ) -> Result<Option<T>, FieldError> {
         match self {
             Self::Missing => Ok(None),
             Self::Text(text) => parse(text.expose_secret()).map(Some),
-            Self::NotText => Err(Complaint::NotText),
+            Self::NotText => Err(FieldError::NotText),
         }
     }
 }

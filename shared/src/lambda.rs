@@ -26,24 +26,24 @@ pub trait Function: Sync {
     /// The path that the public half answers.
     const PATH: &'static str;
     /// How the keys of the private half's rows begin.
-    const ROWS: &'static str;
+    const KEY_PREFIX: &'static str;
     /// The row that the table's stream brings to the private half.
     type Row: DeserializeOwned + Send;
 
     /// The public half: answers the internet, and ends in one write.
-    fn answer(
+    fn handle_request(
         &self,
         request: &Request,
         clock: Clock<'_>,
     ) -> impl Future<Output = Result<Response, Problem>> + Send;
     /// The private half: acts on a row that a public half wrote. An email for a request leaves at `departure`, so that
     /// its time does not depend on the other records of the batch.
-    fn act(
+    fn handle_record(
         &self,
         row: Self::Row,
         departure: Departure,
         now: Timestamp,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    ) -> impl Future<Output = Result<(), RecordError>> + Send;
     /// Where both write down what they did.
     fn telemetry(&self) -> &Telemetry;
 }
@@ -53,14 +53,14 @@ pub type Clock<'a> = &'a (dyn Fn() -> Timestamp + Sync);
 
 /// Why the private half did not act.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum RecordError {
     /// It may work later: the record comes again.
     Retry(Fault),
     /// It can never work: the record is dropped, since a poisoned row would block its shard.
     Discard(&'static str),
 }
 
-impl From<Fault> for Failure {
+impl From<Fault> for RecordError {
     fn from(fault: Fault) -> Self {
         Self::Retry(fault)
     }
@@ -93,16 +93,18 @@ pub async fn handle<F: Function>(
     invocation: String,
     clock: impl Fn() -> Timestamp + Send + Sync,
     pace: Pace,
-) -> Result<Answer, Error> {
+) -> Result<Output, Error> {
     let Event(event) = event;
     if let Some(records) = event.records {
-        return Ok(Answer::Stream(drain(function, records, &clock, pace).await));
+        return Ok(Output::Stream(
+            process_batch(function, records, &clock, pace).await,
+        ));
     }
     let is_payload_2 = event.is_payload_2();
     let request = event.into_request(&invocation).ok_or(NO_EVENT)?;
     let answer = match route::<F>(&request) {
         // Boxed: the SDK's futures are large, and deeply nested.
-        Ok(()) => Box::pin(function.answer(&request, &clock)).await,
+        Ok(()) => Box::pin(function.handle_request(&request, &clock)).await,
         Err(problem) => Err(problem),
     };
     let response = answer.unwrap_or_else(|problem| {
@@ -114,7 +116,7 @@ pub async fn handle<F: Function>(
         problem.response()
     });
     let response = response.with_header("X-Request-Id", request.id.as_str());
-    Ok(Answer::Http(if is_payload_2 {
+    Ok(Output::Http(if is_payload_2 {
         response.with_no_cookies()
     } else {
         response
@@ -134,13 +136,13 @@ fn route<F: Function>(request: &Request) -> Result<(), Problem> {
 }
 
 /// The most records that a private half processes at the same time: the template's `BatchSize`.
-pub const AT_ONCE: usize = 16;
+pub const MAX_CONCURRENCY: usize = 16;
 
 /// Processes the records of a batch, and returns the first that Lambda must deliver again.
 ///
 /// To a stream, a reported failure is a checkpoint: all records from it on are delivered again (AWS Lambda Developer
 /// Guide, "Configuring partial batch response with DynamoDB and Lambda").
-async fn drain<F: Function>(
+async fn process_batch<F: Function>(
     function: &F,
     records: Vec<Record>,
     clock: &(impl Fn() -> Timestamp + Sync),
@@ -150,15 +152,17 @@ async fn drain<F: Function>(
     let mut pending = Vec::new();
     for record in records {
         match record {
-            Record::Change { change } => pending.extend(Pending::of::<F>(change)),
-            Record::Notification { notification } => pass_on(&notification, telemetry, clock()),
+            Record::StreamRecord { change } => pending.extend(Pending::of::<F>(change)),
+            Record::Notification { notification } => {
+                record_feedback(&notification, telemetry, clock())
+            }
         }
     }
     let mut pending = newest(pending, telemetry, clock()).into_iter().peekable();
     // More than one round only if `redrive.py` hands over a long batch.
     while pending.peek().is_some() {
-        let round = pending.by_ref().take(AT_ONCE).collect();
-        if let Some(failed) = process(function, round, clock, pace).await {
+        let round = pending.by_ref().take(MAX_CONCURRENCY).collect();
+        if let Some(failed) = process_round(function, round, clock, pace).await {
             return Checkpoint::at(failed);
         }
     }
@@ -166,7 +170,7 @@ async fn drain<F: Function>(
 }
 
 /// Processes these records at the same time. Returns the sequence number of the first that failed.
-async fn process<F: Function>(
+async fn process_round<F: Function>(
     function: &F,
     records: Vec<Pending>,
     clock: &(impl Fn() -> Timestamp + Sync),
@@ -176,7 +180,9 @@ async fn process<F: Function>(
     let settled: FuturesOrdered<_> = records
         .into_iter()
         .zip(0..)
-        .map(|(record, index)| settle(function, record, Departure::at(start, index, pace), clock))
+        .map(|(record, index)| {
+            process_record(function, record, Departure::at(start, index, pace), clock)
+        })
         .collect();
     let failures: Vec<Option<String>> = settled.collect().await;
     pace.end(start).await;
@@ -193,9 +199,9 @@ struct Pending {
 
 impl Pending {
     /// Returns the record if its row is one of `F`'s.
-    fn of<F: Function>(change: Change) -> Option<Self> {
+    fn of<F: Function>(change: StreamRecord) -> Option<Self> {
         let image = change.new_image?;
-        let key = text(&image, "pk").filter(|key| key.starts_with(F::ROWS))?;
+        let key = text(&image, "pk").filter(|key| key.starts_with(F::KEY_PREFIX))?;
         let request_id = text(&image, "request_id").and_then(|id| RequestId::parse(id).ok());
         Some(Self {
             key: key.to_owned(),
@@ -229,7 +235,7 @@ fn newest(pending: Vec<Pending>, telemetry: &Telemetry, now: Timestamp) -> Vec<P
 }
 
 /// Processes one record. Returns its sequence number if Lambda must deliver it again.
-async fn settle<F: Function>(
+async fn process_record<F: Function>(
     function: &F,
     record: Pending,
     departure: Departure,
@@ -237,16 +243,16 @@ async fn settle<F: Function>(
 ) -> Option<String> {
     let (now, id) = (clock(), record.request_id);
     let outcome = match serde_dynamo::from_item(record.image) {
-        Ok(row) => Box::pin(function.act(row, departure, now)).await,
-        Err(_) => Err(Failure::Discard("the row is malformed")),
+        Ok(row) => Box::pin(function.handle_record(row, departure, now)).await,
+        Err(_) => Err(RecordError::Discard("the row is malformed")),
     };
     match outcome {
         Ok(()) => None,
-        Err(Failure::Discard(reason)) => {
+        Err(RecordError::Discard(reason)) => {
             function.telemetry().discarded(reason, &id, now);
             None
         }
-        Err(Failure::Retry(fault)) => {
+        Err(RecordError::Retry(fault)) => {
             function.telemetry().fault(&fault, &id, now);
             Some(record.sequence_number)
         }
@@ -254,7 +260,7 @@ async fn settle<F: Function>(
 }
 
 /// Says what SES said of a mail. That cannot fail, and is not worth another try where SES said something else.
-fn pass_on(notification: &Notification, telemetry: &Telemetry, now: Timestamp) {
+fn record_feedback(notification: &Notification, telemetry: &Telemetry, now: Timestamp) {
     let Ok(feedback) = serde_json::from_str::<Feedback>(&notification.message) else {
         return;
     };
@@ -369,9 +375,9 @@ struct Identity {
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Record {
-    Change {
+    StreamRecord {
         #[serde(rename = "dynamodb")]
-        change: Change,
+        change: StreamRecord,
     },
     Notification {
         #[serde(rename = "Sns")]
@@ -387,7 +393,7 @@ struct Notification {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Change {
+struct StreamRecord {
     sequence_number: String,
     /// Absent when a row was deleted.
     new_image: Option<Item>,
@@ -396,7 +402,7 @@ struct Change {
 /// What Lambda is answered.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub enum Answer {
+pub enum Output {
     /// To a gateway.
     Http(Response),
     /// To a stream.

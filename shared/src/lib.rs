@@ -11,15 +11,15 @@
 //! public   ┌────────▼────────┐                     ┌────────▼────────┐
 //!          │ forgot: request │                     │  reset: change  │
 //!          └────────┬────────┘                     └────────┬────────┘
-//!                   │ put Requested                         │ one transaction: delete Issued, put the epoch,
-//!                   │ (conditional: throttle)               │ update the user, put Changed
+//!                   │ put ResetRequested                         │ one transaction: delete TokenIssued, put the epoch,
+//!                   │ (conditional: throttle)               │ update the user, put PasswordChanged
 //!          ═════════▼════════════ the Rekey table ══════════▼═════════
-//!                   │ stream: Requested                     │ stream: Changed
+//!                   │ stream: ResetRequested                     │ stream: PasswordChanged
 //! private  ┌────────▼────────┐                     ┌────────▼────────┐
 //!          │ forgot: deliver │                     │  reset: notify  │
 //!          └────────┬────────┘                     └────────┬────────┘
 //!            read the user,                          mail: "your password was changed"
-//!            put Issued,
+//!            put TokenIssued,
 //!            mail: the link
 //! ```
 //!
@@ -42,7 +42,6 @@
 
 pub mod aws;
 pub mod config;
-pub mod deployment;
 pub mod digest;
 pub mod email;
 pub mod fault;
@@ -56,6 +55,7 @@ pub mod mail;
 pub mod pace;
 pub mod problem;
 pub mod secret;
+pub mod services;
 pub mod source;
 pub mod table;
 pub mod telemetry;

@@ -21,7 +21,7 @@ pub struct Limits {
     /// The limits on links sent to one address.
     pub address: AddressLimits,
     /// Of requests for links, of everybody together.
-    pub deployment: Limit,
+    pub daily_emails: Limit,
 }
 
 impl Limits {
@@ -37,15 +37,15 @@ impl Limits {
         let limits = Self {
             cooldown: SignedDuration::from_secs(cooldown?.into()),
             source: Limit {
-                most: per_source?,
+                max: per_source?,
                 window: SignedDuration::from_secs(window?.into()),
             },
             address: AddressLimits {
                 live: live?,
                 daily: daily?,
             },
-            deployment: Limit {
-                most: per_day?,
+            daily_emails: Limit {
+                max: per_day?,
                 window: DAY,
             },
         };
@@ -61,11 +61,11 @@ impl Limits {
                 lifetime.as_secs()
             );
             let found = self.cooldown.as_secs().to_string();
-            env.complain("COOLDOWN_SECONDS", &found, &wanted);
+            env.report("COOLDOWN_SECONDS", &found, &wanted);
         }
         if self.address.live > self.address.daily {
             let wanted = format!("at most {} (ADDRESS_DAILY_LIMIT)", self.address.daily);
-            env.complain("ADDRESS_LIMIT", &self.address.live.to_string(), &wanted);
+            env.report("ADDRESS_LIMIT", &self.address.live.to_string(), &wanted);
         }
         // Otherwise a few sources could use up the day's emails, and everybody else would wait.
         let (day, window) = (DAY.as_secs(), self.source.window.as_secs());
@@ -75,7 +75,7 @@ impl Limits {
         } else {
             day / window + 2
         };
-        let (per_source, per_day) = (self.source.most, self.deployment.most);
+        let (per_source, per_day) = (self.source.max, self.daily_emails.max);
         let of_one_source = i64::from(per_source) * windows;
         if of_one_source * 4 > i64::from(per_day) {
             let wanted = format!(
@@ -83,7 +83,7 @@ impl Limits {
                  ({per_day}); with SOURCE_WINDOW_SECONDS ({window}) it has {of_one_source}",
                 per_day / 4
             );
-            env.complain("SOURCE_LIMIT", &per_source.to_string(), &wanted);
+            env.report("SOURCE_LIMIT", &per_source.to_string(), &wanted);
         }
     }
 }
@@ -103,7 +103,7 @@ pub struct AddressLimits {
 #[derive(Clone, Copy, Debug)]
 pub struct Limit {
     /// How many.
-    pub most: u32,
+    pub max: u32,
     /// The length of a window, in whole seconds.
     pub window: SignedDuration,
 }
@@ -128,14 +128,14 @@ impl Limit {
 /// It counts what the table may not have: a transaction that meets the cooldown takes its counter back. And it answers
 /// a source that has had enough without asking the table, whose row a flood would otherwise make hot.
 #[derive(Debug, Default)]
-pub(crate) struct Seen(Mutex<HashMap<Source, (Timestamp, u32)>>);
+pub(crate) struct LocalLimiter(Mutex<HashMap<Source, (Timestamp, u32)>>);
 
-impl Seen {
+impl LocalLimiter {
     /// The most sources that are remembered. A stranger can make up sources; memory is finite.
     const CAPACITY: usize = 10_000;
 
     /// Counts one more of a source, and says whether that is still within the limit.
-    pub(crate) fn admits(&self, source: Source, limit: &Limit, now: Timestamp) -> bool {
+    pub(crate) fn allows(&self, source: Source, limit: &Limit, now: Timestamp) -> bool {
         let window = limit.window_start(now);
         // A count is right whatever happened to another one.
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -150,7 +150,7 @@ impl Seen {
             (*started, *count) = (window, 0);
         }
         *count = count.saturating_add(1);
-        *count <= limit.most
+        *count <= limit.max
     }
 }
 
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     const LIMIT: Limit = Limit {
-        most: 3,
+        max: 3,
         window: SignedDuration::from_secs(300),
     };
 
@@ -180,11 +180,11 @@ mod tests {
 
     #[test]
     fn a_source_is_counted_anew_in_each_window() {
-        let seen = Seen::default();
+        let seen = LocalLimiter::default();
         let source = Source::parse(Some("192.0.2.1"));
-        let admitted = |now| (0..5).filter(|_| seen.admits(source, &LIMIT, now)).count();
-        assert_eq!(admitted(noon()), 3);
-        assert_eq!(admitted(noon() + SignedDuration::from_secs(300)), 3);
+        let allowed = |now| (0..5).filter(|_| seen.allows(source, &LIMIT, now)).count();
+        assert_eq!(allowed(noon()), 3);
+        assert_eq!(allowed(noon() + SignedDuration::from_secs(300)), 3);
     }
 
     fn made_up(n: usize) -> Source {
@@ -196,32 +196,32 @@ mod tests {
     fn a_full_memory_still_knows_a_flood() {
         let flood = Source::parse(Some("192.0.2.1"));
         for others_asked_at in [noon(), noon() - LIMIT.window] {
-            let seen = Seen::default();
-            for n in 1..Seen::CAPACITY {
-                seen.admits(made_up(n), &LIMIT, others_asked_at);
+            let seen = LocalLimiter::default();
+            for n in 1..LocalLimiter::CAPACITY {
+                seen.allows(made_up(n), &LIMIT, others_asked_at);
             }
-            assert!((0..3).all(|_| seen.admits(flood, &LIMIT, noon())));
-            assert!(!seen.admits(flood, &LIMIT, noon()));
+            assert!((0..3).all(|_| seen.allows(flood, &LIMIT, noon())));
+            assert!(!seen.allows(flood, &LIMIT, noon()));
         }
     }
 
     #[test]
     fn a_full_memory_forgets_earlier_windows_first() {
-        let (seen, flood) = (Seen::default(), Source::parse(Some("192.0.2.1")));
-        for n in 1..Seen::CAPACITY {
-            seen.admits(made_up(n), &LIMIT, noon() - LIMIT.window);
+        let (seen, flood) = (LocalLimiter::default(), Source::parse(Some("192.0.2.1")));
+        for n in 1..LocalLimiter::CAPACITY {
+            seen.allows(made_up(n), &LIMIT, noon() - LIMIT.window);
         }
-        assert!((0..3).all(|_| seen.admits(flood, &LIMIT, noon())));
-        assert!(seen.admits(made_up(0), &LIMIT, noon()));
-        assert!(!seen.admits(flood, &LIMIT, noon()));
+        assert!((0..3).all(|_| seen.allows(flood, &LIMIT, noon())));
+        assert!(seen.allows(made_up(0), &LIMIT, noon()));
+        assert!(!seen.allows(flood, &LIMIT, noon()));
     }
 
     #[test]
     fn made_up_sources_do_not_fill_the_memory() {
-        let seen = Seen::default();
-        for n in 0..3 * Seen::CAPACITY {
-            assert!(seen.admits(made_up(n), &LIMIT, noon()));
+        let seen = LocalLimiter::default();
+        for n in 0..3 * LocalLimiter::CAPACITY {
+            assert!(seen.allows(made_up(n), &LIMIT, noon()));
         }
-        assert!(seen.0.lock().unwrap().len() <= Seen::CAPACITY);
+        assert!(seen.0.lock().unwrap().len() <= LocalLimiter::CAPACITY);
     }
 }

@@ -34,13 +34,13 @@ pub struct Mail {
     pub html: SecretString,
 }
 
-/// What SES said to a mail.
+/// SES's verdict on an email.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Posting {
-    /// It has it.
-    Sent,
+pub enum SendOutcome {
+    /// SES accepted it.
+    Accepted,
     /// SES rejected it because of its recipient, and will again.
-    Refused(Fault),
+    Rejected(Fault),
 }
 
 /// Who the mails come from.
@@ -61,7 +61,9 @@ impl Sender {
                 .filter(|address| address.as_str() == found)
                 .ok_or("one e-mail address in lower case, like no-reply@example.com".to_owned())
         });
-        let name = env.optional("MAIL_FROM_NAME", None, |found| line(found).map(Some));
+        let name = env.optional("MAIL_FROM_NAME", None, |found| {
+            parse_single_line(found).map(Some)
+        });
         let configuration_set = env.optional("SES_CONFIGURATION_SET", None, |found| {
             Ok(Some(found.to_owned()))
         });
@@ -108,7 +110,7 @@ impl Sender {
 ///
 /// # Errors
 /// What is wanted instead.
-pub fn line(text: &str) -> Result<String, String> {
+pub fn parse_single_line(text: &str) -> Result<String, String> {
     if (1..=64).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
         Ok(text.to_owned())
     } else {
@@ -159,7 +161,7 @@ impl Mailer {
     fn client(&self) -> &Client {
         self.client.get_or_init(|| {
             let settings = Builder::from(&self.sdk)
-                .timeout_config(aws::mail_timeouts(&self.sdk))
+                .timeout_config(aws::ses_timeouts(&self.sdk))
                 .retry_classifier(RetryFrozen);
             Client::from_conf(settings.build())
         })
@@ -188,7 +190,12 @@ impl Mailer {
     ///
     /// # Errors
     /// Returns a [`Fault`] if the email waits.
-    pub async fn send(&self, to: &Email, mail: &Mail, id: &RequestId) -> Result<Posting, Fault> {
+    pub async fn send(
+        &self,
+        to: &Email,
+        mail: &Mail,
+        id: &RequestId,
+    ) -> Result<SendOutcome, Fault> {
         let tag = MessageTag::builder().name(REQUEST_TAG).value(id.to_tag());
         let sending = self
             .client()
@@ -199,15 +206,15 @@ impl Mailer {
             .email_tags(tag.build().map_err(unbuilt)?)
             .set_configuration_set_name(self.sender.configuration_set.clone());
         let Err(error) = sending.send().await else {
-            return Ok(Posting::Sent);
+            return Ok(SendOutcome::Accepted);
         };
-        let fault = Fault::of_call("mail.send", &error);
+        let fault = Fault::from_sdk("mailer.send", &error);
         let is_the_recipients = error.as_service_error().is_some_and(|error| {
             error.is_message_rejected()
                 && !self.sender.is_among(error.message().unwrap_or_default())
         });
         if is_the_recipients {
-            Ok(Posting::Refused(fault))
+            Ok(SendOutcome::Rejected(fault))
         } else {
             Err(fault)
         }
@@ -249,12 +256,12 @@ fn random_id() -> Result<String, Fault> {
     let mut bytes = [0; 16];
     SysRng
         .try_fill_bytes(&mut bytes)
-        .map_err(|_| Fault::of_our_own("mail.send", "NoRandomness"))?;
+        .map_err(|_| Fault::internal("mailer.send", "NoRandomness"))?;
     Ok(hex(&bytes))
 }
 
 fn unbuilt(_: aws_sdk_sesv2::error::BuildError) -> Fault {
-    Fault::of_our_own("mail.send", "BuildError")
+    Fault::internal("mailer.send", "BuildError")
 }
 
 #[cfg(test)]

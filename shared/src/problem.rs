@@ -13,7 +13,7 @@ use crate::http::Response;
 /// What is wrong with one field: words for the person who filled it in, and a code for a front end that has its own. It
 /// never repeats what was typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Complaint {
+pub enum FieldError {
     /// The field is missing.
     Required,
     /// The field is not a string.
@@ -46,7 +46,7 @@ pub enum Complaint {
     BadToken,
 }
 
-impl Complaint {
+impl FieldError {
     /// One of each, for tests that hold the documentation against them.
     pub const ALL: [Self; 12] = [
         Self::Required,
@@ -99,7 +99,7 @@ impl Complaint {
     }
 }
 
-impl fmt::Display for Complaint {
+impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooShort { min_length } => {
@@ -126,7 +126,7 @@ impl fmt::Display for Complaint {
     }
 }
 
-impl std::error::Error for Complaint {}
+impl std::error::Error for FieldError {}
 
 /// Why a request did not succeed: the lines of the HTTP table that are no success.
 #[derive(Debug)]
@@ -142,9 +142,9 @@ pub enum Problem {
     /// The body is not one JSON object with each field once.
     Malformed,
     /// Fields are missing or not acceptable.
-    Invalid(BTreeMap<&'static str, Complaint>),
+    Invalid(BTreeMap<&'static str, FieldError>),
     /// The source has asked too often.
-    TooMany {
+    TooManyRequests {
         /// When asking again may work.
         retry_after: Duration,
     },
@@ -153,42 +153,40 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// Collects the complaints about the fields of one request.
-    pub fn invalid(
-        complaints: impl IntoIterator<Item = (&'static str, Option<Complaint>)>,
-    ) -> Self {
+    /// Collects the errors about the fields of one request.
+    pub fn invalid(errors: impl IntoIterator<Item = (&'static str, Option<FieldError>)>) -> Self {
         Self::Invalid(
-            complaints
+            errors
                 .into_iter()
-                .filter_map(|(field, complaint)| Some((field, complaint?)))
+                .filter_map(|(field, error)| Some((field, error?)))
                 .collect(),
         )
     }
 
     /// The token is not, or no longer, good for this address.
-    pub fn bad_token() -> Self {
-        Self::invalid([("token", Some(Complaint::BadToken))])
+    pub fn invalid_token() -> Self {
+        Self::invalid([("token", Some(FieldError::BadToken))])
     }
 
     /// The answer.
     pub fn response(&self) -> Response {
-        let (status, kind, title) = self.face();
+        let (status, kind, title) = self.status_and_title();
         let mut body = json!({
             "type": format!("urn:rekey:problem:{kind}"),
             "title": title,
             "status": status.as_u16(),
         });
-        if let Self::Invalid(complaints) = self {
-            let by_field = |value: &dyn Fn(Complaint) -> Option<Value>| -> Value {
-                let values = complaints
+        if let Self::Invalid(errors) = self {
+            let by_field = |value: &dyn Fn(FieldError) -> Option<Value>| -> Value {
+                let values = errors
                     .iter()
-                    .filter_map(|(field, complaint)| Some((*field, value(*complaint)?)));
+                    .filter_map(|(field, error)| Some((*field, value(*error)?)));
                 values.collect()
             };
-            body["errors"] = by_field(&|complaint| Some(json!([complaint.to_string()])));
-            body["codes"] = by_field(&|complaint| Some(json!([complaint.code()])));
-            let parameters = by_field(&|complaint| {
-                let (name, number) = complaint.parameter()?;
+            body["errors"] = by_field(&|error| Some(json!([error.to_string()])));
+            body["codes"] = by_field(&|error| Some(json!([error.code()])));
+            let parameters = by_field(&|error| {
+                let (name, number) = error.parameter()?;
                 Some(json!({ name: number }))
             });
             if parameters != json!({}) {
@@ -198,10 +196,10 @@ impl Problem {
         let response = Response::new(status).with_body("application/problem+json", &body);
         match self {
             Self::MethodNotAllowed => response.with_header("Allow", "POST"),
-            Self::TooMany { retry_after } => {
+            Self::TooManyRequests { retry_after } => {
                 response.with_header("Retry-After", &retry_after.as_secs().max(1).to_string())
             }
-            Self::Fault(fault) if fault.is_passing() => response.with_header("Retry-After", "2"),
+            Self::Fault(fault) if fault.is_transient() => response.with_header("Retry-After", "2"),
             Self::NotFound
             | Self::NotJson
             | Self::TooLarge
@@ -212,7 +210,7 @@ impl Problem {
     }
 
     /// The refusing lines of the HTTP table: the only place that knows their status codes.
-    fn face(&self) -> (StatusCode, &'static str, &'static str) {
+    fn status_and_title(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is nothing here."),
             Self::MethodNotAllowed => (
@@ -240,12 +238,12 @@ impl Problem {
                 "invalid",
                 "Some fields are not acceptable.",
             ),
-            Self::TooMany { .. } => (
+            Self::TooManyRequests { .. } => (
                 StatusCode::TOO_MANY_REQUESTS,
                 "too-many-requests",
                 "Too many requests.",
             ),
-            Self::Fault(fault) if fault.is_passing() => (
+            Self::Fault(fault) if fault.is_transient() => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "unavailable",
                 "Not possible just now. Please try again.",

@@ -2,11 +2,11 @@
 //!
 //! | row | key | lives |
 //! |---|---|---|
-//! | [`Requested`] | `request#` and the SHA-256 of the address | an hour |
-//! | [`Issued`] | `token#` and the SHA-256 of the token | the token's lifetime; gone at first use |
+//! | [`ResetRequested`] | `request#` and the SHA-256 of the address | an hour |
+//! | [`TokenIssued`] | `token#` and the SHA-256 of the token | the token's lifetime; gone at first use |
 //! | [`links::SentLinks`] | `links#` and the SHA-256 of the address and the user's key | a day after the last link |
 //! | the epoch | `epoch#` and the SHA-256 of the user's key | 25 hours: longer than any link |
-//! | [`Changed`] | `change#` and the SHA-256 of the token | 15 days: longer than the queue of what was given up |
+//! | [`PasswordChanged`] | `change#` and the SHA-256 of the token | 15 days: longer than the queue of what was given up |
 //! | a counter | `rate#`, what is counted, the start of its window | the window |
 //!
 //! What must hold: a token works once; a change kills every other link of the user; a changed password is never
@@ -34,7 +34,7 @@ use crate::digest::sha256_hex;
 use crate::email::Email;
 use crate::fault::Fault;
 use crate::http::RequestId;
-use crate::limits::{Limit, Limits, Seen};
+use crate::limits::{Limit, Limits, LocalLimiter};
 use crate::locale::Locale;
 use crate::source::Source;
 use crate::token::{Token, TokenHash};
@@ -42,7 +42,7 @@ use crate::users::{User, UserKey};
 
 /// Somebody asked for a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Requested {
+pub struct ResetRequested {
     /// As it was typed, but for spaces and case.
     pub email: Email,
     /// One of the allow list when it was written; it is looked up again before a token leaves.
@@ -57,16 +57,16 @@ pub struct Requested {
     pub requested_at: Timestamp,
 }
 
-impl Requested {
+impl ResetRequested {
     /// Whether nobody waits for it any more: a link would have ended by now, had it been sent at once.
-    pub fn is_too_old(&self, lifetime: SignedDuration, now: Timestamp) -> bool {
+    pub fn has_expired(&self, lifetime: SignedDuration, now: Timestamp) -> bool {
         now.duration_since(self.requested_at) > lifetime
     }
 }
 
 /// A token was made for a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Issued {
+pub struct TokenIssued {
     /// Whose.
     pub user: UserKey,
     /// The address that it was sent to. Who has another one by now cannot use it.
@@ -82,7 +82,7 @@ pub struct Issued {
     pub locale: Locale,
 }
 
-impl Issued {
+impl TokenIssued {
     /// Returns what the table stores for a token that is made for this user now.
     pub fn new(user: User, locale: Locale, now: Timestamp, lifetime: SignedDuration) -> Self {
         Self {
@@ -95,14 +95,14 @@ impl Issued {
     }
 
     /// Whether the token is good for this address now. What has happened to the user meanwhile is not known here.
-    pub fn is_good(&self, email: &Email, now: Timestamp) -> bool {
+    pub fn is_valid_for(&self, email: &Email, now: Timestamp) -> bool {
         self.email == *email && now < self.expires_at
     }
 }
 
 /// A password was replaced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changed {
+pub struct PasswordChanged {
     /// Whose.
     pub user: UserKey,
     /// The user's address.
@@ -117,12 +117,12 @@ pub struct Changed {
     pub changed_at: Timestamp,
 }
 
-impl Changed {
+impl PasswordChanged {
     /// Returns what the table stores for a password that is replaced now, by the token of this row.
     ///
     /// The change is never older than the link. If this instance's clock is behind the one that issued the link, its
     /// own time would set the epoch back, and revive links that an earlier change ended.
-    pub fn new(issued: &Issued, request_id: RequestId, now: Timestamp) -> Self {
+    pub fn new(issued: &TokenIssued, request_id: RequestId, now: Timestamp) -> Self {
         Self {
             user: issued.user.clone(),
             email: issued.email.clone(),
@@ -133,27 +133,27 @@ impl Changed {
     }
 }
 
-/// How the keys of [`Requested`] begin.
-pub const REQUESTED: &str = "request#";
-/// How the keys of [`Changed`] begin.
-pub const CHANGED: &str = "change#";
-const ISSUED: &str = "token#";
-const LINKS: &str = "links#";
-const EPOCH: &str = "epoch#";
-const RATE: &str = "rate#";
+/// How the keys of [`ResetRequested`] begin.
+pub const REQUEST_PREFIX: &str = "request#";
+/// How the keys of [`PasswordChanged`] begin.
+pub const CHANGE_PREFIX: &str = "change#";
+const TOKEN_PREFIX: &str = "token#";
+const LINKS_PREFIX: &str = "links#";
+const EPOCH_PREFIX: &str = "epoch#";
+const RATE_PREFIX: &str = "rate#";
 /// How long an epoch row is kept: an hour longer than the longest link lives.
-const EPOCH_KEPT: SignedDuration = SignedDuration::from_hours(25);
+const EPOCH_LIFETIME: SignedDuration = SignedDuration::from_hours(25);
 
 /// What came of asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It is written down.
-    Admitted,
-    /// It is not: for this address somebody asked a moment ago.
-    Cooling,
-    /// It is not: the source has asked too often.
-    Flooded {
-        /// When its window ends.
+    /// The request is stored.
+    Accepted,
+    /// The address is within its cooldown.
+    AddressLimited,
+    /// The source reached its limit.
+    SourceLimited {
+        /// The time until its window ends.
         retry_after: Duration,
     },
 }
@@ -164,7 +164,7 @@ pub enum Redemption {
     /// The password is replaced, the token gone, and the notice written down.
     Done,
     /// None of these: meanwhile the token was used, the password replaced, the address changed or the user deleted.
-    Refused,
+    Rejected,
 }
 
 /// The Rekey table.
@@ -173,7 +173,7 @@ pub struct Table {
     client: Client,
     name: String,
     limits: Limits,
-    seen: Seen,
+    local_limiter: LocalLimiter,
 }
 
 impl Table {
@@ -183,7 +183,7 @@ impl Table {
             client,
             name,
             limits,
-            seen: Seen::default(),
+            local_limiter: LocalLimiter::default(),
         }
     }
 
@@ -199,47 +199,52 @@ impl Table {
     ///
     /// # Errors
     /// A fault where `DynamoDB` does not do it, or does not say that it did.
-    pub async fn admit(
+    pub async fn record_request(
         &self,
-        requested: &Requested,
+        requested: &ResetRequested,
         source: &Source,
         now: Timestamp,
     ) -> Result<Admission, Fault> {
-        const ACT: &str = "table.admit";
-        let flooded = self.flooded(now);
-        if !self.seen.admits(*source, &self.limits.source, now) {
-            return Ok(flooded);
+        const OPERATION: &str = "table.record_request";
+        let source_limited = self.source_limited(now);
+        if !self.local_limiter.allows(*source, &self.limits.source, now) {
+            return Ok(source_limited);
         }
         let transaction = self.client.transact_write_items();
         let transaction =
-            transaction.set_transact_items(Some(self.admission(requested, source, now)?));
+            transaction.set_transact_items(Some(self.request_statements(requested, source, now)?));
         let Err(error) = transaction.send().await else {
-            return Ok(Admission::Admitted);
+            return Ok(Admission::Accepted);
         };
         match failed_conditions(&error) {
-            Some(failed) if failed.first() == Some(&true) => Ok(flooded),
-            Some(_) => Ok(Admission::Cooling),
-            None => Err(cancelled(ACT, &error)),
+            Some(failed) if failed.first() == Some(&true) => Ok(source_limited),
+            Some(_) => Ok(Admission::AddressLimited),
+            None => Err(cancelled(OPERATION, &error)),
         }
     }
 
-    /// The statements of [`Table::admit`]: the source is counted, the request is put.
+    /// The statements of [`Table::record_request`]: the source is counted, the request is put.
     ///
     /// # Errors
     /// A fault that cannot be: all parts are given.
-    pub fn admission(
+    pub fn request_statements(
         &self,
-        requested: &Requested,
+        requested: &ResetRequested,
         source: &Source,
         now: Timestamp,
     ) -> Result<Vec<TransactWriteItem>, Fault> {
-        const ACT: &str = "table.admit";
+        const OPERATION: &str = "table.record_request";
         let address = sha256_hex(requested.email.as_str().as_bytes());
         let source = Counter::of_source("forgot", source);
         let count_source = self.count(&source, &self.limits.source, now);
-        let key = format!("{REQUESTED}{address}");
+        let key = format!("{REQUEST_PREFIX}{address}");
         let put = self
-            .put(&key, requested, now + SignedDuration::from_hours(1), ACT)?
+            .put(
+                &key,
+                requested,
+                now + SignedDuration::from_hours(1),
+                OPERATION,
+            )?
             .condition_expression("attribute_not_exists(pk) OR requested_at <= :cooled")
             .expression_attribute_values(
                 ":cooled",
@@ -248,8 +253,8 @@ impl Table {
             .build();
         let item = TransactWriteItem::builder;
         Ok(vec![
-            item().update(built(count_source, ACT)?).build(),
-            item().put(built(put, ACT)?).build(),
+            item().update(built(count_source, OPERATION)?).build(),
+            item().put(built(put, OPERATION)?).build(),
         ])
     }
 
@@ -258,18 +263,18 @@ impl Table {
     /// # Errors
     /// A fault where `DynamoDB` does not do it.
     pub async fn count_attempt(&self, source: &Source, now: Timestamp) -> Result<Admission, Fault> {
-        const ACT: &str = "table.count_attempt";
+        const OPERATION: &str = "table.count_attempt";
         let limit = &self.limits.source;
-        if !self.seen.admits(*source, limit, now) {
-            return Ok(self.flooded(now));
+        if !self.local_limiter.allows(*source, limit, now) {
+            return Ok(self.source_limited(now));
         }
         let count = built(
             self.count(&Counter::of_source("reset", source), limit, now),
-            ACT,
+            OPERATION,
         )?;
-        match self.update(ACT, count, ReturnValue::None).await? {
-            Some(_) => Ok(Admission::Admitted),
-            None => Ok(self.flooded(now)),
+        match self.update(OPERATION, count, ReturnValue::None).await? {
+            Some(_) => Ok(Admission::Accepted),
+            None => Ok(self.source_limited(now)),
         }
     }
 
@@ -277,39 +282,42 @@ impl Table {
     ///
     /// # Errors
     /// A fault where `DynamoDB` does not do it.
-    pub async fn spend_mail(&self, now: Timestamp) -> Result<Option<u32>, Fault> {
-        const ACT: &str = "table.spend_mail";
-        let budget = &self.limits.deployment;
+    pub async fn spend_email_budget(&self, now: Timestamp) -> Result<Option<u32>, Fault> {
+        const OPERATION: &str = "table.spend_email_budget";
+        let budget = &self.limits.daily_emails;
         let count = built(
             self.count(&Counter("mail#deployment".to_owned()), budget, now),
-            ACT,
+            OPERATION,
         )?;
-        let Some(mut new) = self.update(ACT, count, ReturnValue::UpdatedNew).await? else {
+        let Some(mut new) = self
+            .update(OPERATION, count, ReturnValue::UpdatedNew)
+            .await?
+        else {
             return Ok(None);
         };
         let used = new.remove("requests");
         let used = used.and_then(|used| used.as_n().ok()?.parse::<u32>().ok());
-        let used = used.ok_or_else(|| Fault::of_our_own(ACT, "NotACount"))?;
-        Ok(Some(percent(used, budget.most)))
+        let used = used.ok_or_else(|| Fault::internal(OPERATION, "NotACount"))?;
+        Ok(Some(percent(used, budget.max)))
     }
 
     /// Writes down that a token was made for a user.
     ///
     /// # Errors
     /// A fault where `DynamoDB` does not do it.
-    pub async fn issue(&self, token: &TokenHash, issued: &Issued) -> Result<(), Fault> {
-        self.put_alone("table.issue", self.issuance(token, issued)?)
+    pub async fn store_token(&self, token: &TokenHash, issued: &TokenIssued) -> Result<(), Fault> {
+        self.put_alone("table.store_token", self.token_statement(token, issued)?)
             .await
     }
 
-    /// The statement of [`Table::issue`].
+    /// The statement of [`Table::store_token`].
     ///
     /// # Errors
     /// A fault that cannot be: all parts are given.
-    pub fn issuance(&self, token: &TokenHash, issued: &Issued) -> Result<Put, Fault> {
-        const ACT: &str = "table.issue";
-        let put = self.put(&issued_key(token), issued, issued.expires_at, ACT)?;
-        built(put.build(), ACT)
+    pub fn token_statement(&self, token: &TokenHash, issued: &TokenIssued) -> Result<Put, Fault> {
+        const OPERATION: &str = "table.store_token";
+        let put = self.put(&token_key(token), issued, issued.expires_at, OPERATION)?;
+        built(put.build(), OPERATION)
     }
 
     /// Finds what a token was issued for, if it is still good for this address.
@@ -319,29 +327,29 @@ impl Table {
     ///
     /// # Errors
     /// A fault where `DynamoDB` does not answer.
-    pub async fn issued(
+    pub async fn find_token(
         &self,
         token: &Token,
         email: &Email,
         now: Timestamp,
-    ) -> Result<Option<Issued>, Fault> {
+    ) -> Result<Option<TokenIssued>, Fault> {
         let output = self
             .client
             .query()
             .table_name(&self.name)
             .key_condition_expression("pk = :pk")
             .filter_expression("email = :email AND expires_at > :now")
-            .expression_attribute_values(":pk", text(issued_key(&token.hash())))
+            .expression_attribute_values(":pk", text(token_key(&token.hash())))
             .expression_attribute_values(":email", text(email.as_str().to_owned()))
             .expression_attribute_values(":now", unix_seconds::attribute(now))
             .consistent_read(true)
             .send()
             .await
-            .map_err(|error| Fault::of_call("table.issued", &error))?;
+            .map_err(|error| Fault::from_sdk("table.find_token", &error))?;
         let item = output.items.and_then(|mut items| items.pop());
         // A row that cannot be read is no token of ours.
-        let issued = item.and_then(|item| serde_dynamo::from_item::<_, Issued>(item).ok());
-        Ok(issued.filter(|issued| issued.is_good(email, now)))
+        let issued = item.and_then(|item| serde_dynamo::from_item::<_, TokenIssued>(item).ok());
+        Ok(issued.filter(|issued| issued.is_valid_for(email, now)))
     }
 
     /// Uses a token: deletes it, ends the user's links, replaces the password and writes down that this was done, or
@@ -352,12 +360,12 @@ impl Table {
     pub async fn redeem(
         &self,
         token: &TokenHash,
-        issued: &Issued,
+        issued: &TokenIssued,
         replacement: Update,
-        changed: &Changed,
+        changed: &PasswordChanged,
     ) -> Result<Redemption, Fault> {
         let transaction = self.client.transact_write_items();
-        let redemption = self.redemption(token, issued, replacement, changed)?;
+        let redemption = self.redemption_statements(token, issued, replacement, changed)?;
         let Err(error) = transaction
             .set_transact_items(Some(redemption))
             .send()
@@ -366,7 +374,7 @@ impl Table {
             return Ok(Redemption::Done);
         };
         match failed_conditions(&error) {
-            Some(_) => Ok(Redemption::Refused),
+            Some(_) => Ok(Redemption::Rejected),
             None => Err(cancelled("table.redeem", &error)),
         }
     }
@@ -376,33 +384,33 @@ impl Table {
     ///
     /// # Errors
     /// A fault that cannot be: all parts are given.
-    pub fn redemption(
+    pub fn redemption_statements(
         &self,
         token: &TokenHash,
-        issued: &Issued,
+        issued: &TokenIssued,
         replacement: Update,
-        changed: &Changed,
+        changed: &PasswordChanged,
     ) -> Result<Vec<TransactWriteItem>, Fault> {
-        const ACT: &str = "table.redeem";
+        const OPERATION: &str = "table.redeem";
         let now = changed.changed_at;
         let delete = Delete::builder()
             .table_name(&self.name)
-            .key("pk", text(issued_key(token)))
+            .key("pk", text(token_key(token)))
             .condition_expression("attribute_exists(pk) AND expires_at > :now")
             .expression_attribute_values(":now", unix_seconds::attribute(now))
             .build();
         // By the token's hash: a client of a REST API may choose the request's ID, and could overwrite another notice.
-        let key = format!("{CHANGED}{}", token.as_str());
+        let key = format!("{CHANGE_PREFIX}{}", token.as_str());
         let expires_at = now + SignedDuration::from_hours(15 * 24);
-        let put = self.put(&key, changed, expires_at, ACT)?.build();
+        let put = self.put(&key, changed, expires_at, OPERATION)?.build();
         let item = TransactWriteItem::builder;
         Ok(vec![
-            item().delete(built(delete, ACT)?).build(),
+            item().delete(built(delete, OPERATION)?).build(),
             item()
-                .update(built(self.end_links(issued, now), ACT)?)
+                .update(built(self.end_links(issued, now), OPERATION)?)
                 .build(),
             item().update(replacement).build(),
-            item().put(built(put, ACT)?).build(),
+            item().put(built(put, OPERATION)?).build(),
         ])
     }
 
@@ -411,14 +419,14 @@ impl Table {
     ///
     /// The user's own row says so too (`password_changed_at`), but the application writes that row: if it puts back a
     /// whole item that it read before the change, the row alone would revive every link that the change ended.
-    fn end_links(&self, issued: &Issued, now: Timestamp) -> Result<Update, BuildError> {
+    fn end_links(&self, issued: &TokenIssued, now: Timestamp) -> Result<Update, BuildError> {
         Update::builder()
             .table_name(&self.name)
             .key("pk", text(links::epoch_key(&issued.user)))
             .update_expression("SET ended_at = :now, expires_at = :kept")
             .condition_expression("attribute_not_exists(ended_at) OR ended_at < :issued_at")
             .expression_attribute_values(":now", unix_seconds::attribute(now))
-            .expression_attribute_values(":kept", number((now + EPOCH_KEPT).as_second()))
+            .expression_attribute_values(":kept", number((now + EPOCH_LIFETIME).as_second()))
             .expression_attribute_values(":issued_at", unix_seconds::attribute(issued.issued_at))
             .build()
     }
@@ -426,7 +434,7 @@ impl Table {
     /// Runs an update alone. Returns the attributes asked for, or `None` if its condition failed.
     async fn update(
         &self,
-        act: &'static str,
+        operation: &'static str,
         update: Update,
         returned: ReturnValue,
     ) -> Result<Option<HashMap<String, AttributeValue>>, Fault> {
@@ -446,7 +454,7 @@ impl Table {
             {
                 Ok(None)
             }
-            Err(error) => Err(Fault::of_call(act, &error)),
+            Err(error) => Err(Fault::from_sdk(operation, &error)),
         }
     }
 
@@ -462,20 +470,20 @@ impl Table {
             .table_name(&self.name)
             .key(
                 "pk",
-                text(format!("{RATE}{}#{}", counter.0, start.as_second())),
+                text(format!("{RATE_PREFIX}{}#{}", counter.0, start.as_second())),
             )
             .update_expression("SET expires_at = :ends ADD requests :one")
             .condition_expression("attribute_not_exists(requests) OR requests < :limit")
             .expression_attribute_values(":ends", number(end.as_second()))
             .expression_attribute_values(":one", number(1))
-            .expression_attribute_values(":limit", number(limit.most.into()))
+            .expression_attribute_values(":limit", number(limit.max.into()))
             .build()
     }
 
     /// Reads a row. One that cannot be read counts as none.
     async fn row<T: DeserializeOwned>(
         &self,
-        act: &'static str,
+        operation: &'static str,
         key: String,
     ) -> Result<Option<T>, Fault> {
         let output = self
@@ -486,28 +494,28 @@ impl Table {
             .consistent_read(true)
             .send()
             .await
-            .map_err(|error| Fault::of_call(act, &error))?;
+            .map_err(|error| Fault::from_sdk(operation, &error))?;
         Ok(output
             .item
             .and_then(|item| serde_dynamo::from_item(item).ok()))
     }
 
-    async fn put_alone(&self, act: &'static str, put: Put) -> Result<(), Fault> {
+    async fn put_alone(&self, operation: &'static str, put: Put) -> Result<(), Fault> {
         self.client
             .put_item()
             .table_name(put.table_name)
             .set_item(Some(put.item))
             .send()
             .await
-            .map_err(|error| Fault::of_call(act, &error))?;
+            .map_err(|error| Fault::from_sdk(operation, &error))?;
         Ok(())
     }
 
-    fn flooded(&self, now: Timestamp) -> Admission {
+    fn source_limited(&self, now: Timestamp) -> Admission {
         let end = self.limits.source.window_end(now);
         // Of whole seconds, so that nobody comes back a moment too early.
         let seconds = end.as_second() - now.as_second();
-        Admission::Flooded {
+        Admission::SourceLimited {
             retry_after: Duration::from_secs(seconds.unsigned_abs()),
         }
     }
@@ -517,9 +525,9 @@ impl Table {
         key: &str,
         row: &impl Serialize,
         expires_at: Timestamp,
-        act: &'static str,
+        operation: &'static str,
     ) -> Result<PutBuilder, Fault> {
-        let item = serde_dynamo::to_item(row).map_err(|_| Fault::of_our_own(act, "NotARow"))?;
+        let item = serde_dynamo::to_item(row).map_err(|_| Fault::internal(operation, "NotARow"))?;
         Ok(Put::builder()
             .table_name(&self.name)
             .set_item(Some(item))
@@ -537,8 +545,8 @@ impl Counter {
     }
 }
 
-fn issued_key(token: &TokenHash) -> String {
-    format!("{ISSUED}{}", token.as_str())
+fn token_key(token: &TokenHash) -> String {
+    format!("{TOKEN_PREFIX}{}", token.as_str())
 }
 
 /// How much of a whole is used, in percent.
@@ -555,22 +563,22 @@ fn number(value: i64) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
-fn built<T>(result: Result<T, BuildError>, act: &'static str) -> Result<T, Fault> {
-    result.map_err(|_| Fault::of_our_own(act, "BuildError"))
+fn built<T>(result: Result<T, BuildError>, operation: &'static str) -> Result<T, Fault> {
+    result.map_err(|_| Fault::internal(operation, "BuildError"))
 }
 
 /// A transaction that was cancelled for no condition of ours met another one, or was throttled: both pass.
 fn cancelled(
-    act: &'static str,
+    operation: &'static str,
     error: &SdkError<
         TransactWriteItemsError,
         aws_smithy_runtime_api::client::orchestrator::HttpResponse,
     >,
 ) -> Fault {
-    let fault = Fault::of_call(act, error);
+    let fault = Fault::from_sdk(operation, error);
     match error.as_service_error() {
         Some(error) if crate::aws::is_conflict(error) => fault.conflict(),
-        Some(error) if crate::aws::is_passing_cancellation(error) => fault.passing(),
+        Some(error) if crate::aws::is_transient_cancellation(error) => fault.transient(),
         _ => fault,
     }
 }
@@ -649,8 +657,8 @@ mod tests {
         assert_eq!(percent(u32::MAX, 1), u32::MAX);
     }
 
-    fn requested() -> Requested {
-        Requested {
+    fn requested() -> ResetRequested {
+        ResetRequested {
             email: Email::parse("ada@example.com").unwrap(),
             reset_url: "https://app.example.com/password/reset".to_owned(),
             locale: Locale::En,
@@ -666,8 +674,8 @@ mod tests {
             SignedDuration::from_millis(1),
         );
         let end = Timestamp::UNIX_EPOCH + lifetime;
-        assert!(!requested().is_too_old(lifetime, end));
-        assert!(requested().is_too_old(lifetime, end + moment));
+        assert!(!requested().has_expired(lifetime, end));
+        assert!(requested().has_expired(lifetime, end + moment));
     }
 
     #[test]
@@ -678,12 +686,12 @@ mod tests {
             email: email.clone(),
         };
         let lifetime = SignedDuration::from_hours(1);
-        let issued = Issued::new(user, Locale::En, Timestamp::UNIX_EPOCH, lifetime);
+        let issued = TokenIssued::new(user, Locale::En, Timestamp::UNIX_EPOCH, lifetime);
         let end = Timestamp::UNIX_EPOCH + lifetime;
-        assert!(issued.is_good(&email, end - SignedDuration::from_millis(1)));
-        assert!(!issued.is_good(&email, end));
+        assert!(issued.is_valid_for(&email, end - SignedDuration::from_millis(1)));
+        assert!(!issued.is_valid_for(&email, end));
         let other = Email::parse("eve@example.com").unwrap();
-        assert!(!issued.is_good(&other, Timestamp::UNIX_EPOCH));
+        assert!(!issued.is_valid_for(&other, Timestamp::UNIX_EPOCH));
     }
 
     #[test]
@@ -696,7 +704,7 @@ mod tests {
                 "requested_at".to_owned(),
                 AttributeValue::N(time.to_owned()),
             );
-            serde_dynamo::from_item::<_, Requested>(Item::from(attributes))
+            serde_dynamo::from_item::<_, ResetRequested>(Item::from(attributes))
         };
         assert_eq!(read("0").unwrap(), row);
         for bad in ["NaN", "inf", "-inf", "1e300", "253402300800"] {

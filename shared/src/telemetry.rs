@@ -31,30 +31,30 @@ pub enum Metric {
     /// A request was for an address that no user has, or that several have.
     UnknownAddresses,
     /// SES refused a mail for good.
-    MailsRefused,
+    EmailsRejected,
     /// A password was replaced.
     PasswordsChanged,
     /// A token was unknown, used, expired or somebody else's.
-    TokensRefused,
+    TokensRejected,
     /// SES took a notice.
     NoticesSent,
     /// A row could never be acted upon.
-    RowsDiscarded,
+    RecordsDiscarded,
     /// A mail that SES had taken came back.
-    MailsBounced,
+    EmailsBounced,
     /// SES took a mail and did not send it: the address is on a suppression list.
-    MailsSuppressed,
+    EmailsSuppressed,
     /// A recipient called a mail spam.
-    MailsComplained,
+    SpamComplaints,
     /// A request got a 5xx response, other than for a transaction conflict.
     RequestsFailed,
     /// How much of the day's budget of mails is used, in percent. Not a count, and told only once it is a lot.
-    MailBudgetUsed,
+    EmailBudgetUtilization,
 }
 
 impl Metric {
     fn unit(self) -> &'static str {
-        if self == Self::MailBudgetUsed {
+        if self == Self::EmailBudgetUtilization {
             "Percent"
         } else {
             "Count"
@@ -85,7 +85,7 @@ impl Telemetry {
     /// Says how much of the day's budget of mails is used, in percent.
     pub fn budget_used(&self, percent: u32, id: &RequestId, now: Timestamp) {
         let detail = "of the day's budget of mails is used";
-        self.measure((Metric::MailBudgetUsed, percent), detail, id, now);
+        self.measure((Metric::EmailBudgetUtilization, percent), detail, id, now);
     }
 
     /// Reports a failed AWS call.
@@ -110,7 +110,7 @@ impl Telemetry {
 
     /// Says that a row was dropped, and why.
     pub fn discarded(&self, reason: &'static str, id: &RequestId, now: Timestamp) {
-        self.count(Metric::RowsDiscarded, reason, id, now);
+        self.count(Metric::RecordsDiscarded, reason, id, now);
     }
 
     fn measure(
@@ -147,9 +147,9 @@ impl Telemetry {
 fn fault_line(fault: &Fault, id: &RequestId, now: Timestamp) -> Value {
     json!({
         "timestamp": now.to_string(),
-        "level": if fault.is_passing() { "WARN" } else { "ERROR" },
+        "level": if fault.is_transient() { "WARN" } else { "ERROR" },
         "event": "Fault",
-        "detail": fault.act(),
+        "detail": fault.operation(),
         "code": fault.code(),
         "aws_request_id": fault.aws_request_id(),
         "request_id": id.as_str(),

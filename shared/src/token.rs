@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::{sha256_hex, write_hex};
 use crate::fault::Fault;
-use crate::problem::Complaint;
+use crate::problem::FieldError;
 use crate::secret::SecretText;
 use crate::unicode;
 
@@ -40,7 +40,7 @@ impl Token {
         let bytes = secrecy::ExposeSecretMut::expose_secret_mut(&mut token.0);
         SysRng
             .try_fill_bytes(bytes)
-            .map_err(|_| Fault::of_our_own("token.generate", "NoRandomness"))?;
+            .map_err(|_| Fault::internal("token.generate", "NoRandomness"))?;
         Ok(token)
     }
 
@@ -49,14 +49,14 @@ impl Token {
     /// Surrounding whitespace and invisible characters are ignored, because people copy them along with the digits.
     ///
     /// # Errors
-    /// Returns [`Complaint::BadToken`] for anything else, as for a token that is unknown, used, or expired.
-    pub fn parse(typed: &str) -> Result<Self, Complaint> {
+    /// Returns [`FieldError::BadToken`] for anything else, as for a token that is unknown, used, or expired.
+    pub fn parse(typed: &str) -> Result<Self, FieldError> {
         let typed = unicode::trim(typed);
         let mut token = Self(SecretBox::new(Box::new([0; 32])));
         let bytes = secrecy::ExposeSecretMut::expose_secret_mut(&mut token.0);
         let (pairs, rest) = typed.as_bytes().as_chunks::<2>();
         if pairs.len() != bytes.len() || !rest.is_empty() {
-            return Err(Complaint::BadToken);
+            return Err(FieldError::BadToken);
         }
         for (byte, &[high, low]) in bytes.iter_mut().zip(pairs) {
             *byte = nibble(high)? << 4 | nibble(low)?;
@@ -77,12 +77,12 @@ impl Token {
     }
 }
 
-fn nibble(digit: u8) -> Result<u8, Complaint> {
+fn nibble(digit: u8) -> Result<u8, FieldError> {
     match digit {
         b'0'..=b'9' => Ok(digit - b'0'),
         b'a'..=b'f' => Ok(digit - b'a' + 10),
         b'A'..=b'F' => Ok(digit - b'A' + 10),
-        _ => Err(Complaint::BadToken),
+        _ => Err(FieldError::BadToken),
     }
 }
 
@@ -158,7 +158,11 @@ mod tests {
             &format!("{} {}", &good[..32], &good[32..]),
             &"é0".repeat(32),
         ] {
-            assert_eq!(Token::parse(bad).unwrap_err(), Complaint::BadToken, "{bad}");
+            assert_eq!(
+                Token::parse(bad).unwrap_err(),
+                FieldError::BadToken,
+                "{bad}"
+            );
         }
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Env;
 use crate::email::Email;
 use crate::fault::Fault;
-use crate::table::{Issued, unix_seconds};
+use crate::table::{TokenIssued, unix_seconds};
 
 /// The attribute that says when a user's password was last replaced, in seconds since 1970, as a number.
 ///
@@ -96,15 +96,15 @@ impl UserKey {
     }
 }
 
-/// Who has an address.
+/// The result of looking up an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Owner {
-    /// No user has.
-    Nobody,
-    /// One user has.
-    One(User),
-    /// More than one have. Who asked cannot be told, so nobody gets a link.
-    Several,
+pub enum Lookup {
+    /// No user has the address.
+    NotFound,
+    /// One user has the address.
+    Found(User),
+    /// Several users share the address, so no link is sent.
+    Ambiguous,
 }
 
 /// An argon2id PHC string.
@@ -175,16 +175,16 @@ impl Users {
     ///
     /// # Errors
     /// A fault where `DynamoDB` does not answer.
-    pub async fn owner_of(&self, email: &Email) -> Result<Owner, Fault> {
+    pub async fn find_by_email(&self, email: &Email) -> Result<Lookup, Fault> {
         let found = self.query(email).await?;
         let mut owners = found
             .iter()
             .filter_map(|item| self.user(item))
             .filter(|user| user.email == *email);
         Ok(match (owners.next(), found.len()) {
-            (_, 2..) => Owner::Several,
-            (Some(user), _) => Owner::One(user),
-            (None, _) => Owner::Nobody,
+            (_, 2..) => Lookup::Ambiguous,
+            (Some(user), _) => Lookup::Found(user),
+            (None, _) => Lookup::NotFound,
         })
     }
 
@@ -193,9 +193,9 @@ impl Users {
     ///
     /// # Errors
     /// A fault that cannot be: all parts are given.
-    pub fn replacement(
+    pub fn password_statement(
         &self,
-        issued: &Issued,
+        issued: &TokenIssued,
         hash: &PasswordHash,
         now: Timestamp,
     ) -> Result<Update, Fault> {
@@ -217,7 +217,7 @@ impl Users {
             .expression_attribute_values(":type", AttributeValue::S("N".to_owned()))
             .expression_attribute_values(":horizon", unix_seconds::attribute(now + CLOCK_SKEW))
             .build()
-            .map_err(|_| Fault::of_our_own("users.replacement", "BuildError"))
+            .map_err(|_| Fault::internal("directory.password_statement", "BuildError"))
     }
 
     /// Returns up to two users, because one that is not alone gets no link.
@@ -251,7 +251,7 @@ impl Users {
         let output = query
             .send()
             .await
-            .map_err(|error| Fault::of_call("users.owner_of", &error))?;
+            .map_err(|error| Fault::from_sdk("directory.find_by_email", &error))?;
         Ok(output.items.unwrap_or_default())
     }
 

@@ -9,9 +9,12 @@ use crate::template::wait_for_line;
 async fn bounces_complaints_and_suppressed_addresses_are_told_to_the_operator_alone() {
     let stack = Stack::new();
     for (email, event) in [
-        ("suppressionlist@simulator.amazonses.com", "MailsSuppressed"),
-        ("bounce@simulator.amazonses.com", "MailsBounced"),
-        ("complaint@simulator.amazonses.com", "MailsComplained"),
+        (
+            "suppressionlist@simulator.amazonses.com",
+            "EmailsSuppressed",
+        ),
+        ("bounce@simulator.amazonses.com", "EmailsBounced"),
+        ("complaint@simulator.amazonses.com", "SpamComplaints"),
     ] {
         stack.user(email).await;
         let answer = stack.forgot(email).await;

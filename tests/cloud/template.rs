@@ -285,7 +285,7 @@ fn alarms_sum_failed_requests_over_fifteen_minutes() {
     let suppressed = &resources["EmailsSuppressed"]["Properties"];
     assert_eq!(
         (&suppressed["MetricName"], &suppressed["Statistic"]),
-        (&json!("MailsSuppressed"), &json!("Sum"))
+        (&json!("EmailsSuppressed"), &json!("Sum"))
     );
 }
 

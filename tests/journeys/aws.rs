@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::desk::Mail;
+use crate::app::Mail;
 
 /// AWS, as the functions see it.
 pub(crate) struct Aws {

@@ -3,7 +3,7 @@
 use forgot::Forgot;
 use reset::Reset;
 
-use crate::desk::{environment, sdk_config, unhurried};
+use crate::app::{environment, sdk_config, unhurried};
 
 fn complaints(replaced: &[(&str, &str)]) -> (Option<String>, Option<String>) {
     let sdk = sdk_config("http://127.0.0.1:1", unhurried());
@@ -21,7 +21,7 @@ fn complaints(replaced: &[(&str, &str)]) -> (Option<String>, Option<String>) {
 }
 
 #[test]
-fn the_desks_own_settings_are_right() {
+fn the_apps_own_settings_are_right() {
     assert_eq!(complaints(&[]), (None, None));
 }
 

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use argon2::{Algorithm, Argon2, Params, Version};
-use rekey::aws::{CALL, MAIL};
-use rekey::lambda::AT_ONCE;
+use rekey::aws::{DYNAMODB_TIMEOUT, SES_TIMEOUT};
+use rekey::lambda::MAX_CONCURRENCY;
 use rekey::pace::Pace;
-use reset::breaches::PATIENCE;
+use reset::breaches::TIMEOUT;
 
-use crate::desk::{ADA, Desk, PASSWORD};
+use crate::app::{ADA, PASSWORD, TestApp};
 use crate::process::Process;
 use crate::torture::{report, times};
 
@@ -18,7 +18,7 @@ const GATEWAY: Duration = Duration::from_secs(30);
 /// The memory that goes with a whole core (AWS Lambda Developer Guide, "Configure Lambda function memory").
 const CORE_MB: u32 = 1769;
 
-/// How many MiB argon2id fills in a second on a whole core of Lambda: less than on any desk so far.
+/// How many MiB argon2id fills in a second on a whole core of Lambda: less than on any app so far.
 const MIB_PER_SECOND: u32 = 500;
 
 /// For the process to start, the connections to be made, and the answer to be written.
@@ -26,19 +26,25 @@ const SPARE: Duration = Duration::from_secs(2);
 
 #[tokio::test]
 async fn a_function_answers_before_lambda_ends_it_and_lambda_before_the_gateway_gives_up() {
-    let desk = Desk::with_ada().await;
+    let app = TestApp::with_ada().await;
     let calls = async |act: &str| {
-        desk.aws.take_calls();
+        app.aws.take_calls();
         match act {
-            "ask" => assert_eq!(desk.forgot(ADA).await.status(), 202),
-            "carry" => assert_eq!(desk.stream().await, None),
+            "ask" => assert_eq!(app.forgot(ADA).await.status(), 202),
+            "carry" => assert_eq!(app.stream().await, None),
             _ => {
-                let link = desk.aws.mails()[0].link();
-                assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
+                let link = app.aws.mails()[0].link();
+                assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
             }
         }
-        let calls = desk.aws.take_calls();
-        let time = |call: &String| if call == "SendEmail" { MAIL } else { CALL };
+        let calls = app.aws.take_calls();
+        let time = |call: &String| {
+            if call == "SendEmail" {
+                SES_TIMEOUT
+            } else {
+                DYNAMODB_TIMEOUT
+            }
+        };
         // The first two of a reset go out at the same time.
         let in_turn = calls.iter().skip(usize::from(act == "reset"));
         in_turn.map(time).sum::<Duration>()
@@ -48,13 +54,13 @@ async fn a_function_answers_before_lambda_ends_it_and_lambda_before_the_gateway_
     let change = calls("reset").await;
     let notify = calls("carry").await;
 
-    let slots = Pace::STEADY.spacing * u32::try_from(AT_ONCE).unwrap();
+    let slots = Pace::STEADY.spacing * u32::try_from(MAX_CONCURRENCY).unwrap();
     let pauses = Pace::STEADY.preparation + slots + Pace::STEADY.quantum;
     // `redrive.py` hands over up to a hundred notices, in rounds.
-    let rounds = u32::try_from(100_usize.div_ceil(AT_ONCE)).unwrap();
+    let rounds = u32::try_from(100_usize.div_ceil(MAX_CONCURRENCY)).unwrap();
     for (function, longest, is_public) in [
         ("ForgotRequest", request, true),
-        ("ResetChange", change + PATIENCE + longest_hashing(), true),
+        ("ResetChange", change + TIMEOUT + longest_hashing(), true),
         ("ForgotDeliver", pauses + deliver, false),
         ("ResetNotify", rounds * (pauses + notify), false),
     ] {
@@ -91,7 +97,7 @@ fn the_most_memory_that_hashing_may_take_fits_into_the_smallest_function() {
     assert!(hashing + for_the_rest <= bound("HashingMemoryMB", "MinValue"));
 }
 
-/// The desk may be busy with something else: the best of some tries counts.
+/// The app may be busy with something else: the best of some tries counts.
 #[test]
 fn hashing_is_as_fast_as_the_deadlines_take_it_to_be() {
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::default());
@@ -132,10 +138,10 @@ fn find<T: std::str::FromStr>(section: &str, name: &str) -> T {
 /// Lambda gives a process ten seconds to start, and counts them to the first caller's time.
 #[tokio::test]
 async fn a_cold_start_calls_nobody() {
-    let desk = Desk::with_ada().await;
+    let app = TestApp::with_ada().await;
     for function in ["forgot", "reset"] {
-        let process = Process::start(function, &desk, &[]).await;
+        let process = Process::start(function, &app, &[]).await;
         assert!(process.invoke("{}").await.contains("neither a gateway's"));
-        assert_eq!(desk.aws.take_calls(), [""; 0], "{function}");
+        assert_eq!(app.aws.take_calls(), [""; 0], "{function}");
     }
 }

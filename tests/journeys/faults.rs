@@ -11,8 +11,8 @@ use rekey::http::Response;
 use rekey::token::Token;
 use tokio::task::JoinSet;
 
+use crate::app::{self, ADA, Link, Mail, PAGE, PASSWORD, TestApp};
 use crate::aws::{Answer, Chaos, EVERY, Wrong};
-use crate::desk::{self, ADA, Desk, Link, Mail, PAGE, PASSWORD};
 use crate::torture::{report, times};
 
 /// How many times as short the product's time-outs are here.
@@ -33,15 +33,15 @@ impl Journey {
     /// Runs the journey without a fault, to learn which calls can fail. A list kept by hand would go stale when the
     /// product changes its calls.
     async fn rehearse(self) -> Rehearsal {
-        let desk = Desk::with_ada().await;
-        let link = prepare(&desk, self).await;
-        desk.aws.take_calls();
-        let outcome = act(&desk, self, link.as_ref()).await;
+        let app = TestApp::with_ada().await;
+        let link = prepare(&app, self).await;
+        app.aws.take_calls();
+        let outcome = act(&app, self, link.as_ref()).await;
         assert!(matches!(outcome, Ok(true)), "{self:?}");
-        let calls = desk.aws.take_calls();
+        let calls = app.aws.take_calls();
         assert!(!calls.is_empty(), "{self:?} calls AWS");
-        let counters = desk.rows("rate#").await.len();
-        desk.drain().await;
+        let counters = app.rows("rate#").await.len();
+        app.drain().await;
         Rehearsal {
             journey: self,
             calls,
@@ -89,9 +89,9 @@ impl Rehearsal {
         let at_once = usize::from(self.journey == Journey::Reset);
         let of = |call: &String| {
             if call == "SendEmail" {
-                aws::MAIL
+                aws::SES_TIMEOUT
             } else {
-                aws::CALL
+                aws::DYNAMODB_TIMEOUT
             }
         };
         self.calls.iter().skip(at_once).map(of).sum()
@@ -114,9 +114,9 @@ pub(crate) fn wrongs(call: &str) -> Vec<Wrong> {
     let expired = format!("Signature expired: {ADA}");
     wrongs.push(Wrong::refused(403, "InvalidSignatureException", &expired));
     let timeout = if call == "SendEmail" {
-        aws::MAIL
+        aws::SES_TIMEOUT
     } else {
-        aws::CALL / 2
+        aws::DYNAMODB_TIMEOUT / 2
     } / HASTE;
     for is_done in [true, false] {
         let error = Wrong::refused(500, "InternalServerError", ADA).answer;
@@ -185,7 +185,7 @@ async fn each_call_goes_wrong_in_each_way() {
     );
 }
 
-/// Tries a case on one desk after another. On a busy machine an earlier call may run into its short time-out, and the
+/// Tries a case on one app after another. On a busy machine an earlier call may run into its short time-out, and the
 /// journey ends before the call that is to go wrong.
 async fn until_the_fault_fires(case: Case) {
     for _ in 0..10 {
@@ -198,69 +198,69 @@ async fn until_the_fault_fires(case: Case) {
 
 /// Returns whether the fault fired.
 async fn go_wrong(case: &Case) -> bool {
-    let mut desk = Desk::with_ada().await;
-    let link = prepare(&desk, case.journey).await;
-    desk.hurry(HASTE);
-    desk.aws.take_calls();
-    desk.aws.spare(&case.call, case.spared);
-    desk.aws.inject(&case.call, case.times, case.wrong.clone());
-    let sent = desk.aws.mails().len();
+    let mut app = TestApp::with_ada().await;
+    let link = prepare(&app, case.journey).await;
+    app.hurry(HASTE);
+    app.aws.take_calls();
+    app.aws.spare(&case.call, case.spared);
+    app.aws.inject(&case.call, case.times, case.wrong.clone());
+    let sent = app.aws.mails().len();
 
     let started = Instant::now();
-    let outcome = act(&desk, case.journey, link.as_ref()).await;
+    let outcome = act(&app, case.journey, link.as_ref()).await;
     let took = started.elapsed();
-    if !desk.aws.unfired().is_empty() {
-        desk.aws.allow_unfired("the case is tried again");
-        desk.allow_unprocessed("the case is tried again");
+    if !app.aws.unfired().is_empty() {
+        app.aws.allow_unfired("the case is tried again");
+        app.allow_unprocessed("the case is tried again");
         return false;
     }
     let is_done = outcome.unwrap_or_else(|response| {
-        check_refusal(&desk, case, &response);
+        check_refusal(&app, case, &response);
         false
     });
     // A second for a processor that is busy with something else.
     let deadline = case.deadline / HASTE + Duration::from_secs(1);
     assert!(took < deadline, "{took:?}: {case:?}");
-    let calls = desk.aws.take_calls();
+    let calls = app.aws.take_calls();
     let calls = calls.iter().filter(|call| **call == case.call).count();
     // A delivery reads two rows at the same time, and each read has its attempts.
     let is_parallel = case.journey == Journey::Deliver && case.call == "GetItem";
     let at_once = if is_parallel { 2 } else { 1 };
     let most = case.calls - at_once + at_once * aws::ATTEMPTS as usize;
     assert!(calls <= most, "{calls} calls: {case:?}");
-    let is_repeated = !is_done && desk.aws.mails().len() > sent;
+    let is_repeated = !is_done && app.aws.mails().len() > sent;
 
-    desk.aws.heal();
-    desk.calm_down();
-    check(&desk, case, link.as_ref(), is_done).await;
-    complete(&desk, case, link, is_done).await;
-    check_mails(&desk, case, is_repeated);
+    app.aws.heal();
+    app.calm_down();
+    check(&app, case, link.as_ref(), is_done).await;
+    complete(&app, case, link, is_done).await;
+    check_mails(&app, case, is_repeated);
     true
 }
 
 /// Everything that comes before.
-async fn prepare(desk: &Desk, journey: Journey) -> Option<Link> {
+async fn prepare(app: &TestApp, journey: Journey) -> Option<Link> {
     match journey {
         Journey::Ask => None,
         Journey::Deliver => {
-            assert_eq!(desk.forgot(ADA).await.status(), 202);
+            assert_eq!(app.forgot(ADA).await.status(), 202);
             None
         }
-        Journey::Reset => Some(desk.link(ADA).await),
+        Journey::Reset => Some(app.link(ADA).await),
         Journey::Notify => {
-            let link = desk.link(ADA).await;
-            assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
+            let link = app.link(ADA).await;
+            assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
             Some(link)
         }
     }
 }
 
 /// Whether it is said to be done, or the response that says that it is not.
-async fn act(desk: &Desk, journey: Journey, link: Option<&Link>) -> Result<bool, Response> {
+async fn act(app: &TestApp, journey: Journey, link: Option<&Link>) -> Result<bool, Response> {
     let response = match (journey, link) {
-        (Journey::Ask, _) => desk.forgot(ADA).await,
-        (Journey::Reset, Some(link)) => desk.reset(link, PASSWORD).await,
-        _ => return Ok(desk.stream().await.is_none()),
+        (Journey::Ask, _) => app.forgot(ADA).await,
+        (Journey::Reset, Some(link)) => app.reset(link, PASSWORD).await,
+        _ => return Ok(app.stream().await.is_none()),
     };
     if (200..300).contains(&response.status()) {
         Ok(true)
@@ -270,7 +270,7 @@ async fn act(desk: &Desk, journey: Journey, link: Option<&Link>) -> Result<bool,
 }
 
 /// What is not done is 503 and when to come back, or 500 where that would not help.
-fn check_refusal(desk: &Desk, case: &Case, response: &Response) {
+fn check_refusal(app: &TestApp, case: &Case, response: &Response) {
     let expected = if is_denied(&case.wrong) {
         (500, None)
     } else {
@@ -278,7 +278,7 @@ fn check_refusal(desk: &Desk, case: &Case, response: &Response) {
     };
     let told = (response.status(), response.header("Retry-After"));
     assert_eq!(told, expected, "{case:?}");
-    assert!(!response.body().contains(ADA) && !desk.log().contains(ADA));
+    assert!(!response.body().contains(ADA) && !app.log().contains(ADA));
 }
 
 fn is_denied(wrong: &Wrong) -> bool {
@@ -286,65 +286,65 @@ fn is_denied(wrong: &Wrong) -> bool {
 }
 
 /// What is said to be done is, and nothing is done by half.
-async fn check(desk: &Desk, case: &Case, link: Option<&Link>, is_done: bool) {
-    let mails = desk.aws.mails();
+async fn check(app: &TestApp, case: &Case, link: Option<&Link>, is_done: bool) {
+    let mails = app.aws.mails();
     match case.journey {
         Journey::Ask => {
-            let (asked, counted) = (desk.rows("request#").await, desk.rows("rate#").await);
+            let (asked, counted) = (app.rows("request#").await, app.rows("rate#").await);
             assert!(asked.len() == 1 || !is_done, "{case:?}");
             assert_eq!(counted.len(), case.counters * asked.len(), "{case:?}");
         }
         Journey::Deliver => {
             assert!(!mails.is_empty() || !is_done, "{case:?}");
-            assert!(desk.rows("token#").await.len() >= mails.len().min(1));
+            assert!(app.rows("token#").await.len() >= mails.len().min(1));
         }
         Journey::Reset => {
-            assert!(is_reset(desk, link.unwrap()).await || !is_done, "{case:?}");
+            assert!(is_reset(app, link.unwrap()).await || !is_done, "{case:?}");
         }
         Journey::Notify => assert!(mails.len() >= 2 || !is_done, "{case:?}"),
     }
 }
 
 /// Whether the password is replaced. If so the token is gone and the notice written down, and else neither.
-async fn is_reset(desk: &Desk, link: &Link) -> bool {
-    let is_changed = desk.stored("1", "password_hash").await != "old";
+async fn is_reset(app: &TestApp, link: &Link) -> bool {
+    let is_changed = app.stored("1", "password_hash").await != "old";
     let token = Token::parse(&link.token).unwrap().hash();
-    let issued = desk.rows("token#").await;
+    let issued = app.rows("token#").await;
     let key = format!("token#{}", token.as_str());
     let is_there = issued.iter().any(|row| row["pk"]["S"] == *key);
-    let changed = desk.rows("change#").await.len();
+    let changed = app.rows("change#").await.len();
     assert_eq!((is_there, changed), (!is_changed, is_changed.into()));
     is_changed
 }
 
 /// Now that all works again, whoever tries again gets there.
-async fn complete(desk: &Desk, case: &Case, link: Option<Link>, is_done: bool) {
+async fn complete(app: &TestApp, case: &Case, link: Option<Link>, is_done: bool) {
     if case.journey == Journey::Ask && !is_done {
-        assert_eq!(desk.forgot(ADA).await.status(), 202, "{case:?}");
+        assert_eq!(app.forgot(ADA).await.status(), 202, "{case:?}");
     }
-    assert_eq!(desk.stream().await, None, "{case:?}");
-    let link = link.unwrap_or_else(|| desk.aws.mails().last().unwrap().link());
-    let was_done_unheard = case.journey == Journey::Reset && is_reset(desk, &link).await;
+    assert_eq!(app.stream().await, None, "{case:?}");
+    let link = link.unwrap_or_else(|| app.aws.mails().last().unwrap().link());
+    let was_done_unheard = case.journey == Journey::Reset && is_reset(app, &link).await;
     if case.journey != Journey::Notify && !(case.journey == Journey::Reset && is_done) {
-        let response = desk.reset(&link, PASSWORD).await;
+        let response = app.reset(&link, PASSWORD).await;
         // Done, and nobody said so: the link is used up, and the notice tells.
         assert!(
             response.status() == 204 || (was_done_unheard && is_refused(&response)),
             "{}: {case:?}: {}",
             response.status(),
-            desk.log()
+            app.log()
         );
     }
-    assert_eq!(desk.stream().await, None, "{case:?}");
-    assert!(is_reset(desk, &link).await);
-    let hash = desk.stored("1", "password_hash").await;
+    assert_eq!(app.stream().await, None, "{case:?}");
+    assert!(is_reset(app, &link).await);
+    let hash = app.stored("1", "password_hash").await;
     let is_right = Argon2::default().verify_password(PASSWORD.as_bytes(), hash.as_str());
     assert!(is_right.is_ok(), "{case:?}");
-    desk.drain().await;
+    app.drain().await;
 }
 
 /// There is one email of each kind, unless SES accepted one and the private half did not learn of it or failed after it.
-fn check_mails(desk: &Desk, case: &Case, is_repeated: bool) {
+fn check_mails(app: &TestApp, case: &Case, is_repeated: bool) {
     let most = if case.call == "SendEmail" && case.wrong.is_done {
         // SES may accept every attempt, and the next delivery sends one more.
         aws::ATTEMPTS as usize + 1
@@ -358,7 +358,7 @@ fn check_mails(desk: &Desk, case: &Case, is_repeated: bool) {
         ("was changed", Journey::Notify),
     ] {
         let of_this = |mail: &&Mail| mail.subject().contains(part);
-        let mails = desk.aws.mails().iter().filter(of_this).count();
+        let mails = app.aws.mails().iter().filter(of_this).count();
         let most = if case.journey == sender { most } else { 1 };
         assert!((1..=most).contains(&mails), "{mails}: {case:?}");
     }
@@ -367,9 +367,9 @@ fn check_mails(desk: &Desk, case: &Case, is_repeated: bool) {
 /// Where everything hangs, at the product's own time-outs.
 #[tokio::test]
 async fn a_caller_is_answered_in_time_while_the_table_hangs() {
-    let mut desk = Desk::with_ada().await;
-    desk.hurry(1);
-    desk.aws.stir(Box::new(|_| {
+    let mut app = TestApp::with_ada().await;
+    app.hurry(1);
+    app.aws.stir(Box::new(|_| {
         let (is_done, answer) = (false, Answer::Nothing);
         Some(Wrong { is_done, answer })
     }));
@@ -379,11 +379,11 @@ async fn a_caller_is_answered_in_time_while_the_table_hangs() {
         token: "0".repeat(64),
     };
     let started = Instant::now();
-    let (asked, reset) = tokio::join!(desk.forgot(ADA), desk.reset(&link, PASSWORD));
+    let (asked, reset) = tokio::join!(app.forgot(ADA), app.reset(&link, PASSWORD));
     assert_eq!((asked.status(), reset.status()), (503, 503));
     let took = started.elapsed();
     assert!(
-        took >= aws::CALL && took < aws::CALL + Duration::from_secs(2),
+        took >= aws::DYNAMODB_TIMEOUT && took < aws::DYNAMODB_TIMEOUT + Duration::from_secs(2),
         "{took:?}"
     );
 }
@@ -393,15 +393,15 @@ async fn a_caller_is_answered_in_time_while_the_table_hangs() {
 async fn retries_are_bounded_and_jittered() {
     let mut pauses = Vec::new();
     for _ in 0..times(10, 100) {
-        let desk = Desk::with_ada().await;
-        desk.aws.take_calls();
-        desk.aws.fail(
+        let app = TestApp::with_ada().await;
+        app.aws.take_calls();
+        app.aws.fail(
             "TransactWriteItems",
             EVERY,
             (500, "InternalServerError", ""),
         );
-        assert_eq!(desk.forgot(ADA).await.status(), 503);
-        let attempts: Vec<Instant> = desk
+        assert_eq!(app.forgot(ADA).await.status(), 503);
+        let attempts: Vec<Instant> = app
             .aws
             .take_timed_calls()
             .iter()
@@ -412,7 +412,7 @@ async fn retries_are_bounded_and_jittered() {
     }
     let (shortest, longest) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
     // Without jitter, each would be as long as the longest may be.
-    let most = desk::retries().initial_backoff();
+    let most = app::retries().initial_backoff();
     assert!(*shortest < most, "{shortest:?} to {longest:?}");
     report(
         "pauses before another attempt",
@@ -433,35 +433,35 @@ async fn a_call_frozen_on_its_way_is_signed_and_sent_again() {
             "Signature expired: 20261125T100000Z is now earlier than 20261125T100500Z",
         ),
     ] {
-        let desk = Desk::with_ada().await;
+        let app = TestApp::with_ada().await;
         for call in ["TransactWriteItems", "Query", "SendEmail", "UpdateItem"] {
-            desk.aws.fail(call, 1, (status, code, message));
+            app.aws.fail(call, 1, (status, code, message));
         }
-        let link = desk.link(ADA).await;
-        assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204, "{code}");
-        assert_eq!(desk.stream().await, None, "{code}");
+        let link = app.link(ADA).await;
+        assert_eq!(app.reset(&link, PASSWORD).await.status(), 204, "{code}");
+        assert_eq!(app.stream().await, None, "{code}");
     }
 }
 
 /// A storm in which much fails brings no storm of retries: their budget is the process's.
 #[tokio::test]
 async fn a_storm_of_failures_brings_no_storm_of_retries() {
-    let desk = Desk::with_ada().await;
-    desk.aws.fail(
+    let app = TestApp::with_ada().await;
+    app.aws.fail(
         "TransactWriteItems",
         EVERY,
         (500, "InternalServerError", ""),
     );
-    desk.aws.take_calls();
+    app.aws.take_calls();
     let callers = 100;
     for n in 0..callers {
-        desk.later(SignedDuration::from_secs(4));
+        app.later(SignedDuration::from_secs(4));
         assert_eq!(
-            desk.forgot(&format!("user{n}@example.com")).await.status(),
+            app.forgot(&format!("user{n}@example.com")).await.status(),
             503
         );
     }
-    let calls = desk.aws.take_calls().len();
+    let calls = app.aws.take_calls().len();
     assert!((callers..callers * 2).contains(&calls), "{calls} calls");
     report(
         "calls to AWS of 100 callers in an outage",
@@ -516,43 +516,43 @@ impl Storm {
     }
 
     async fn rage(mut self) {
-        let mut desk = Desk::open().await;
+        let mut app = TestApp::open().await;
         for n in 0..Self::USERS {
-            desk.user(&n.to_string(), &address(n)).await;
+            app.user(&n.to_string(), &address(n)).await;
         }
-        desk.hurry(HASTE);
+        app.hurry(HASTE);
         for step in 0..Self::STEPS {
-            desk.aws.stir(chaos(self.seed ^ (step as u64) << 32));
-            desk.later(SignedDuration::from_secs(30));
-            self.step(&desk, step).await;
+            app.aws.stir(chaos(self.seed ^ (step as u64) << 32));
+            app.later(SignedDuration::from_secs(30));
+            self.step(&app, step).await;
         }
-        desk.aws.heal();
-        desk.calm_down();
-        assert_eq!(desk.stream().await, None);
+        app.aws.heal();
+        app.calm_down();
+        assert_eq!(app.stream().await, None);
         for n in 0..Self::USERS {
-            self.settle(&desk, n).await;
+            self.settle(&app, n).await;
         }
     }
 
-    async fn step(&mut self, desk: &Desk, step: usize) {
+    async fn step(&mut self, app: &TestApp, step: usize) {
         let n = self.dice.roll(Self::USERS);
         match self.dice.roll(3) {
             0 => {
-                let response = desk.forgot(&address(n)).await;
+                let response = app.forgot(&address(n)).await;
                 if is_promise(&response) {
                     self.asked.insert(n);
                 }
             }
             1 => {
-                let _ = desk.stream().await;
+                let _ = app.stream().await;
             }
             _ => {
-                let Some(link) = last_link(desk, n) else {
+                let Some(link) = last_link(app, n) else {
                     return;
                 };
                 let password = format!("the password of step {step}");
                 self.tried.entry(n).or_default().push(password.clone());
-                let response = desk.reset(&link, &password).await;
+                let response = app.reset(&link, &password).await;
                 if !is_refused(&response) && is_promise(&response) {
                     self.promised.insert(n, password);
                 }
@@ -561,11 +561,11 @@ impl Storm {
     }
 
     /// What was promised to a user is there, now that the stream has caught up.
-    async fn settle(&self, desk: &Desk, n: usize) {
+    async fn settle(&self, app: &TestApp, n: usize) {
         if self.asked.contains(&n) {
-            assert!(last_link(desk, n).is_some(), "user {n} has no link");
+            assert!(last_link(app, n).is_some(), "user {n} has no link");
         }
-        let hash = desk.stored(&n.to_string(), "password_hash").await;
+        let hash = app.stored(&n.to_string(), "password_hash").await;
         let is_set = |password: &String| {
             Argon2::default()
                 .verify_password(password.as_bytes(), hash.as_str())
@@ -589,11 +589,11 @@ impl Storm {
         });
         assert!(set >= promised, "user {n}");
 
-        let notices = desk.aws.mails();
+        let notices = app.aws.mails();
         let notices = notices
             .iter()
             .filter(|mail| mail.to() == address(n) && mail.subject().contains("was changed"));
-        let changed = desk.rows("change#").await;
+        let changed = app.rows("change#").await;
         let changed = changed
             .iter()
             .filter(|row| row["email"]["S"] == *address(n));
@@ -625,8 +625,8 @@ fn address(n: usize) -> String {
     format!("user{n}@example.com")
 }
 
-fn last_link(desk: &Desk, n: usize) -> Option<Link> {
-    let mails = desk.aws.mails();
+fn last_link(app: &TestApp, n: usize) -> Option<Link> {
+    let mails = app.aws.mails();
     let of_this = |mail: &&Mail| mail.to() == address(n) && mail.subject().contains("new password");
     mails.iter().rfind(of_this).map(Mail::link)
 }

@@ -2,43 +2,43 @@
 
 use serde_json::{Value, json};
 
-use crate::desk::{ADA, Desk};
+use crate::app::{ADA, TestApp};
 
 #[tokio::test]
 async fn that_an_address_asked_but_is_suppressed_is_in_the_log_under_the_requests_id() {
-    let desk = Desk::with_ada().await;
-    let answer = desk.forgot(ADA).await;
-    let stranger = desk.forgot("nobody@example.com").await;
+    let app = TestApp::with_ada().await;
+    let answer = app.forgot(ADA).await;
+    let stranger = app.forgot("nobody@example.com").await;
     assert_eq!(
         answer.body(),
         stranger.body(),
         "a caller sees nothing of it"
     );
-    desk.stream().await;
+    app.stream().await;
 
-    let tag = desk.aws.mails()[0].tag().clone();
+    let tag = app.aws.mails()[0].tag().clone();
     let bounce = json!({
         "bounceType": "Permanent", "bounceSubType": "OnAccountSuppressionList",
         "bouncedRecipients": [{ "emailAddress": ADA }],
     });
     let tags = json!({ tag["Name"].as_str().unwrap(): [tag["Value"]], "ses:configuration-set": ["rekey-mail"] });
     let mail = json!({ "destination": [ADA], "tags": tags });
-    desk.feedback(&json!({ "eventType": "Bounce", "bounce": bounce, "mail": mail }))
+    app.feedback(&json!({ "eventType": "Bounce", "bounce": bounce, "mail": mail }))
         .await;
 
-    let log = desk.log();
+    let log = app.log();
     let line: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
-    assert_eq!(line["event"], "MailsSuppressed");
-    assert_eq!(line["MailsSuppressed"], 1);
+    assert_eq!(line["event"], "EmailsSuppressed");
+    assert_eq!(line["EmailsSuppressed"], 1);
     assert_eq!(line["request_id"], answer.header("X-Request-Id").unwrap());
     assert!(!log.contains("example.com"));
 }
 
 /// What the operator sees of an event: the metric, and the words.
-async fn seen(desk: &Desk, event: &Value) -> Option<(String, String)> {
-    let before = desk.log().lines().count();
-    desk.feedback(event).await;
-    let log = desk.log();
+async fn seen(app: &TestApp, event: &Value) -> Option<(String, String)> {
+    let before = app.log().lines().count();
+    app.feedback(event).await;
+    let log = app.log();
     let line: Value = serde_json::from_str(log.lines().nth(before)?).unwrap();
     let text = |name: &str| line[name].as_str().unwrap().to_owned();
     Some((text("event"), text("detail")))
@@ -46,61 +46,61 @@ async fn seen(desk: &Desk, event: &Value) -> Option<(String, String)> {
 
 #[tokio::test]
 async fn every_kind_of_bounce_is_counted_as_what_it_is() {
-    let desk = Desk::open().await;
+    let app = TestApp::open().await;
     for (kind, sub_kind, metric) in [
-        ("Undetermined", "Undetermined", "MailsBounced"),
-        ("Permanent", "General", "MailsBounced"),
-        ("Permanent", "NoEmail", "MailsBounced"),
-        ("Permanent", "Suppressed", "MailsSuppressed"),
-        ("Permanent", "OnAccountSuppressionList", "MailsSuppressed"),
-        ("Permanent", "OnTenantSuppressionList", "MailsSuppressed"),
-        ("Permanent", "EmailValidationSuppressed", "MailsSuppressed"),
-        ("Permanent", "UnsubscribedRecipient", "MailsSuppressed"),
-        ("Transient", "General", "MailsBounced"),
-        ("Transient", "MailboxFull", "MailsBounced"),
-        ("Transient", "MessageTooLarge", "MailsBounced"),
-        ("Transient", "CustomTimeoutExceeded", "MailsBounced"),
-        ("Transient", "ContentRejected", "MailsBounced"),
-        ("Transient", "AttachmentRejected", "MailsBounced"),
-        ("Permanent", "SomethingNew", "MailsBounced"),
+        ("Undetermined", "Undetermined", "EmailsBounced"),
+        ("Permanent", "General", "EmailsBounced"),
+        ("Permanent", "NoEmail", "EmailsBounced"),
+        ("Permanent", "Suppressed", "EmailsSuppressed"),
+        ("Permanent", "OnAccountSuppressionList", "EmailsSuppressed"),
+        ("Permanent", "OnTenantSuppressionList", "EmailsSuppressed"),
+        ("Permanent", "EmailValidationSuppressed", "EmailsSuppressed"),
+        ("Permanent", "UnsubscribedRecipient", "EmailsSuppressed"),
+        ("Transient", "General", "EmailsBounced"),
+        ("Transient", "MailboxFull", "EmailsBounced"),
+        ("Transient", "MessageTooLarge", "EmailsBounced"),
+        ("Transient", "CustomTimeoutExceeded", "EmailsBounced"),
+        ("Transient", "ContentRejected", "EmailsBounced"),
+        ("Transient", "AttachmentRejected", "EmailsBounced"),
+        ("Permanent", "SomethingNew", "EmailsBounced"),
     ] {
         let bounce = json!({ "bounceType": kind, "bounceSubType": sub_kind });
         let event = json!({ "eventType": "Bounce", "bounce": bounce, "mail": {} });
-        let (event, _) = seen(&desk, &event).await.unwrap();
+        let (event, _) = seen(&app, &event).await.unwrap();
         assert_eq!(event, metric, "{kind} {sub_kind}");
     }
     let unknown = json!({ "eventType": "Bounce", "bounce": {}, "mail": {} });
-    let (event, _) = seen(&desk, &unknown).await.unwrap();
-    assert_eq!(event, "MailsBounced", "a bounce without a type");
+    let (event, _) = seen(&app, &unknown).await.unwrap();
+    assert_eq!(event, "EmailsBounced", "a bounce without a type");
 }
 
 #[tokio::test]
 async fn a_complaint_is_counted_as_spam_only_if_a_recipient_sent_it() {
-    let desk = Desk::open().await;
+    let app = TestApp::open().await;
     let complaint = |sub_kind: Value, kind: Value| {
         let complaint = json!({ "complaintSubType": sub_kind, "complaintFeedbackType": kind });
         json!({ "eventType": "Complaint", "complaint": complaint, "mail": {} })
     };
     for sub_kind in ["OnAccountSuppressionList", "OnTenantSuppressionList"] {
         let event = complaint(json!(sub_kind), Value::Null);
-        let (metric, _) = seen(&desk, &event).await.unwrap();
-        assert_eq!(metric, "MailsSuppressed", "{sub_kind}");
+        let (metric, _) = seen(&app, &event).await.unwrap();
+        assert_eq!(metric, "EmailsSuppressed", "{sub_kind}");
     }
     for kind in ["abuse", "auth-failure", "fraud", "virus", "other", "new"] {
         let event = complaint(Value::Null, json!(kind));
-        let (metric, _) = seen(&desk, &event).await.unwrap();
-        assert_eq!(metric, "MailsComplained", "{kind}");
+        let (metric, _) = seen(&app, &event).await.unwrap();
+        assert_eq!(metric, "SpamComplaints", "{kind}");
     }
     let bare = json!({ "eventType": "Complaint", "mail": {} });
-    assert_eq!(seen(&desk, &bare).await.unwrap().0, "MailsComplained");
+    assert_eq!(seen(&app, &bare).await.unwrap().0, "SpamComplaints");
     // The recipient moved the email out of the spam folder.
     let not_spam = complaint(Value::Null, json!("not-spam"));
-    assert_eq!(seen(&desk, &not_spam).await, None);
+    assert_eq!(seen(&app, &not_spam).await, None);
 }
 
 #[tokio::test]
 async fn the_log_says_whether_the_mailbox_the_content_or_the_time_was_the_reason() {
-    let desk = Desk::open().await;
+    let app = TestApp::open().await;
     for (kind, sub_kind, detail) in [
         (
             "Permanent",
@@ -130,19 +130,19 @@ async fn the_log_says_whether_the_mailbox_the_content_or_the_time_was_the_reason
     ] {
         let bounce = json!({ "bounceType": kind, "bounceSubType": sub_kind });
         let event = json!({ "eventType": "Bounce", "bounce": bounce, "mail": {} });
-        assert_eq!(seen(&desk, &event).await.unwrap().1, detail, "{sub_kind}");
+        assert_eq!(seen(&app, &event).await.unwrap().1, detail, "{sub_kind}");
     }
 }
 
 #[tokio::test]
 async fn what_ses_says_otherwise_is_passed_over() {
-    let desk = Desk::open().await;
+    let app = TestApp::open().await;
     for event in [
         json!({ "eventType": "Delivery", "mail": { "tags": {} } }),
         json!({ "notificationType": "AmazonSnsSubscriptionSucceeded" }),
         json!("Successfully validated SNS topic for Amazon SES event publishing."),
     ] {
-        desk.feedback(&event).await;
+        app.feedback(&event).await;
     }
-    assert_eq!(desk.events(), [""; 0]);
+    assert_eq!(app.events(), [""; 0]);
 }

@@ -22,7 +22,7 @@ use self::attempts::{
     plain, spellings,
 };
 use self::inputs::inputs;
-use crate::desk::{ADA, Desk, Link, Mail, PAGE, PASSWORD, WIDE_LIMITS};
+use crate::app::{ADA, Link, Mail, PAGE, PASSWORD, TestApp, WIDE_LIMITS};
 use crate::torture::{report, times};
 
 #[tokio::test]
@@ -33,37 +33,37 @@ async fn every_hostile_input_is_answered_as_it_should_be_at_both_kinds_of_gatewa
         Payload::One,
         Payload::OneBase64,
     ] {
-        let desk = Desk::with(&WIDE_LIMITS).await;
-        desk.user("1", ADA).await;
+        let app = TestApp::with(&WIDE_LIMITS).await;
+        app.user("1", ADA).await;
         for input in inputs() {
             let headers = [("content-type".to_owned(), input.content_type.clone())];
             let door = (input.method.as_str(), input.path.as_str());
             let Some(event) = payload.event(door, "", &headers, &input.body) else {
                 continue;
             };
-            let before = desk.aws.mails().len();
-            let response = desk.send(event).await;
+            let before = app.aws.mails().len();
+            let response = app.send(event).await;
             input.check_answer(response.status(), response.body());
-            desk.stream().await;
-            let mails = desk.aws.mails().split_off(before);
+            app.stream().await;
+            let mails = app.aws.mails().split_off(before);
             let mails: Vec<_> = mails
                 .iter()
                 .map(|mail| (mail.to().to_owned(), mail.link().url.into()))
                 .collect();
             input.check_mails(&mails);
             // The next one is not held back by the cooldown.
-            desk.later(SignedDuration::from_mins(2));
+            app.later(SignedDuration::from_mins(2));
         }
         // Three that are the same address, and two that are the same URL.
-        assert_eq!(desk.aws.mails().len(), 5);
+        assert_eq!(app.aws.mails().len(), 5);
     }
 }
 
 /// A dead token is refused too, and hides what becomes of the password.
 #[tokio::test]
 async fn every_hostile_password_gets_its_own_answer_with_a_live_link_that_then_works() {
-    let desk = Desk::with(&WIDE_LIMITS).await;
-    desk.user("1", ADA).await;
+    let app = TestApp::with(&WIDE_LIMITS).await;
+    app.user("1", ADA).await;
     for input in inputs() {
         assert!(
             input.has_live_answer() || !input.id.starts_with("password-"),
@@ -73,24 +73,24 @@ async fn every_hostile_password_gets_its_own_answer_with_a_live_link_that_then_w
         if !input.has_live_answer() {
             continue;
         }
-        let link = desk.link(ADA).await;
-        let before = desk.stored("1", "password_hash").await;
+        let link = app.link(ADA).await;
+        let before = app.stored("1", "password_hash").await;
         let (body, password) = input.with_live_token(&link.token);
-        let response = desk.post(&input.path, &body).await;
+        let response = app.post(&input.path, &body).await;
         input.check_live_answer(response.status(), response.body());
         let mut password = password.unwrap_or_default();
         if response.status() != 204 {
-            assert_eq!(desk.stored("1", "password_hash").await, before);
+            assert_eq!(app.stored("1", "password_hash").await, before);
             PASSWORD.clone_into(&mut password);
-            let again = desk.reset(&link, &password).await;
+            let again = app.reset(&link, &password).await;
             assert_eq!(again.status(), 204, "the link of {} still works", input.id);
         }
-        let hash = desk.stored("1", "password_hash").await;
+        let hash = app.stored("1", "password_hash").await;
         let is_set = Argon2::default().verify_password(password.as_bytes(), hash.as_str());
         assert!(is_set.is_ok(), "{}", input.id);
-        desk.drain().await;
+        app.drain().await;
         // The next one is not held back by the cooldown.
-        desk.later(SignedDuration::from_mins(2));
+        app.later(SignedDuration::from_mins(2));
     }
 }
 
@@ -111,8 +111,8 @@ fn a_field_that_comes_twice_is_refused_however_it_is_spelt() {
         times(200, 10_000),
         &bodies_with_twins(),
         &async |siege, body| {
-            let event = siege.desk.event("/password/forgot", &body);
-            prop_assert_eq!(siege.desk.send(event).await.status(), 400);
+            let event = siege.app.event("/password/forgot", &body);
+            prop_assert_eq!(siege.app.send(event).await.status(), 400);
             prop_assert_eq!(siege.new_mails().await.len(), 0);
             Ok(())
         },
@@ -180,8 +180,8 @@ fn an_address_that_is_no_string_is_refused() {
         let fields = [("email".to_owned(), json), ("reset_url".to_owned(), page)];
         let body = object(&fields, attempts::Spelling::Plain);
         let status = siege
-            .desk
-            .send(siege.desk.event("/password/forgot", &body))
+            .app
+            .send(siege.app.event("/password/forgot", &body))
             .await
             .status();
         // A number is refused where it is 413, too: a deep nest may be longer than 8 KiB.
@@ -197,7 +197,7 @@ fn addresses_that_unicode_would_fold_together_are_never_the_same_user() {
     let cases = times(200, 10_000);
     Siege::with_users(&USERS).each(cases, &lookalikes(USERS.to_vec()), &async |siege, typed| {
         if !USERS.contains(&plain(&typed).as_str()) {
-            siege.desk.forgot(&typed).await;
+            siege.app.forgot(&typed).await;
             prop_assert_eq!(siege.new_mails().await.len(), 0);
         }
         Ok(())
@@ -223,7 +223,7 @@ fn addresses_that_unicode_would_fold_together_are_never_the_same_user() {
         lookalikes(USERS.to_vec())
     ];
     Siege::with_users(&stored).each(cases, &asked, &async |siege, typed| {
-        siege.desk.forgot(&typed).await;
+        siege.app.forgot(&typed).await;
         prop_assert_eq!(siege.new_mails().await.len(), 0);
         Ok(())
     });
@@ -236,25 +236,25 @@ fn addresses_that_unicode_would_fold_together_are_never_the_same_user() {
 
 #[tokio::test]
 async fn a_body_of_any_length_is_answered() {
-    let desk = Desk::with_ada().await;
+    let app = TestApp::with_ada().await;
     for length in [8191, 8192, 8193, 1 << 20, 6 << 20, 10 << 20, (10 << 20) + 1] {
         for path in ["/password/forgot", "/password/reset"] {
             for filling in ["x", "[", "\\", "é"] {
                 let body = format!("{{\"email\":\"{}", filling.repeat(length / filling.len()));
-                let status = desk.send(desk.event(path, &body)).await.status();
+                let status = app.send(app.event(path, &body)).await.status();
                 assert_eq!(status, if body.len() > 8192 { 413 } else { 400 });
             }
         }
     }
 }
 
-/// How many attempts one desk stands: its table grows, and with it what there is to look through.
+/// How many attempts one app stands: its table grows, and with it what there is to look through.
 const SIEGE: usize = 100;
 
-/// A desk under attack.
+/// A app under attack.
 struct Siege {
     runtime: Runtime,
-    desk: Desk,
+    app: TestApp,
     /// A link that works.
     link: RefCell<Option<Link>>,
     mails: RefCell<usize>,
@@ -263,17 +263,17 @@ struct Siege {
 impl Siege {
     fn with_users(users: &[&str]) -> Self {
         let runtime = Runtime::new().unwrap();
-        let desk = runtime.block_on(async {
+        let app = runtime.block_on(async {
             let lifetime = [("TOKEN_LIFETIME_MINUTES", "1440")];
-            let desk = Desk::with(&[&WIDE_LIMITS[..], &lifetime].concat()).await;
+            let app = TestApp::with(&[&WIDE_LIMITS[..], &lifetime].concat()).await;
             for email in users {
-                desk.user(email, email).await;
+                app.user(email, email).await;
             }
-            desk
+            app
         });
         Self {
             runtime,
-            desk,
+            app,
             link: RefCell::default(),
             mails: RefCell::default(),
         }
@@ -308,9 +308,9 @@ impl Siege {
                 &attempt.body,
             );
             let Some(event) = event else { return Ok(()) };
-            let response = siege.desk.send(event).await;
+            let response = siege.app.send(event).await;
             well_formed(&response)?;
-            let told = format!("{response:?}{}", siege.desk.log());
+            let told = format!("{response:?}{}", siege.app.log());
             for secret in [CANARY, token.as_str(), TOKEN, "evil.test"] {
                 prop_assert!(!told.contains(secret), "{} in {}", secret, told);
             }
@@ -327,7 +327,7 @@ impl Siege {
 
     async fn good_link(&self) -> Link {
         if self.link.borrow().is_none() {
-            let link = self.desk.link(USERS[0]).await;
+            let link = self.app.link(USERS[0]).await;
             *self.link.borrow_mut() = Some(link);
             self.new_mails().await;
         }
@@ -369,10 +369,10 @@ impl Siege {
 
     /// Carries the stream; a cooldown later the next may come.
     async fn new_mails(&self) -> Vec<Mail> {
-        assert_eq!(self.desk.stream().await, None);
-        self.desk.later(SignedDuration::from_secs(61));
-        let seen = self.mails.replace(self.desk.aws.mails().len());
-        self.desk.aws.mails().split_off(seen)
+        assert_eq!(self.app.stream().await, None);
+        self.app.later(SignedDuration::from_secs(61));
+        let seen = self.mails.replace(self.app.aws.mails().len());
+        self.app.aws.mails().split_off(seen)
     }
 }
 

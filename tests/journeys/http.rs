@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rekey::http::Response;
-use rekey::problem::Complaint;
+use rekey::problem::FieldError;
 use serde_json::{Value, json};
 
-use crate::desk::{ADA, Desk, PAGE, PASSWORD};
+use crate::app::{ADA, PAGE, PASSWORD, TestApp};
 
 fn problem(response: &Response) -> (u16, String, Value) {
     let body: Value = serde_json::from_str(response.body()).unwrap();
@@ -30,22 +30,22 @@ fn wish() -> String {
 
 #[tokio::test]
 async fn every_answer_carries_the_gateways_request_id_and_is_not_to_be_stored() {
-    let desk = Desk::open().await;
+    let app = TestApp::open().await;
     for body in [wish().as_str(), "{", "{}"] {
-        let mut event = desk.event("/password/forgot", body);
+        let mut event = app.event("/password/forgot", body);
         event["requestContext"]["requestId"] = json!("JKJaXmPLvHcESHA=");
-        let response = desk.send(event).await;
+        let response = app.send(event).await;
         assert_eq!(response.header("X-Request-Id"), Some("JKJaXmPLvHcESHA="));
         assert_eq!(response.header("Cache-Control"), Some("no-store"));
         assert_eq!(response.header("X-Content-Type-Options"), Some("nosniff"));
     }
-    assert!(desk.log().contains(r#""request_id":"JKJaXmPLvHcESHA=""#));
-    desk.drain().await;
+    assert!(app.log().contains(r#""request_id":"JKJaXmPLvHcESHA=""#));
+    app.drain().await;
 }
 
 #[tokio::test]
 async fn without_a_gateway_a_wrong_path_is_404_and_a_wrong_method_405() {
-    let desk = Desk::open().await;
+    let app = TestApp::open().await;
     for path in [
         "/",
         "/password/forgot/",
@@ -53,13 +53,13 @@ async fn without_a_gateway_a_wrong_path_is_404_and_a_wrong_method_405() {
         "/password/forgotten",
         "/password",
     ] {
-        let response = desk.send(desk.event(path, &wish())).await;
+        let response = app.send(app.event(path, &wish())).await;
         assert_eq!(problem(&response).0, 404, "{path}");
     }
     for method in ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "post"] {
-        let mut event = desk.event("/password/forgot", &wish());
+        let mut event = app.event("/password/forgot", &wish());
         event["requestContext"]["http"]["method"] = json!(method);
-        let response = desk.send(event).await;
+        let response = app.send(event).await;
         assert_eq!(problem(&response).0, 405, "{method}");
         assert_eq!(response.header("Allow"), Some("POST"));
     }
@@ -67,48 +67,48 @@ async fn without_a_gateway_a_wrong_path_is_404_and_a_wrong_method_405() {
 
 #[tokio::test]
 async fn a_stage_or_a_base_path_may_stand_before_the_route() {
-    let desk = Desk::open().await;
+    let app = TestApp::open().await;
     assert_eq!(
-        desk.send(desk.event("/prod/auth/password/forgot", &wish()))
+        app.send(app.event("/prod/auth/password/forgot", &wish()))
             .await
             .status(),
         202
     );
-    desk.drain().await;
+    app.drain().await;
 }
 
 #[tokio::test]
 async fn a_body_that_is_not_declared_to_be_json_is_415() {
-    let desk = Desk::open().await;
+    let app = TestApp::open().await;
     for content_type in [
         json!("text/plain"),
         json!("application/x-www-form-urlencoded"),
         json!(""),
         json!(null),
     ] {
-        let mut event = desk.event("/password/forgot", &wish());
+        let mut event = app.event("/password/forgot", &wish());
         event["headers"]["content-type"] = content_type;
-        assert_eq!(problem(&desk.send(event).await).0, 415);
+        assert_eq!(problem(&app.send(event).await).0, 415);
     }
-    let mut event = desk.event("/password/forgot", &wish());
+    let mut event = app.event("/password/forgot", &wish());
     event["headers"] = json!({ "Content-Type": "application/json; charset=utf-8" });
-    assert_eq!(desk.send(event).await.status(), 202);
-    desk.drain().await;
+    assert_eq!(app.send(event).await.status(), 202);
+    app.drain().await;
 }
 
 #[tokio::test]
 async fn a_body_over_8_kib_is_413() {
-    let desk = Desk::open().await;
+    let app = TestApp::open().await;
     let body = json!({ "email": ADA, "reset_url": PAGE, "x": "a".repeat(8192) }).to_string();
     assert_eq!(
-        problem(&desk.send(desk.event("/password/forgot", &body)).await).0,
+        problem(&app.send(app.event("/password/forgot", &body)).await).0,
         413
     );
 }
 
 #[tokio::test]
 async fn a_body_that_is_not_one_json_object_is_400() {
-    let desk = Desk::open().await;
+    let app = TestApp::open().await;
     let bodies = [
         "",
         "{",
@@ -125,18 +125,18 @@ async fn a_body_that_is_not_one_json_object_is_400() {
         .chain([r#"{"email":"a@b.co","email":"c@d.co"}"#])
     {
         for path in ["/password/forgot", "/password/reset"] {
-            let response = desk.send(desk.event(path, body)).await;
+            let response = app.send(app.event(path, body)).await;
             assert_eq!(problem(&response).0, 400, "{path} {body}");
         }
     }
     let both = json!({ "email": ADA, "reset_url": PAGE, "reseturl": PAGE });
-    assert_eq!(desk.post("/password/forgot", &both).await.status(), 400);
+    assert_eq!(app.post("/password/forgot", &both).await.status(), 400);
 }
 
 #[tokio::test]
 async fn every_field_that_is_wrong_is_told_at_once() {
-    let desk = Desk::open().await;
-    let (status, kind, errors) = problem(&desk.post("/password/forgot", &json!({})).await);
+    let app = TestApp::open().await;
+    let (status, kind, errors) = problem(&app.post("/password/forgot", &json!({})).await);
     assert_eq!((status, kind.as_str()), (422, "urn:rekey:problem:invalid"));
     assert_eq!(
         errors,
@@ -144,7 +144,7 @@ async fn every_field_that_is_wrong_is_told_at_once() {
     );
 
     let wrong = json!({ "email": ["a@b.co"], "reset_url": "https://evil.test/", "locale": "x" });
-    let (_, _, errors) = problem(&desk.post("/password/forgot", &wrong).await);
+    let (_, _, errors) = problem(&app.post("/password/forgot", &wrong).await);
     assert_eq!(
         errors,
         json!({
@@ -154,7 +154,7 @@ async fn every_field_that_is_wrong_is_told_at_once() {
     );
 
     let wrong = json!({ "email": "ada", "password": "short", "token": null });
-    let (_, _, errors) = problem(&desk.post("/password/reset", &wrong).await);
+    let (_, _, errors) = problem(&app.post("/password/reset", &wrong).await);
     assert_eq!(
         errors,
         json!({
@@ -168,7 +168,7 @@ async fn every_field_that_is_wrong_is_told_at_once() {
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 async fn each_error_has_a_code_that_front_ends_can_translate() {
-    let desk = Desk::with_ada().await;
+    let app = TestApp::with_ada().await;
     let token = "0".repeat(64);
     let reset = |password: &str| json!({ "email": ADA, "token": token, "password": password });
     let mut seen = BTreeSet::new();
@@ -234,7 +234,7 @@ async fn each_error_has_a_code_that_front_ends_can_translate() {
             Value::Null,
         ),
     ] {
-        let response = desk.post(path, &body).await;
+        let response = app.post(path, &body).await;
         let told: Value = serde_json::from_str(response.body()).unwrap();
         assert_eq!(told["codes"], codes, "{body}");
         assert_eq!(told["parameters"], parameters, "{body}");
@@ -251,7 +251,7 @@ async fn each_error_has_a_code_that_front_ends_can_translate() {
 
 /// The product's list of codes.
 fn codes() -> BTreeSet<String> {
-    Complaint::ALL
+    FieldError::ALL
         .map(|complaint| complaint.code().to_owned())
         .into()
 }
@@ -275,11 +275,11 @@ fn the_readme_lists_each_code_and_no_other() {
 /// Whoever asks, and whether or not a request is held back.
 #[tokio::test]
 async fn every_202_is_the_same_and_names_the_cooldown() {
-    let desk = Desk::with(&[("COOLDOWN_SECONDS", "90")]).await;
-    desk.user("1", ADA).await;
+    let app = TestApp::with(&[("COOLDOWN_SECONDS", "90")]).await;
+    app.user("1", ADA).await;
     let mut bodies = BTreeSet::new();
     for email in [ADA, ADA, "nobody@example.com"] {
-        let response = desk.forgot(email).await;
+        let response = app.forgot(email).await;
         assert_eq!(response.status(), 202);
         bodies.insert(response.body().to_owned());
     }
@@ -292,14 +292,14 @@ async fn every_202_is_the_same_and_names_the_cooldown() {
             "cooldown_seconds": 90,
         })
     );
-    desk.drain().await;
+    app.drain().await;
 }
 
 #[tokio::test]
 async fn deep_nesting_does_no_harm() {
-    let desk = Desk::open().await;
+    let app = TestApp::open().await;
     let deep = format!("{{\"email\":{}{}}}", "[".repeat(4000), "]".repeat(4000));
-    let (status, _, errors) = problem(&desk.send(desk.event("/password/reset", &deep)).await);
+    let (status, _, errors) = problem(&app.send(app.event("/password/reset", &deep)).await);
     assert_eq!(
         (status, &errors["email"]),
         (422, &json!(["must be a string"]))
@@ -308,20 +308,20 @@ async fn deep_nesting_does_no_harm() {
 
 #[tokio::test]
 async fn a_base64_body_is_read() {
-    let desk = Desk::open().await;
-    let mut event = desk.event("/password/forgot", &BASE64.encode(wish()));
+    let app = TestApp::open().await;
+    let mut event = app.event("/password/forgot", &BASE64.encode(wish()));
     event["isBase64Encoded"] = json!(true);
-    assert_eq!(desk.send(event.clone()).await.status(), 202);
+    assert_eq!(app.send(event.clone()).await.status(), 202);
     for body in ["not base64", "/////w==", ""] {
         event["body"] = json!(body);
-        assert_eq!(desk.send(event.clone()).await.status(), 400, "{body}");
+        assert_eq!(app.send(event.clone()).await.status(), 400, "{body}");
     }
-    desk.drain().await;
+    app.drain().await;
 }
 
 #[tokio::test]
 async fn a_rest_apis_payload_is_read() {
-    let desk = Desk::with(&[("SOURCE_LIMIT", "1")]).await;
+    let app = TestApp::with(&[("SOURCE_LIMIT", "1")]).await;
     let event = |source: &str, email: &str| {
         json!({
             "resource": "/password/forgot",
@@ -342,7 +342,7 @@ async fn a_rest_apis_payload_is_read() {
             "isBase64Encoded": false,
         })
     };
-    let response = desk.send(event("192.0.2.1", "a@example.com")).await;
+    let response = app.send(event("192.0.2.1", "a@example.com")).await;
     assert_eq!(response.status(), 202);
     // A REST API answers 502 for a function's answer that has more than it knows.
     assert_eq!(
@@ -358,39 +358,35 @@ async fn a_rest_apis_payload_is_read() {
         Some("c6af9ac6-7b61-11e6-9a41-93e8deadbeef")
     );
     assert_eq!(
-        desk.send(event("192.0.2.1", "b@example.com"))
-            .await
-            .status(),
+        app.send(event("192.0.2.1", "b@example.com")).await.status(),
         429
     );
     assert_eq!(
-        desk.send(event("192.0.2.2", "b@example.com"))
-            .await
-            .status(),
+        app.send(event("192.0.2.2", "b@example.com")).await.status(),
         202
     );
-    desk.drain().await;
+    app.drain().await;
 }
 
 /// `lambda_http` panics over the first two; a panic ends the process.
 #[tokio::test]
 async fn queries_and_headers_that_are_no_uri_or_ascii_do_no_harm() {
-    let desk = Desk::open().await;
+    let app = TestApp::open().await;
     for (query, header) in [("<>", "x"), ("a b", "x"), ("", "é\u{1}"), ("\u{ff}", "\n")] {
-        let mut event = desk.event("/password/forgot", &wish());
+        let mut event = app.event("/password/forgot", &wish());
         event["rawQueryString"] = json!(query);
         event["headers"]["x-odd"] = json!(header);
         event["headers"]["host"] = json!(header);
-        assert_eq!(desk.send(event).await.status(), 202, "{query}");
+        assert_eq!(app.send(event).await.status(), 202, "{query}");
     }
-    desk.drain().await;
+    app.drain().await;
 }
 
 #[tokio::test]
 async fn the_answers_to_a_stream_and_to_a_gateway_have_lambdas_form() {
-    let desk = Desk::open().await;
+    let app = TestApp::open().await;
     let response =
-        serde_json::to_value(desk.send(desk.event("/password/forgot", "{")).await).unwrap();
+        serde_json::to_value(app.send(app.event("/password/forgot", "{")).await).unwrap();
     assert_eq!(response["statusCode"], 400);
     assert_eq!(
         response["headers"]["Content-Type"],

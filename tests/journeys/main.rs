@@ -9,11 +9,11 @@
 )]
 
 mod abuse;
+mod app;
 mod aws;
 mod configuration;
 mod corpus;
 mod deadlines;
-mod desk;
 mod faults;
 mod feedback;
 mod forgot;

@@ -31,8 +31,8 @@ fn values_reach_the_programs_as_they_are() {
     ] {
         for value in VALUES {
             for on_command_line in [true, false] {
-                let desk = Desk::new();
-                let mut make = desk.make(target);
+                let checkout = Checkout::new();
+                let mut make = checkout.make(target);
                 if on_command_line {
                     make.arg(format!("{name}={value}"));
                 } else {
@@ -45,7 +45,10 @@ fn values_reach_the_programs_as_they_are() {
                     told.lines().any(|line| line == format!("[{value}]")),
                     "{name}={value}: {told}"
                 );
-                assert!(!desk.0.join("ran").exists(), "{name}={value} ran as code");
+                assert!(
+                    !checkout.0.join("ran").exists(),
+                    "{name}={value} ran as code"
+                );
             }
         }
     }
@@ -61,8 +64,8 @@ fn values_that_are_not_set_have_their_defaults() {
         ("mutants", "[0/1]"),
         ("torture", "[]"),
     ] {
-        let desk = Desk::new();
-        let output = desk.make(target).output().unwrap();
+        let checkout = Checkout::new();
+        let output = checkout.make(target).output().unwrap();
         let told = String::from_utf8(output.stdout).unwrap();
         assert!(
             told.lines().any(|line| line == expected),
@@ -72,14 +75,14 @@ fn values_that_are_not_set_have_their_defaults() {
 }
 
 /// A folder with the Makefile, whose programs print what they are given, in brackets, and do nothing.
-struct Desk(PathBuf);
+struct Checkout(PathBuf);
 
-impl Desk {
+impl Checkout {
     fn new() -> Self {
         static DESKS: AtomicU32 = AtomicU32::new(0);
         let number = DESKS.fetch_add(1, Ordering::Relaxed);
         let name = format!("rekey-make-{}-{number}", process::id());
-        let desk = Self(std::env::temp_dir().join(name));
+        let checkout = Self(std::env::temp_dir().join(name));
         let programs = [
             "infra/desk/requirements-desk.txt",
             "infra/desk/requirements-sam.txt",
@@ -91,21 +94,21 @@ impl Desk {
             "target/tools/page/installed",
         ];
         for name in programs {
-            desk.write(name, "");
+            checkout.write(name, "");
         }
-        fs::copy("Makefile", desk.0.join("Makefile")).unwrap();
+        fs::copy("Makefile", checkout.0.join("Makefile")).unwrap();
         let echo = "#!/bin/sh\nfor given in \"$@\" \"$PARAMETERS$APP\"; do printf '[%s]\\n' \"$given\"; done\n";
-        desk.write("infra/desk/fuzz.sh", echo);
-        desk.write("infra/desk/mutants.sh", echo);
-        desk.write("infra/desk/browser.sh", "");
-        let python = desk.write("target/tools/desk/bin/python", echo);
+        checkout.write("infra/desk/fuzz.sh", echo);
+        checkout.write("infra/desk/mutants.sh", echo);
+        checkout.write("infra/desk/browser.sh", "");
+        let python = checkout.write("target/tools/desk/bin/python", echo);
         let made = Command::new("chmod")
             .arg("+x")
             .arg(python)
             .status()
             .unwrap();
         assert!(made.success());
-        desk
+        checkout
     }
 
     /// `make` as from a shell, even where `make` runs these tests.
@@ -136,7 +139,7 @@ impl Desk {
     }
 }
 
-impl Drop for Desk {
+impl Drop for Checkout {
     fn drop(&mut self) {
         fs::remove_dir_all(&self.0).unwrap();
     }

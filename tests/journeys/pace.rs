@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rekey::fault::Fault;
 use rekey::http::{Request, Response};
-use rekey::lambda::{self, AT_ONCE, Answer, Clock, Failure, Function};
+use rekey::lambda::{self, Clock, Function, MAX_CONCURRENCY, Output, RecordError};
 use rekey::pace::{Departure, Pace};
 use rekey::problem::Problem;
 use rekey::telemetry::Telemetry;
@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
-use crate::desk::batch;
+use crate::app::batch;
 
 /// A function whose private half sends no email, but records when it would.
 struct Recorder {
@@ -37,21 +37,26 @@ struct Row {
 
 impl Function for Recorder {
     const PATH: &'static str = "/recorder";
-    const ROWS: &'static str = "own#";
+    const KEY_PREFIX: &'static str = "own#";
     type Row = Row;
 
-    async fn answer(&self, _: &Request, _: Clock<'_>) -> Result<Response, Problem> {
+    async fn handle_request(&self, _: &Request, _: Clock<'_>) -> Result<Response, Problem> {
         Err(Problem::NotFound)
     }
 
-    async fn act(&self, row: Row, departure: Departure, _: Timestamp) -> Result<(), Failure> {
+    async fn handle_record(
+        &self,
+        row: Row,
+        departure: Departure,
+        _: Timestamp,
+    ) -> Result<(), RecordError> {
         let end = Instant::now() + Duration::from_millis(row.work);
         departure.wait().await;
         let departed = self.start.elapsed();
         self.departures.lock().unwrap().insert(row.name, departed);
         sleep_until(end).await;
         if row.fails {
-            Err(Fault::of_our_own("act", "Planned").into())
+            Err(Fault::internal("act", "Planned").into())
         } else {
             Ok(())
         }
@@ -117,7 +122,7 @@ async fn process(event: Value, pace: Pace) -> Outcome {
     let answer = lambda::handle(&recorder, event, String::new(), clock, pace).await;
     let took = recorder.start.elapsed();
     let answer = answer.unwrap();
-    assert!(matches!(answer, Answer::Stream(_)));
+    assert!(matches!(answer, Output::Stream(_)));
     let answer = serde_json::to_value(answer).unwrap();
     Outcome {
         departures: recorder.departures.into_inner().unwrap(),
@@ -180,7 +185,7 @@ async fn a_batch_ends_at_a_multiple_of_the_quantum() {
 
 #[tokio::test(start_paused = true)]
 async fn more_than_sixteen_records_take_a_second_round() {
-    assert_eq!(AT_ONCE, 16);
+    assert_eq!(MAX_CONCURRENCY, 16);
     let outcome = deliver(&rows(18), Pace::STEADY).await;
     assert_eq!(outcome.left("15"), Some(125));
     assert_eq!(outcome.left("16"), Some(250 + 80));

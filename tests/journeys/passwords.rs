@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::desk::{ADA, Desk, PASSWORD};
+use crate::app::{ADA, PASSWORD, TestApp};
 use crate::torture::{report, times};
 
 /// Why a password was refused.
@@ -27,9 +27,9 @@ const LEAKED: &str = "appears in data leaks, so attackers try it first. Choose a
 
 #[tokio::test]
 async fn a_weak_password_burns_no_link_and_looks_nothing_up() {
-    let desk = Desk::with_ada().await;
-    let link = desk.link(ADA).await;
-    desk.aws.take_calls();
+    let app = TestApp::with_ada().await;
+    let link = app.link(ADA).await;
+    app.aws.take_calls();
     for (weak, reason) in [
         ("iloveyou", LEAKED),
         ("PassWord123", LEAKED),
@@ -37,13 +37,13 @@ async fn a_weak_password_burns_no_link_and_looks_nothing_up() {
         ("Example-2026!", CONTEXT),
         ("SÖHNEsöhne", CONTEXT),
     ] {
-        let response = desk.reset(&link, weak).await;
+        let response = app.reset(&link, weak).await;
         assert_eq!(complaint(&response), reason, "{weak}");
         assert!(!response.body().contains(weak));
     }
-    assert_eq!(desk.aws.take_calls(), [""; 0]);
-    assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
-    desk.drain().await;
+    assert_eq!(app.aws.take_calls(), [""; 0]);
+    assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
+    app.drain().await;
 }
 
 const CONTEXT: &str = "must not be made of your email address or of the name of this service";
@@ -95,14 +95,14 @@ async fn the_users_own_address_is_rejected_and_the_link_still_works() {
             &["ada1987!!!", "οδος2026", "οδοσ-strasse-1", "STRASSE 12"][..],
         ),
     ] {
-        let desk = Desk::with(&[("PRODUCT_NAME", product)]).await;
-        desk.user("1", email).await;
-        let link = desk.link(email).await;
+        let app = TestApp::with(&[("PRODUCT_NAME", product)]).await;
+        app.user("1", email).await;
+        let link = app.link(email).await;
         for weak in weak {
-            assert_eq!(complaint(&desk.reset(&link, weak).await), CONTEXT, "{weak}");
+            assert_eq!(complaint(&app.reset(&link, weak).await), CONTEXT, "{weak}");
         }
-        assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
-        desk.drain().await;
+        assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
+        app.drain().await;
     }
 }
 
@@ -216,9 +216,9 @@ proptest! {
 
 #[tokio::test]
 async fn every_complaint_is_told_at_once() {
-    let desk = Desk::with_ada().await;
+    let app = TestApp::with_ada().await;
     let body = json!({ "email": "nobody", "token": "0", "password": "password" });
-    let response = desk.post("/password/reset", &body).await;
+    let response = app.post("/password/reset", &body).await;
     let body: Value = serde_json::from_str(response.body()).unwrap();
     let errors = body["errors"].as_object().unwrap();
     assert_eq!(
@@ -281,14 +281,14 @@ impl Range {
         Self { url, asked }
     }
 
-    async fn desk(&self, unanswered: &str) -> Desk {
+    async fn app(&self, unanswered: &str) -> TestApp {
         let settings = [
             ("BREACH_CHECK_URL", self.url.as_str()),
             ("BREACH_CHECK_UNANSWERED", unanswered),
         ];
-        let desk = Desk::with(&settings).await;
-        desk.user("1", ADA).await;
-        desk
+        let app = TestApp::with(&settings).await;
+        app.user("1", ADA).await;
+        app
     }
 }
 
@@ -322,14 +322,12 @@ const SUFFIX: &str = "AD6438836DBE526AA231ABDE2D0EEF74D42";
 async fn a_password_that_the_endpoint_knows_is_refused_and_burns_no_link() {
     let padding = "0000000000000000000000000000000000A:0";
     let known = Range::answering(Some((200, format!("{padding}\r\n{SUFFIX}:216\r\n")))).await;
-    let desk = known.desk("accept").await;
-    let link = desk.link(ADA).await;
-    assert_eq!(complaint(&desk.reset(&link, PASSWORD).await), LEAKED);
-    assert_eq!(desk.stored("1", "password_hash").await, "old");
+    let app = known.app("accept").await;
+    let link = app.link(ADA).await;
+    assert_eq!(complaint(&app.reset(&link, PASSWORD).await), LEAKED);
+    assert_eq!(app.stored("1", "password_hash").await, "old");
     assert_eq!(
-        desk.reset(&link, "a password of nobody else")
-            .await
-            .status(),
+        app.reset(&link, "a password of nobody else").await.status(),
         204
     );
 
@@ -344,25 +342,25 @@ async fn a_password_that_the_endpoint_knows_is_refused_and_burns_no_link() {
         !rest.contains(&SUFFIX.to_ascii_lowercase()[..5]),
         "five digits leave: {asked}"
     );
-    desk.drain().await;
+    app.drain().await;
 }
 
 #[tokio::test]
 async fn padding_is_no_leak() {
     let padded = Range::answering(Some((200, format!("{SUFFIX}:0\r\n")))).await;
-    let desk = padded.desk("refuse").await;
-    let link = desk.link(ADA).await;
-    assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
-    desk.drain().await;
+    let app = padded.app("refuse").await;
+    let link = app.link(ADA).await;
+    assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
+    app.drain().await;
 }
 
 #[tokio::test]
 async fn strangers_cannot_make_us_ask() {
     let range = Range::answering(Some((200, String::new()))).await;
-    let desk = range.desk("refuse").await;
-    let mut link = desk.link(ADA).await;
+    let app = range.app("refuse").await;
+    let mut link = app.link(ADA).await;
     link.token = "0".repeat(64);
-    assert_eq!(desk.reset(&link, PASSWORD).await.status(), 422);
+    assert_eq!(app.reset(&link, PASSWORD).await.status(), 422);
     assert_eq!(range.asked.lock().unwrap().len(), 0);
 }
 
@@ -377,21 +375,21 @@ async fn an_endpoint_that_does_not_answer_lets_the_password_pass_or_not_as_the_d
     for answer in answers {
         let range = Range::answering(answer).await;
 
-        let desk = range.desk("refuse").await;
-        let link = desk.link(ADA).await;
-        let response = desk.reset(&link, PASSWORD).await;
+        let app = range.app("refuse").await;
+        let link = app.link(ADA).await;
+        let response = app.reset(&link, PASSWORD).await;
         assert_eq!(response.status(), 503);
         assert!(response.header("Retry-After").is_some());
-        assert_eq!(desk.stored("1", "password_hash").await, "old");
-        assert_eq!(desk.rows("token#").await.len(), 1, "the link is still good");
+        assert_eq!(app.stored("1", "password_hash").await, "old");
+        assert_eq!(app.rows("token#").await.len(), 1, "the link is still good");
 
-        let desk = range.desk("accept").await;
-        let link = desk.link(ADA).await;
-        assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
+        let app = range.app("accept").await;
+        let link = app.link(ADA).await;
+        assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
         assert!(
-            desk.events().contains(&"Fault".to_owned()),
+            app.events().contains(&"Fault".to_owned()),
             "the operator is told"
         );
-        desk.drain().await;
+        app.drain().await;
     }
 }

@@ -3,43 +3,43 @@
 use jiff::SignedDuration;
 use serde_json::json;
 
-use crate::desk::{ADA, Desk, PAGE, PASSWORD};
+use crate::app::{ADA, PAGE, PASSWORD, TestApp};
 
 /// matomo-org/matomo#20296, Expensify/App#34437.
 #[tokio::test]
 async fn invisible_characters_around_an_address_do_not_matter() {
-    let desk = Desk::with_ada().await;
+    let app = TestApp::with_ada().await;
     for invisible in ["\t", "\n", "\r\n", "\u{a0}", "\u{200b}", "\u{feff}"] {
         for typed in [format!("{invisible}{ADA}"), format!("{ADA}{invisible}")] {
-            let response = desk.forgot(&typed).await;
+            let response = app.forgot(&typed).await;
             assert_eq!(response.status(), 202, "{typed:?}");
-            desk.stream().await;
-            desk.later(SignedDuration::from_hours(2));
+            app.stream().await;
+            app.later(SignedDuration::from_hours(2));
         }
         let inner = format!("ada{invisible}@example.com");
-        let response = desk.forgot(&inner).await;
+        let response = app.forgot(&inner).await;
         assert_eq!(response.status(), 422, "{inner:?}");
     }
-    assert_eq!(desk.aws.mails().len(), 12);
+    assert_eq!(app.aws.mails().len(), 12);
 }
 
 /// dotnet/aspnetcore#9107, w3c/html#538: Firefox sends the domain as it was typed.
 #[tokio::test]
 async fn an_international_domain_works_as_typed() {
-    let desk = Desk::open().await;
-    desk.user("1", "ada@xn--mnchen-3ya.de").await;
-    let link = desk.link("Ada@München.de").await;
+    let app = TestApp::open().await;
+    app.user("1", "ada@xn--mnchen-3ya.de").await;
+    let link = app.link("Ada@München.de").await;
     assert_eq!(link.email, "ada@xn--mnchen-3ya.de");
 
     let body = json!({ "email": "ada@münchen.de", "token": link.token, "password": PASSWORD });
-    assert_eq!(desk.post("/password/reset", &body).await.status(), 204);
-    desk.drain().await;
+    assert_eq!(app.post("/password/reset", &body).await.status(), 204);
+    app.drain().await;
 }
 
 /// devise-passwordless#79.
 #[tokio::test]
 async fn a_token_works_in_upper_case_and_with_whitespace() {
-    let desk = Desk::with_ada().await;
+    let app = TestApp::with_ada().await;
     let changes: [fn(&str) -> String; 4] = [
         str::to_uppercase,
         |token| format!("{token} "),
@@ -47,13 +47,13 @@ async fn a_token_works_in_upper_case_and_with_whitespace() {
         |token| format!("\u{200b}{token}\u{a0}"),
     ];
     for change in changes {
-        let link = desk.link(ADA).await;
+        let link = app.link(ADA).await;
         let token = change(&link.token);
         let body = json!({ "email": link.email, "token": token, "password": PASSWORD });
-        let response = desk.post("/password/reset", &body).await;
+        let response = app.post("/password/reset", &body).await;
         assert_eq!(response.status(), 204, "{token:?}");
-        desk.drain().await;
-        desk.later(SignedDuration::from_hours(2));
+        app.drain().await;
+        app.later(SignedDuration::from_hours(2));
     }
 }
 
@@ -72,28 +72,28 @@ async fn no_locale_is_a_reason_to_refuse() {
     ];
     let german = german.iter().map(|locale| (locale, "Neues Passwort"));
     let english = english.iter().map(|locale| (locale, "Set a new password"));
-    let desk = Desk::with_ada().await;
+    let app = TestApp::with_ada().await;
     for (locale, subject) in german.chain(english) {
         let body = json!({ "email": ADA, "reset_url": PAGE, "locale": locale });
-        let response = desk.post("/password/forgot", &body).await;
+        let response = app.post("/password/forgot", &body).await;
         assert_eq!(response.status(), 202, "{locale}");
-        desk.stream().await;
-        let mail = desk.aws.mails().pop().unwrap();
+        app.stream().await;
+        let mail = app.aws.mails().pop().unwrap();
         assert!(
             mail.subject().starts_with(subject),
             "{locale}: {}",
             mail.subject()
         );
-        desk.later(SignedDuration::from_hours(2));
+        app.later(SignedDuration::from_hours(2));
     }
 }
 
 #[tokio::test]
 async fn a_repeated_character_is_refused_and_the_link_still_works() {
-    let desk = Desk::with_ada().await;
-    let link = desk.link(ADA).await;
+    let app = TestApp::with_ada().await;
+    let link = app.link(ADA).await;
     for password in ["aaaaaaaaaaaa", "AaAaAaAaAaAa", "------------"] {
-        let response = desk.reset(&link, password).await;
+        let response = app.reset(&link, password).await;
         assert_eq!(response.status(), 422, "{password}");
         assert!(
             response
@@ -102,6 +102,6 @@ async fn a_repeated_character_is_refused_and_the_link_still_works() {
             "{password}"
         );
     }
-    assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
-    desk.drain().await;
+    assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
+    app.drain().await;
 }

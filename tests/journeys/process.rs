@@ -12,8 +12,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
+use crate::app::TestApp;
 use crate::aws::Incoming;
-use crate::desk::Desk;
 
 /// One function, in a process of its own.
 pub(crate) struct Process {
@@ -24,8 +24,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a function on a desk's AWS, with variables of its own besides the deployment's.
-    pub(crate) async fn start(function: &str, desk: &Desk, variables: &[(&str, &str)]) -> Self {
+    /// Starts a function on a app's AWS, with variables of its own besides the deployment's.
+    pub(crate) async fn start(function: &str, app: &TestApp, variables: &[(&str, &str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (events, to_come) = mpsc::channel(1);
@@ -47,12 +47,12 @@ impl Process {
             ("AWS_ACCESS_KEY_ID", "key"),
             ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
             ("AWS_SESSION_TOKEN", SESSION),
-            ("AWS_ENDPOINT_URL", desk.aws.endpoint.as_str()),
+            ("AWS_ENDPOINT_URL", app.aws.endpoint.as_str()),
         ];
         let variables: HashMap<&str, &str> = lambda.iter().chain(variables).copied().collect();
         let mut child = Command::new(build(function).await)
             .env_clear()
-            .envs(&desk.settings)
+            .envs(&app.settings)
             .envs(variables)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

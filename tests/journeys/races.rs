@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
 use rekey::http::Response;
 
-use crate::desk::{ADA, Desk, Link, PASSWORD};
+use crate::app::{ADA, Link, PASSWORD, TestApp};
 use crate::forgot::futures;
 use crate::reset::is_refused;
 use crate::torture::{report, times};
@@ -35,9 +35,9 @@ fn is_hash_of(hash: &str, password: &str) -> bool {
     argon2.verify_password(password.as_bytes(), hash).is_ok()
 }
 
-async fn notices(desk: &Desk) -> usize {
-    assert_eq!(desk.stream().await, None);
-    let mails = desk.aws.mails();
+async fn notices(app: &TestApp) -> usize {
+    assert_eq!(app.stream().await, None);
+    let mails = app.aws.mails();
     let notices = mails
         .iter()
         .filter(|mail| mail.subject().contains("was changed"));
@@ -45,32 +45,32 @@ async fn notices(desk: &Desk) -> usize {
 }
 
 /// Uses these links at once. One of them wins: its password is stored, its owner told once.
-async fn one_wins(desk: &Desk, links: &[&Link]) {
+async fn one_wins(app: &TestApp, links: &[&Link]) {
     let passwords: Vec<String> = (0..links.len())
         .map(|n| format!("password of number {n}"))
         .collect();
     let resets = links.iter().zip(&passwords);
-    let resets = resets.map(|(link, password)| desk.reset(link, password));
+    let resets = resets.map(|(link, password)| app.reset(link, password));
     let answers = futures(resets.collect()).await;
 
     let winners: Vec<usize> = (0..links.len()).filter(|n| won(&answers[*n])).collect();
     assert_eq!(winners.len(), 1);
-    let hash = desk.stored("1", "password_hash").await;
+    let hash = app.stored("1", "password_hash").await;
     assert!(is_hash_of(&hash, &passwords[winners[0]]));
-    assert_eq!(notices(desk).await, 1);
+    assert_eq!(notices(app).await, 1);
 }
 
 #[tokio::test]
 async fn fifty_resets_with_one_link_have_one_winner() {
     let rounds = times(2, 200);
     for round in 0..rounds {
-        let desk = Desk::with_ada().await;
-        let link = desk.link(ADA).await;
+        let app = TestApp::with_ada().await;
+        let link = app.link(ADA).await;
         // In every second round, as many of them meet another transaction: some twice, some to the end.
-        desk.aws.conflict((round % 2) * dice(round, 100));
-        one_wins(&desk, &[&link; 50]).await;
-        assert!(is_refused(&desk.reset(&link, PASSWORD).await));
-        assert_eq!(desk.rows("token#").await.len(), 0);
+        app.aws.conflict((round % 2) * dice(round, 100));
+        one_wins(&app, &[&link; 50]).await;
+        assert!(is_refused(&app.reset(&link, PASSWORD).await));
+        assert_eq!(app.rows("token#").await.len(), 0);
     }
     let what = "50 resets at once with one link";
     report(what, rounds * 50, "one winner each");
@@ -86,16 +86,16 @@ async fn fifty_resets_with_fifty_links_of_one_user_have_one_winner_and_end_every
             ("SOURCE_LIMIT", "1000"),
             ("DAILY_MAIL_BUDGET", "1000000"),
         ];
-        let desk = Desk::with(&settings).await;
-        desk.user("1", ADA).await;
+        let app = TestApp::with(&settings).await;
+        app.user("1", ADA).await;
         let mut links = Vec::new();
         for _ in 0..50 {
-            links.push(desk.link(ADA).await);
-            desk.later(SignedDuration::from_secs(60));
+            links.push(app.link(ADA).await);
+            app.later(SignedDuration::from_secs(60));
         }
-        desk.aws.conflict((round % 2) * dice(round, 100));
-        one_wins(&desk, &links.iter().collect::<Vec<_>>()).await;
-        let again = links.iter().map(|link| desk.reset(link, PASSWORD));
+        app.aws.conflict((round % 2) * dice(round, 100));
+        one_wins(&app, &links.iter().collect::<Vec<_>>()).await;
+        let again = links.iter().map(|link| app.reset(link, PASSWORD));
         let again = futures(again.collect()).await;
         assert!(again.iter().all(is_refused));
     }
@@ -112,9 +112,9 @@ enum Write {
 }
 
 impl Write {
-    async fn act(self, desk: &Desk) {
+    async fn act(self, app: &TestApp) {
         let key = AttributeValue::S("1".to_owned());
-        let update = desk.dynamodb.update_item().table_name("users");
+        let update = app.dynamodb.update_item().table_name("users");
         let update = update.key("id", key.clone());
         let text = |text: &str| AttributeValue::S(text.to_owned());
         match self {
@@ -132,7 +132,7 @@ impl Write {
                 update.send().await.map(drop).unwrap();
             }
             Self::Deletion => {
-                let delete = desk.dynamodb.delete_item().table_name("users");
+                let delete = app.dynamodb.delete_item().table_name("users");
                 delete.key("id", key).send().await.map(drop).unwrap();
             }
         }
@@ -140,8 +140,8 @@ impl Write {
 
     /// Asserts that the user is as if the reset and this came one after the other. This always works, and after it the
     /// link does not: so a reset that won was first.
-    async fn has_its_place(self, desk: &Desk, is_reset: bool) {
-        let user = user(desk).await;
+    async fn has_its_place(self, app: &TestApp, is_reset: bool) {
+        let user = user(app).await;
         let hash = user.as_ref().map(|user| user["password_hash"].as_str());
         match (self, hash) {
             (Self::Address, Some(hash)) => {
@@ -159,12 +159,12 @@ impl Write {
             (Self::Deletion, None) => {}
             _ => panic!("{self:?} left {user:?}"),
         }
-        assert_eq!(notices(desk).await, usize::from(is_reset));
+        assert_eq!(notices(app).await, usize::from(is_reset));
     }
 }
 
-async fn user(desk: &Desk) -> Option<HashMap<String, String>> {
-    let scan = desk.dynamodb.scan().table_name("users");
+async fn user(app: &TestApp) -> Option<HashMap<String, String>> {
+    let scan = app.dynamodb.scan().table_name("users");
     let users = scan.send().await.unwrap().items.unwrap();
     assert!(users.len() <= 1);
     let texts = |(name, value): (&String, &AttributeValue)| match value {
@@ -174,11 +174,11 @@ async fn user(desk: &Desk) -> Option<HashMap<String, String>> {
     users.first().map(|user| user.iter().map(texts).collect())
 }
 
-/// Waits until the desk's AWS has had such a call, and then a little more.
-async fn call(desk: &Desk, wanted: Option<&str>, turns: usize) {
+/// Waits until the app's AWS has had such a call, and then a little more.
+async fn call(app: &TestApp, wanted: Option<&str>, turns: usize) {
     let deadline = Instant::now() + Duration::from_mins(1);
     while let Some(wanted) = wanted
-        && !desk.aws.take_calls().iter().any(|call| call == wanted)
+        && !app.aws.take_calls().iter().any(|call| call == wanted)
     {
         assert!(Instant::now() < deadline, "there was no {wanted}");
         tokio::task::yield_now().await;
@@ -201,20 +201,20 @@ async fn a_reset_and_a_write_of_the_application_come_one_after_the_other() {
     let rounds = times(24, 3000);
     let mut won_by_reset = 0;
     for round in 0..rounds {
-        let desk = Desk::with_ada().await;
-        let link = desk.link(ADA).await;
-        desk.aws.take_calls();
+        let app = TestApp::with_ada().await;
+        let link = app.link(ADA).await;
+        app.aws.take_calls();
         let write = [Write::Address, Write::Password, Write::Deletion][round % 3];
         let moment = MOMENTS[round / 3 % 4];
-        desk.aws.conflict((round % 2) * dice(round, 4));
-        let (answer, ()) = tokio::join!(desk.reset(&link, PASSWORD), async {
-            call(&desk, moment, dice(round, 50)).await;
-            write.act(&desk).await;
+        app.aws.conflict((round % 2) * dice(round, 4));
+        let (answer, ()) = tokio::join!(app.reset(&link, PASSWORD), async {
+            call(&app, moment, dice(round, 50)).await;
+            write.act(&app).await;
         });
         let is_reset = won(&answer);
-        write.has_its_place(&desk, is_reset).await;
+        write.has_its_place(&app, is_reset).await;
         won_by_reset += usize::from(is_reset);
-        assert!(!won(&desk.reset(&link, PASSWORD).await));
+        assert!(!won(&app.reset(&link, PASSWORD).await));
     }
     assert!(0 < won_by_reset && won_by_reset < rounds, "{won_by_reset}");
     let shown = format!("in order; {won_by_reset} times the reset was first");
@@ -227,11 +227,11 @@ async fn a_reset_and_a_new_request_do_not_hinder_one_another() {
     let rounds = times(8, 1000);
     let mut survived = 0;
     for round in 0..rounds {
-        let desk = Desk::with_ada().await;
-        let first = desk.link(ADA).await;
-        desk.later(SignedDuration::from_secs(60));
-        desk.tick(SignedDuration::from_millis(1));
-        desk.aws.take_calls();
+        let app = TestApp::with_ada().await;
+        let first = app.link(ADA).await;
+        app.later(SignedDuration::from_secs(60));
+        app.tick(SignedDuration::from_millis(1));
+        app.aws.take_calls();
         let turns = dice(round, 50);
         // Either waits for a call of the other.
         let (of_reset, of_request) = match round % 4 {
@@ -241,32 +241,32 @@ async fn a_reset_and_a_new_request_do_not_hinder_one_another() {
             _ => (Some("TransactWriteItems"), None),
         };
         let reset = async {
-            call(&desk, of_request, turns).await;
-            desk.reset(&first, PASSWORD).await
+            call(&app, of_request, turns).await;
+            app.reset(&first, PASSWORD).await
         };
         let request = async {
-            call(&desk, of_reset, turns).await;
-            desk.link(ADA).await
+            call(&app, of_reset, turns).await;
+            app.link(ADA).await
         };
         let (answer, second) = tokio::join!(reset, request);
         assert!(won(&answer));
 
         // The second link is good if it was made after the change, and dead if it was made before or with it.
-        let tokens = desk.rows("token#").await;
+        let tokens = app.rows("token#").await;
         let seconds = |number: &str| number.parse::<f64>().unwrap();
         let issued_at = seconds(tokens[0]["issued_at"]["N"].as_str().unwrap());
-        let changed_at = seconds(&desk.stored("1", "password_changed_at").await);
+        let changed_at = seconds(&app.stored("1", "password_changed_at").await);
         assert_eq!(tokens.len(), 1);
-        let is_good = won(&desk.reset(&second, "another password").await);
+        let is_good = won(&app.reset(&second, "another password").await);
         assert_eq!(is_good, changed_at < issued_at, "{tokens:?}");
-        assert_eq!(notices(&desk).await, 1 + usize::from(is_good));
+        assert_eq!(notices(&app).await, 1 + usize::from(is_good));
         survived += usize::from(is_good);
 
         // In either case the next one is good.
-        desk.later(SignedDuration::from_secs(60));
-        let third = desk.link(ADA).await;
-        assert!(won(&desk.reset(&third, PASSWORD).await));
-        desk.drain().await;
+        app.later(SignedDuration::from_secs(60));
+        let third = app.link(ADA).await;
+        assert!(won(&app.reset(&third, PASSWORD).await));
+        app.drain().await;
     }
     assert!(0 < survived && survived < rounds, "{survived}");
     let shown = format!("both answered; {survived} new links were made after the change");

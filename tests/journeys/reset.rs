@@ -3,7 +3,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::desk::{ADA, Desk, Link, Mail, PASSWORD};
+use crate::app::{ADA, Link, Mail, PASSWORD, TestApp};
 use crate::forgot::futures;
 
 /// The one answer for every token that is not good.
@@ -15,12 +15,12 @@ pub(crate) fn is_refused(response: &rekey::http::Response) -> bool {
 
 #[tokio::test]
 async fn a_link_sets_a_new_password_and_its_owner_is_told() {
-    let desk = Desk::with_ada().await;
-    let link = desk.link(ADA).await;
-    let response = desk.reset(&link, PASSWORD).await;
+    let app = TestApp::with_ada().await;
+    let link = app.link(ADA).await;
+    let response = app.reset(&link, PASSWORD).await;
     assert_eq!((response.status(), response.body()), (204, ""));
 
-    let hash = desk.stored("1", "password_hash").await;
+    let hash = app.stored("1", "password_hash").await;
     assert!(
         Argon2::default()
             .verify_password(PASSWORD.as_bytes(), hash.as_str())
@@ -32,19 +32,19 @@ async fn a_link_sets_a_new_password_and_its_owner_is_told() {
             .is_err()
     );
     assert_eq!(
-        desk.stored("1", "password_changed_at").await,
+        app.stored("1", "password_changed_at").await,
         "1795435200.25"
     );
 
-    desk.stream().await;
-    let notice = desk.aws.mails().remove(1);
+    app.stream().await;
+    let notice = app.aws.mails().remove(1);
     assert_eq!(
         (notice.to(), notice.subject()),
         (ADA, "Your password for Example & Söhne was changed")
     );
     assert!(notice.text().contains("on 23 November 2026 at 12:00 UTC"));
     assert_eq!(
-        desk.events(),
+        app.events(),
         [
             "RequestsAccepted",
             "LinksSent",
@@ -56,87 +56,87 @@ async fn a_link_sets_a_new_password_and_its_owner_is_told() {
 
 #[tokio::test]
 async fn a_link_works_once() {
-    let desk = Desk::with_ada().await;
-    let link = desk.link(ADA).await;
-    assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
-    assert!(is_refused(&desk.reset(&link, "another password").await));
-    assert_eq!(desk.rows("token#").await.len(), 0);
-    desk.drain().await;
+    let app = TestApp::with_ada().await;
+    let link = app.link(ADA).await;
+    assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
+    assert!(is_refused(&app.reset(&link, "another password").await));
+    assert_eq!(app.rows("token#").await.len(), 0);
+    app.drain().await;
 }
 
 #[tokio::test]
 async fn using_one_link_kills_every_other() {
-    let desk = Desk::with_ada().await;
-    let first = desk.link(ADA).await;
-    desk.later(SignedDuration::from_secs(60));
-    let second = desk.link(ADA).await;
-    assert_eq!(desk.reset(&first, PASSWORD).await.status(), 204);
-    assert!(is_refused(&desk.reset(&second, "another password").await));
+    let app = TestApp::with_ada().await;
+    let first = app.link(ADA).await;
+    app.later(SignedDuration::from_secs(60));
+    let second = app.link(ADA).await;
+    assert_eq!(app.reset(&first, PASSWORD).await.status(), 204);
+    assert!(is_refused(&app.reset(&second, "another password").await));
 
-    desk.later(SignedDuration::from_secs(60));
-    let third = desk.link(ADA).await;
-    assert_eq!(desk.reset(&third, "another password").await.status(), 204);
-    desk.drain().await;
+    app.later(SignedDuration::from_secs(60));
+    let third = app.link(ADA).await;
+    assert_eq!(app.reset(&third, "another password").await.status(), 204);
+    app.drain().await;
 }
 
 /// `PutItem` with an item that was read before: what a data mapper does when it saves a user.
 #[tokio::test]
 async fn an_application_that_puts_back_an_old_item_revives_no_link() {
-    let desk = Desk::with_ada().await;
-    let used = desk.link(ADA).await;
-    desk.later(SignedDuration::from_secs(60));
-    let older = desk.link(ADA).await;
-    let users = desk.dynamodb.scan().table_name("users");
+    let app = TestApp::with_ada().await;
+    let used = app.link(ADA).await;
+    app.later(SignedDuration::from_secs(60));
+    let older = app.link(ADA).await;
+    let users = app.dynamodb.scan().table_name("users");
     let item = users.send().await.unwrap().items.unwrap().remove(0);
-    assert_eq!(desk.reset(&used, PASSWORD).await.status(), 204);
+    assert_eq!(app.reset(&used, PASSWORD).await.status(), 204);
 
-    let put = desk.dynamodb.put_item().table_name("users");
+    let put = app.dynamodb.put_item().table_name("users");
     put.set_item(Some(item)).send().await.unwrap();
-    assert_eq!(desk.stored("1", "password_hash").await, "old");
-    assert!(is_refused(&desk.reset(&older, "another password").await));
-    assert!(is_refused(&desk.reset(&used, "another password").await));
+    assert_eq!(app.stored("1", "password_hash").await, "old");
+    assert!(is_refused(&app.reset(&older, "another password").await));
+    assert!(is_refused(&app.reset(&used, "another password").await));
 
-    desk.later(SignedDuration::from_secs(60));
-    let newer = desk.link(ADA).await;
-    assert_eq!(desk.reset(&newer, "another password").await.status(), 204);
-    desk.drain().await;
+    app.later(SignedDuration::from_secs(60));
+    let newer = app.link(ADA).await;
+    assert_eq!(app.reset(&newer, "another password").await.status(), 204);
+    app.drain().await;
 }
 
 /// The clocks of two instances differ. An hour is more than they do.
 #[tokio::test]
 async fn a_reset_by_a_clock_that_is_behind_revives_no_link() {
-    let desk = Desk::with_ada().await;
+    let app = TestApp::with_ada().await;
     let mut links = Vec::new();
     for _ in 0..3 {
-        links.push(desk.link(ADA).await);
-        desk.later(SignedDuration::from_mins(2));
+        links.push(app.link(ADA).await);
+        app.later(SignedDuration::from_mins(2));
     }
-    assert_eq!(desk.reset(&links[0], PASSWORD).await.status(), 204);
-    desk.later(SignedDuration::from_mins(2));
-    let last = desk.link(ADA).await;
-    desk.later(SignedDuration::from_mins(-9));
-    assert_eq!(desk.reset(&last, "another password").await.status(), 204);
+    assert_eq!(app.reset(&links[0], PASSWORD).await.status(), 204);
+    app.later(SignedDuration::from_mins(2));
+    let last = app.link(ADA).await;
+    app.later(SignedDuration::from_mins(-9));
+    assert_eq!(app.reset(&last, "another password").await.status(), 204);
     for dead in &links[1..] {
-        assert!(is_refused(&desk.reset(dead, "a third password").await));
+        assert!(is_refused(&app.reset(dead, "a third password").await));
     }
-    desk.drain().await;
+    app.drain().await;
 }
 
 /// A REST API passes on a request id that a client may choose.
 #[tokio::test]
 async fn two_changes_with_one_request_id_have_two_notices() {
-    let desk = Desk::with_ada().await;
-    desk.user("2", "bob@example.com").await;
+    let app = TestApp::with_ada().await;
+    app.user("2", "bob@example.com").await;
     for email in [ADA, "bob@example.com"] {
-        let link = desk.link(email).await;
+        let link = app.link(email).await;
         let body = json!({ "email": email, "token": link.token, "password": PASSWORD });
-        let mut event = desk.event("/password/reset", &body.to_string());
+        let mut event = app.event("/password/reset", &body.to_string());
         event["requestContext"]["requestId"] = json!("chosen");
-        assert_eq!(desk.send(event).await.status(), 204);
+        assert_eq!(app.send(event).await.status(), 204);
     }
-    assert_eq!(desk.rows("change#").await.len(), 2);
-    desk.stream().await;
-    let notices = desk.aws.mails().split_off(2);
+    assert_eq!(app.rows("change#").await.len(), 2);
+    app.stream().await;
+    let notices = app.aws.mails().split_off(2);
     let mut owners: Vec<&str> = notices.iter().map(Mail::to).collect();
     owners.sort_unstable();
     assert_eq!(owners, [ADA, "bob@example.com"]);
@@ -144,71 +144,71 @@ async fn two_changes_with_one_request_id_have_two_notices() {
 
 #[tokio::test]
 async fn a_link_that_was_made_while_the_password_was_hashed_is_killed_too() {
-    let desk = Desk::with_ada().await;
-    let first = desk.link(ADA).await;
-    desk.later(SignedDuration::from_secs(60));
-    let second = desk.link(ADA).await;
+    let app = TestApp::with_ada().await;
+    let first = app.link(ADA).await;
+    app.later(SignedDuration::from_secs(60));
+    let second = app.link(ADA).await;
     // Back to a moment before the second link: it is made between two looks at the clock.
-    desk.later(SignedDuration::from_millis(-500));
-    desk.tick(SignedDuration::from_secs(1));
-    assert_eq!(desk.reset(&first, PASSWORD).await.status(), 204);
-    assert!(is_refused(&desk.reset(&second, "another password").await));
-    desk.drain().await;
+    app.later(SignedDuration::from_millis(-500));
+    app.tick(SignedDuration::from_secs(1));
+    assert_eq!(app.reset(&first, PASSWORD).await.status(), 204);
+    assert!(is_refused(&app.reset(&second, "another password").await));
+    app.drain().await;
 }
 
 #[tokio::test]
 async fn a_link_expires_to_the_second() {
-    let desk = Desk::with_ada().await;
-    let link = desk.link(ADA).await;
-    desk.later(SignedDuration::from_secs(3599));
-    let other = desk.link(ADA).await;
-    desk.later(SignedDuration::from_secs(1));
-    desk.aws.take_calls();
-    assert!(is_refused(&desk.reset(&link, PASSWORD).await));
-    let calls = desk.aws.take_calls();
+    let app = TestApp::with_ada().await;
+    let link = app.link(ADA).await;
+    app.later(SignedDuration::from_secs(3599));
+    let other = app.link(ADA).await;
+    app.later(SignedDuration::from_secs(1));
+    app.aws.take_calls();
+    assert!(is_refused(&app.reset(&link, PASSWORD).await));
+    let calls = app.aws.take_calls();
     assert!(
         !calls.contains(&"TransactWriteItems".to_owned()),
         "nothing is hashed for it"
     );
-    assert_eq!(desk.reset(&other, PASSWORD).await.status(), 204);
-    desk.drain().await;
+    assert_eq!(app.reset(&other, PASSWORD).await.status(), 204);
+    app.drain().await;
 }
 
 #[tokio::test]
 async fn a_link_belongs_to_the_address_it_was_sent_to() {
-    let desk = Desk::with_ada().await;
-    desk.user("2", "bob@example.com").await;
-    let link = desk.link(ADA).await;
+    let app = TestApp::with_ada().await;
+    app.user("2", "bob@example.com").await;
+    let link = app.link(ADA).await;
     for email in ["bob@example.com", "nobody@example.com"] {
         let stolen = Link {
             email: email.to_owned(),
             ..link.clone()
         };
-        assert!(is_refused(&desk.reset(&stolen, PASSWORD).await));
+        assert!(is_refused(&app.reset(&stolen, PASSWORD).await));
     }
-    assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
-    assert_eq!(desk.stored("2", "password_hash").await, "old");
-    desk.drain().await;
+    assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
+    assert_eq!(app.stored("2", "password_hash").await, "old");
+    app.drain().await;
 }
 
 #[tokio::test]
 async fn a_link_dies_when_the_address_changes_or_the_user_goes() {
-    let desk = Desk::with_ada().await;
-    let link = desk.link(ADA).await;
-    desk.user("1", "countess@example.com").await;
-    assert!(is_refused(&desk.reset(&link, PASSWORD).await));
-    assert_eq!(desk.stored("1", "password_hash").await, "old");
+    let app = TestApp::with_ada().await;
+    let link = app.link(ADA).await;
+    app.user("1", "countess@example.com").await;
+    assert!(is_refused(&app.reset(&link, PASSWORD).await));
+    assert_eq!(app.stored("1", "password_hash").await, "old");
 
     let key = AttributeValue::S("1".to_owned());
-    desk.dynamodb
+    app.dynamodb
         .delete_item()
         .table_name("users")
         .key("id", key)
         .send()
         .await
         .unwrap();
-    assert!(is_refused(&desk.reset(&link, PASSWORD).await));
-    let users = desk
+    assert!(is_refused(&app.reset(&link, PASSWORD).await));
+    let users = app
         .dynamodb
         .scan()
         .table_name("users")
@@ -221,10 +221,10 @@ async fn a_link_dies_when_the_address_changes_or_the_user_goes() {
 /// DynamoDB deletes a row some time after `expires_at`: a row has to stay for as long as it means something.
 #[tokio::test]
 async fn rows_stay_for_as_long_as_they_count() {
-    let desk = Desk::with_ada().await;
-    let start = desk.now().as_second();
-    let link = desk.link(ADA).await;
-    assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
+    let app = TestApp::with_ada().await;
+    let start = app.now().as_second();
+    let link = app.link(ADA).await;
+    assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
     let hour = 3600;
     // A request: the longest cooldown. Links: the daily limit. An epoch: an hour longer than the longest link. A change: longer than SES retries
     // and the failure queue keeps.
@@ -234,7 +234,7 @@ async fn rows_stay_for_as_long_as_they_count() {
         ("epoch#", 25 * hour),
         ("change#", 15 * 24 * hour),
     ] {
-        let rows = desk.rows(prefix).await;
+        let rows = app.rows(prefix).await;
         let expires_at: i64 = rows[0]["expires_at"]["N"]
             .as_str()
             .unwrap()
@@ -242,14 +242,14 @@ async fn rows_stay_for_as_long_as_they_count() {
             .unwrap();
         assert!((0..10).contains(&(expires_at - start - kept)), "{prefix}");
     }
-    desk.drain().await;
+    app.drain().await;
 }
 
 #[tokio::test]
 async fn a_link_dies_when_the_application_says_that_it_changed_the_password() {
-    let desk = Desk::with_ada().await;
-    let link = desk.link(ADA).await;
-    let update = desk
+    let app = TestApp::with_ada().await;
+    let link = app.link(ADA).await;
+    let update = app
         .dynamodb
         .update_item()
         .table_name("users")
@@ -260,35 +260,35 @@ async fn a_link_dies_when_the_application_says_that_it_changed_the_password() {
         .send()
         .await
         .unwrap();
-    assert!(is_refused(&desk.reset(&link, PASSWORD).await));
+    assert!(is_refused(&app.reset(&link, PASSWORD).await));
 }
 
 #[tokio::test]
 async fn a_password_that_is_refused_burns_nothing_and_looks_nothing_up() {
-    let desk = Desk::with_ada().await;
-    let link = desk.link(ADA).await;
-    desk.aws.take_calls();
-    let response = desk.reset(&link, "short").await;
+    let app = TestApp::with_ada().await;
+    let link = app.link(ADA).await;
+    app.aws.take_calls();
+    let response = app.reset(&link, "short").await;
     let body: Value = serde_json::from_str(response.body()).unwrap();
     assert_eq!(response.status(), 422);
     assert_eq!(
         body["errors"],
         json!({ "password": ["must have at least 8 characters"] })
     );
-    assert!(desk.aws.take_calls().is_empty());
-    assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204);
-    desk.drain().await;
+    assert!(app.aws.take_calls().is_empty());
+    assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
+    app.drain().await;
 }
 
 #[tokio::test]
 async fn a_confirmation_that_is_given_must_be_the_same() {
-    let desk = Desk::with_ada().await;
-    let link = desk.link(ADA).await;
+    let app = TestApp::with_ada().await;
+    let link = app.link(ADA).await;
     let reset = |confirmation: &str| {
         let body = json!({
             "email": link.email, "token": link.token, "password": PASSWORD, "password_confirmation": confirmation,
         });
-        async { desk.post("/password/reset", &{ body }).await }
+        async { app.post("/password/reset", &{ body }).await }
     };
     let response = reset("something else").await;
     let body: Value = serde_json::from_str(response.body()).unwrap();
@@ -297,18 +297,18 @@ async fn a_confirmation_that_is_given_must_be_the_same() {
         json!({ "password_confirmation": ["must be the same as the password"] })
     );
     assert_eq!(reset(PASSWORD).await.status(), 204);
-    desk.drain().await;
+    app.drain().await;
 }
 
 #[tokio::test]
 async fn unknown_addresses_and_dead_tokens_are_answered_alike_with_the_same_calls() {
-    let desk = Desk::with_ada().await;
-    let used = desk.link(ADA).await;
-    desk.reset(&used, PASSWORD).await;
-    desk.later(SignedDuration::from_secs(60));
-    let expired = desk.link(ADA).await;
-    desk.later(SignedDuration::from_hours(1));
-    let live = desk.link(ADA).await;
+    let app = TestApp::with_ada().await;
+    let used = app.link(ADA).await;
+    app.reset(&used, PASSWORD).await;
+    app.later(SignedDuration::from_secs(60));
+    let expired = app.link(ADA).await;
+    app.later(SignedDuration::from_hours(1));
+    let live = app.link(ADA).await;
     let of_nobody = |token: &str| Link {
         email: "eve@example.com".to_owned(),
         token: token.to_owned(),
@@ -320,13 +320,13 @@ async fn unknown_addresses_and_dead_tokens_are_answered_alike_with_the_same_call
         ..unknown.clone()
     };
     let others = of_nobody(&live.token);
-    desk.aws.take_traffic();
+    app.aws.take_traffic();
 
     let mut answers = Vec::new();
     for link in [&wrong, &unknown, &used, &expired, &others] {
-        let response = desk.reset(link, PASSWORD).await;
+        let response = app.reset(link, PASSWORD).await;
         assert!(is_refused(&response));
-        let mut calls = desk.aws.take_traffic();
+        let mut calls = app.aws.take_traffic();
         calls.sort();
         let names: Vec<&str> = calls.iter().map(|call| call.name.as_str()).collect();
         assert_eq!(names, ["Query", "UpdateItem"]);
@@ -339,13 +339,13 @@ async fn unknown_addresses_and_dead_tokens_are_answered_alike_with_the_same_call
 
 #[tokio::test]
 async fn attempts_of_one_source_are_limited() {
-    let desk = Desk::with(&[("SOURCE_LIMIT", "3")]).await;
+    let app = TestApp::with(&[("SOURCE_LIMIT", "3")]).await;
     let link = Link {
         url: "https://app.example.com".parse().unwrap(),
         email: ADA.to_owned(),
         token: "0".repeat(64),
     };
-    let answers = futures((0..10).map(|_| desk.reset(&link, PASSWORD)).collect()).await;
+    let answers = futures((0..10).map(|_| app.reset(&link, PASSWORD)).collect()).await;
     assert_eq!(
         answers.iter().filter(|answer| is_refused(answer)).count(),
         3

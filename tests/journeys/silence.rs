@@ -5,35 +5,35 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use crate::app::{ADA, Link, PAGE, PASSWORD, TestApp, batch};
 use crate::aws::{Answer, EVERY, Wrong};
-use crate::desk::{ADA, Desk, Link, PAGE, PASSWORD, batch};
 use crate::faults::wrongs;
 use crate::process::{Process, SECRET_KEY, SESSION};
 
 #[tokio::test]
 async fn a_whole_journeys_log_holds_no_address_token_password_or_hash_and_follows_one_id() {
-    let desk = Desk::with_ada().await;
-    let link = desk.link(ADA).await;
-    desk.forgot("eve@example.com").await;
-    desk.reset(&link, "short").await;
-    desk.reset(&link, PASSWORD).await;
-    desk.reset(&link, PASSWORD).await;
-    desk.aws.fail(
+    let app = TestApp::with_ada().await;
+    let link = app.link(ADA).await;
+    app.forgot("eve@example.com").await;
+    app.reset(&link, "short").await;
+    app.reset(&link, PASSWORD).await;
+    app.reset(&link, PASSWORD).await;
+    app.aws.fail(
         "SendEmail",
         1,
         (400, "MessageRejected", "ada@example.com is bad"),
     );
-    desk.stream().await;
-    desk.later(SignedDuration::from_mins(2));
-    desk.aws.fail(
+    app.stream().await;
+    app.later(SignedDuration::from_mins(2));
+    app.aws.fail(
         "TransactWriteItems",
         3,
         (400, "ThrottlingException", "ada@example.com"),
     );
-    desk.forgot(ADA).await;
+    app.forgot(ADA).await;
 
-    let log = desk.log();
-    let hash = desk.stored("1", "password_hash").await;
+    let log = app.log();
+    let hash = app.stored("1", "password_hash").await;
     let stored = link.token.as_str();
     for secret in [
         ADA,
@@ -48,14 +48,17 @@ async fn a_whole_journeys_log_holds_no_address_token_password_or_hash_and_follow
     ] {
         assert!(!log.contains(secret), "{secret} in {log}");
     }
-    for row in desk.rows("").await {
+    for row in app.rows("").await {
         let key = row["pk"]["S"].as_str().unwrap();
         let digest = key.split('#').find(|part| part.len() == 64).unwrap_or("#");
         assert!(!log.contains(digest), "{key} in {log}");
     }
     // The public half's line and the private half's carry the same id.
     assert_eq!(id_of(&log, "RequestsAccepted"), id_of(&log, "LinksSent"));
-    assert_eq!(id_of(&log, "PasswordsChanged"), id_of(&log, "MailsRefused"));
+    assert_eq!(
+        id_of(&log, "PasswordsChanged"),
+        id_of(&log, "EmailsRejected")
+    );
 }
 
 /// The request id of the first such event.
@@ -69,14 +72,14 @@ fn id_of(log: &str, event: &str) -> Value {
 
 #[tokio::test]
 async fn what_happens_is_counted_in_cloudwatchs_embedded_format() {
-    let desk = Desk::with_ada().await;
-    let link = desk.link(ADA).await;
+    let app = TestApp::with_ada().await;
+    let link = app.link(ADA).await;
     let dead = Link {
         token: "0".repeat(64),
         ..link
     };
-    desk.reset(&dead, PASSWORD).await;
-    for written in desk.log().lines() {
+    app.reset(&dead, PASSWORD).await;
+    for written in app.log().lines() {
         let json: Value = serde_json::from_str(written).unwrap();
         let metrics = &json["_aws"]["CloudWatchMetrics"][0];
         let name = metrics["Metrics"][0]["Name"].as_str().unwrap();
@@ -86,8 +89,8 @@ async fn what_happens_is_counted_in_cloudwatchs_embedded_format() {
         assert!(json["_aws"]["Timestamp"].is_i64());
     }
     assert_eq!(
-        desk.events(),
-        ["RequestsAccepted", "LinksSent", "TokensRefused"]
+        app.events(),
+        ["RequestsAccepted", "LinksSent", "TokensRejected"]
     );
 }
 
@@ -97,26 +100,26 @@ const BEA: &str = "bea@secret.example";
 /// The log of a deployment that is told to say all it can: what both functions, as processes, write and answer.
 #[tokio::test]
 async fn no_log_level_makes_a_function_tell_a_secret() {
-    let desk = Desk::open().await;
-    desk.user("1", BEA).await;
+    let app = TestApp::open().await;
+    app.user("1", BEA).await;
     let verbose = [
         ("LOG_LEVEL", "TRACE"),
         ("AWS_LAMBDA_LOG_LEVEL", "TRACE"),
         ("RUST_LOG", "trace"),
         ("RUST_BACKTRACE", "full"),
     ];
-    let forgot = Process::start("forgot", &desk, &verbose).await;
-    let reset = Process::start("reset", &desk, &verbose).await;
-    desk.aws.take_calls();
-    let mut answers = ask_in_all_ways(&desk, &forgot).await;
-    answers.extend(deliver_in_all_ways(&desk, &forgot).await);
-    let link = desk.aws.mails()[0].link();
-    let hashes = desk.rows("token#").await;
-    answers.extend(reset_in_all_ways(&desk, &reset, &link).await);
-    answers.extend(notify_in_all_ways(&desk, &reset).await);
+    let forgot = Process::start("forgot", &app, &verbose).await;
+    let reset = Process::start("reset", &app, &verbose).await;
+    app.aws.take_calls();
+    let mut answers = ask_in_all_ways(&app, &forgot).await;
+    answers.extend(deliver_in_all_ways(&app, &forgot).await);
+    let link = app.aws.mails()[0].link();
+    let hashes = app.rows("token#").await;
+    answers.extend(reset_in_all_ways(&app, &reset, &link).await);
+    answers.extend(notify_in_all_ways(&app, &reset).await);
     let written = [forgot.end().await, reset.end().await].concat();
 
-    let hash = desk.stored("1", "password_hash").await;
+    let hash = app.stored("1", "password_hash").await;
     assert!(hash.starts_with("$argon2id$"), "the password was changed");
     let said = answers.join("\n") + &written.join("\n");
     let mut secrets = vec![
@@ -134,7 +137,7 @@ async fn no_log_level_makes_a_function_tell_a_secret() {
         let told = at.map(|at| said[..at].lines().last());
         assert_eq!(told, None, "{secret}");
     }
-    for row in hashes.iter().chain(&desk.rows("").await) {
+    for row in hashes.iter().chain(&app.rows("").await) {
         let key = row["pk"]["S"].as_str().unwrap();
         let digest = key.split('#').find(|part| part.len() == 64).unwrap_or("##");
         assert!(!written.concat().contains(digest), "{key}");
@@ -146,29 +149,29 @@ async fn no_log_level_makes_a_function_tell_a_secret() {
 }
 
 /// Hands over what a client, a gateway or an operator may, and much that they may not.
-async fn ask_in_all_ways(desk: &Desk, forgot: &Process) -> Vec<String> {
+async fn ask_in_all_ways(app: &TestApp, forgot: &Process) -> Vec<String> {
     let path = "/password/forgot";
     let body = |email: &str| json!({ "email": email, "reset_url": PAGE }).to_string();
     let secret = format!("{BEA} {PASSWORD}");
-    let mut odd = desk.event(path, &body(BEA));
+    let mut odd = app.event(path, &body(BEA));
     odd["isBase64Encoded"] = true.into();
-    let mut headers = desk.event(path, &body(BEA));
+    let mut headers = app.event(path, &body(BEA));
     headers["headers"] = json!({ "content-type": secret, "cookie": [secret] });
     let events = [
-        desk.event(path, &body(BEA)),
-        desk.event(path, &body("eve@secret.example")),
-        desk.event(path, &body(&secret)),
-        desk.event(path, &secret),
-        desk.event(path, &json!([secret]).to_string()),
-        desk.event(
+        app.event(path, &body(BEA)),
+        app.event(path, &body("eve@secret.example")),
+        app.event(path, &body(&secret)),
+        app.event(path, &secret),
+        app.event(path, &json!([secret]).to_string()),
+        app.event(
             path,
             &json!({ "email": [secret], "reset_url": secret }).to_string(),
         ),
-        desk.event(
+        app.event(
             path,
             &format!("{{\"email\":\"{BEA}\",\"email\":\"{BEA}\"}}"),
         ),
-        desk.event(&format!("/{BEA}"), &body(BEA)),
+        app.event(&format!("/{BEA}"), &body(BEA)),
         odd,
         headers,
         json!({ "Records": secret }),
@@ -185,17 +188,17 @@ async fn ask_in_all_ways(desk: &Desk, forgot: &Process) -> Vec<String> {
     for wrong in wrongs("TransactWriteItems").into_iter().step_by(3) {
         // One that is never answered takes seconds.
         if !matches!(wrong.answer, Answer::Nothing | Answer::Late(_)) {
-            desk.aws.inject("TransactWriteItems", EVERY, wrong);
-            let event = desk.event(path, &body("eve@secret.example"));
+            app.aws.inject("TransactWriteItems", EVERY, wrong);
+            let event = app.event(path, &body("eve@secret.example"));
             answers.push(forgot.invoke(&event.to_string()).await);
-            desk.aws.heal();
+            app.aws.heal();
         }
     }
     answers
 }
 
-async fn deliver_in_all_ways(desk: &Desk, forgot: &Process) -> Vec<String> {
-    let rows = desk.rows("request#").await;
+async fn deliver_in_all_ways(app: &TestApp, forgot: &Process) -> Vec<String> {
+    let rows = app.rows("request#").await;
     let mut rows: Vec<&Value> = rows.iter().collect();
     rows.sort_by_key(|row| row["email"]["S"] != BEA);
     let good = batch(&rows).to_string();
@@ -206,21 +209,21 @@ async fn deliver_in_all_ways(desk: &Desk, forgot: &Process) -> Vec<String> {
         "BadRequestException",
         "NotFoundException",
     ] {
-        desk.aws.fail("SendEmail", 1, (400, code, BEA));
+        app.aws.fail("SendEmail", 1, (400, code, BEA));
         answers.push(forgot.invoke(&good).await);
     }
     answers.push(forgot.invoke(&good).await);
-    desk.mark_processed(rows);
+    app.mark_processed(rows);
     answers
 }
 
-async fn reset_in_all_ways(desk: &Desk, reset: &Process, link: &Link) -> Vec<String> {
+async fn reset_in_all_ways(app: &TestApp, reset: &Process, link: &Link) -> Vec<String> {
     let path = "/password/reset";
     let body = |token: &str, password: &str, confirmation: &str| {
         let body = json!({
             "email": BEA, "token": token, "password": password, "password_confirmation": confirmation,
         });
-        desk.event(path, &body.to_string()).to_string()
+        app.event(path, &body.to_string()).to_string()
     };
     let token = link.token.as_str();
     let good = body(token, PASSWORD, PASSWORD);
@@ -230,7 +233,7 @@ async fn reset_in_all_ways(desk: &Desk, reset: &Process, link: &Link) -> Vec<Str
         body(token, PASSWORD, "another horse"),
         body(&token[1..], PASSWORD, PASSWORD),
         body(&token.replace(|c| c != '0', "1"), PASSWORD, PASSWORD),
-        desk.event(
+        app.event(
             path,
             &format!("{{\"password\":\"{PASSWORD}\" \"{token}\"}}"),
         )
@@ -247,9 +250,9 @@ async fn reset_in_all_ways(desk: &Desk, reset: &Process, link: &Link) -> Vec<Str
                 answer,
             },
         ] {
-            desk.aws.inject(call, EVERY, wrong);
+            app.aws.inject(call, EVERY, wrong);
             answers.push(reset.invoke(&good).await);
-            desk.aws.heal();
+            app.aws.heal();
         }
     }
     answers.push(reset.invoke(&good).await);
@@ -257,13 +260,13 @@ async fn reset_in_all_ways(desk: &Desk, reset: &Process, link: &Link) -> Vec<Str
     answers
 }
 
-async fn notify_in_all_ways(desk: &Desk, reset: &Process) -> Vec<String> {
-    let rows = desk.rows("change#").await;
+async fn notify_in_all_ways(app: &TestApp, reset: &Process) -> Vec<String> {
+    let rows = app.rows("change#").await;
     let rows: Vec<&Value> = rows.iter().collect();
-    desk.aws.fail("SendEmail", 1, (400, "MessageRejected", BEA));
+    app.aws.fail("SendEmail", 1, (400, "MessageRejected", BEA));
     let event = batch(&rows).to_string();
     let answers = vec![reset.invoke(&event).await, reset.invoke(&event).await];
-    desk.mark_processed(rows);
+    app.mark_processed(rows);
     answers
 }
 
@@ -303,13 +306,13 @@ fn check_fields(line: &str) {
 /// Who has a copy of the table has no link: nothing in it works as a token (and no password is in it).
 #[tokio::test]
 async fn a_copy_of_the_table_opens_nothing() {
-    let desk = Desk::with_ada().await;
-    let used = desk.link(ADA).await;
-    desk.reset(&used, PASSWORD).await;
-    desk.later(SignedDuration::from_mins(2));
-    let link = desk.link(ADA).await;
-    let hash = desk.stored("1", "password_hash").await;
-    let rows = desk.rows("").await;
+    let app = TestApp::with_ada().await;
+    let used = app.link(ADA).await;
+    app.reset(&used, PASSWORD).await;
+    app.later(SignedDuration::from_mins(2));
+    let link = app.link(ADA).await;
+    let hash = app.stored("1", "password_hash").await;
+    let rows = app.rows("").await;
     let copy = json!(rows).to_string();
     for secret in [&link.token, &used.token, PASSWORD, &hash, "argon2"] {
         assert!(!copy.contains(secret), "{secret}");
@@ -337,13 +340,13 @@ async fn a_copy_of_the_table_opens_nothing() {
                 token: token.to_owned(),
                 ..link.clone()
             };
-            assert_eq!(desk.reset(&tried, PASSWORD).await.status(), 422, "{word}");
+            assert_eq!(app.reset(&tried, PASSWORD).await.status(), 422, "{word}");
         }
     }
     assert_eq!(
-        desk.reset(&link, PASSWORD).await.status(),
+        app.reset(&link, PASSWORD).await.status(),
         204,
         "the link itself does"
     );
-    desk.drain().await;
+    app.drain().await;
 }

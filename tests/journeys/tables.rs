@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::{
     KeyType, Projection, ProjectionType, ScalarAttributeType,
 };
 
-use crate::desk::{ADA, Desk, PASSWORD};
+use crate::app::{ADA, PASSWORD, TestApp};
 
 /// truora/minidyn#124, internxt/drive-server-old#382.
 #[tokio::test]
@@ -22,17 +22,17 @@ async fn a_time_of_change_that_cannot_be_read_locks_nobody_out() {
         AttributeValue::N("1795521600".to_owned()),
     ];
     for value in unreadable {
-        let desk = Desk::with_ada().await;
-        set_changed_at(&desk, value.clone()).await;
-        let link = desk.link(ADA).await;
-        assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204, "{value:?}");
-        let replaced: f64 = desk
+        let app = TestApp::with_ada().await;
+        set_changed_at(&app, value.clone()).await;
+        let link = app.link(ADA).await;
+        assert_eq!(app.reset(&link, PASSWORD).await.status(), 204, "{value:?}");
+        let replaced: f64 = app
             .stored("1", "password_changed_at")
             .await
             .parse()
             .unwrap();
         assert!((replaced - 1_795_435_200.0).abs() < 10.0, "{value:?}");
-        desk.drain().await;
+        app.drain().await;
     }
 }
 
@@ -40,21 +40,17 @@ async fn a_time_of_change_that_cannot_be_read_locks_nobody_out() {
 #[tokio::test]
 async fn a_change_by_the_application_ends_links_even_if_its_clock_is_ahead() {
     for (ahead, status) in [(0, 422), (299, 422), (301, 204)] {
-        let desk = Desk::with_ada().await;
-        let link = desk.link(ADA).await;
-        let changed_at = desk.now().as_second() + 1 + ahead;
-        set_changed_at(&desk, AttributeValue::N(changed_at.to_string())).await;
-        assert_eq!(
-            desk.reset(&link, PASSWORD).await.status(),
-            status,
-            "{ahead}"
-        );
-        desk.drain().await;
+        let app = TestApp::with_ada().await;
+        let link = app.link(ADA).await;
+        let changed_at = app.now().as_second() + 1 + ahead;
+        set_changed_at(&app, AttributeValue::N(changed_at.to_string())).await;
+        assert_eq!(app.reset(&link, PASSWORD).await.status(), status, "{ahead}");
+        app.drain().await;
     }
 }
 
-async fn set_changed_at(desk: &Desk, value: AttributeValue) {
-    desk.dynamodb
+async fn set_changed_at(app: &TestApp, value: AttributeValue) {
+    app.dynamodb
         .update_item()
         .table_name("users")
         .key("id", AttributeValue::S("1".to_owned()))
@@ -78,16 +74,16 @@ async fn a_numeric_key_may_be_any_number() {
         "123456789012345678901234567890",
         "12345678901234567890123456789012345678",
     ] {
-        let desk = Desk::open().await;
+        let app = TestApp::open().await;
         let key = AttributeValue::N(key.to_owned());
-        make_users_with_numeric_keys(&desk).await;
-        put_user(&desk, key.clone()).await;
-        let link = desk.link(ADA).await;
-        assert_eq!(desk.reset(&link, PASSWORD).await.status(), 204, "{key:?}");
-        let again = desk.reset(&link, PASSWORD).await;
+        make_users_with_numeric_keys(&app).await;
+        put_user(&app, key.clone()).await;
+        let link = app.link(ADA).await;
+        assert_eq!(app.reset(&link, PASSWORD).await.status(), 204, "{key:?}");
+        let again = app.reset(&link, PASSWORD).await;
         assert_eq!(again.status(), 422, "{key:?}");
 
-        let user = desk.dynamodb.get_item().table_name("users");
+        let user = app.dynamodb.get_item().table_name("users");
         let user = user
             .key("id", key.clone())
             .send()
@@ -102,11 +98,11 @@ async fn a_numeric_key_may_be_any_number() {
                 .starts_with("$argon2id$"),
             "{key:?}"
         );
-        desk.drain().await;
+        app.drain().await;
     }
 }
 
-async fn make_users_with_numeric_keys(desk: &Desk) {
+async fn make_users_with_numeric_keys(app: &TestApp) {
     let attribute = |name: &str, kind| {
         let attribute = AttributeDefinition::builder().attribute_name(name);
         attribute.attribute_type(kind).build().unwrap()
@@ -123,13 +119,13 @@ async fn make_users_with_numeric_keys(desk: &Desk) {
                 .projection_type(ProjectionType::KeysOnly)
                 .build(),
         );
-    desk.dynamodb
+    app.dynamodb
         .delete_table()
         .table_name("users")
         .send()
         .await
         .unwrap();
-    desk.dynamodb
+    app.dynamodb
         .create_table()
         .table_name("users")
         .billing_mode(BillingMode::PayPerRequest)
@@ -142,9 +138,9 @@ async fn make_users_with_numeric_keys(desk: &Desk) {
         .unwrap();
 }
 
-async fn put_user(desk: &Desk, key: AttributeValue) {
+async fn put_user(app: &TestApp, key: AttributeValue) {
     let text = |text: &str| AttributeValue::S(text.to_owned());
-    desk.dynamodb
+    app.dynamodb
         .put_item()
         .table_name("users")
         .item("id", key)

@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use crate::desk::{ADA, Desk, PAGE};
+use crate::app::{ADA, PAGE, TestApp};
 use crate::process::Process;
 
 /// An AWS behind TLS, whose certificate is signed by a root of its own.
@@ -25,7 +25,7 @@ struct Private {
 }
 
 impl Private {
-    async fn start(desk: &Desk) -> Self {
+    async fn start(app: &TestApp) -> Self {
         let mut parameters = rcgen::CertificateParams::default();
         parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let root = CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap();
@@ -45,7 +45,7 @@ impl Private {
             Arc::new(AtomicUsize::new(0)),
         );
         let (behind, counted) = (
-            desk.aws.endpoint.replace("http://", ""),
+            app.aws.endpoint.replace("http://", ""),
             Arc::clone(&trusted),
         );
         tokio::spawn(async move {
@@ -76,31 +76,31 @@ impl Drop for Private {
 }
 
 /// Asks for a link, at a process that calls AWS there.
-async fn ask(desk: &Desk, aws: &Private, variables: &[(&str, &str)]) -> Value {
+async fn ask(app: &TestApp, aws: &Private, variables: &[(&str, &str)]) -> Value {
     let variables = [variables, &[("AWS_ENDPOINT_URL", aws.endpoint.as_str())]].concat();
-    let process = Process::start("forgot", desk, &variables).await;
+    let process = Process::start("forgot", app, &variables).await;
     let body = serde_json::json!({ "email": ADA, "reset_url": PAGE }).to_string();
     let answer = process
-        .invoke(&desk.event("/password/forgot", &body).to_string())
+        .invoke(&app.event("/password/forgot", &body).to_string())
         .await;
     serde_json::from_str(&answer).unwrap()
 }
 
 #[tokio::test]
 async fn who_is_not_amazon_is_trusted_where_the_platform_does() {
-    let desk = Desk::with_ada().await;
-    let aws = Private::start(&desk).await;
+    let app = TestApp::with_ada().await;
+    let aws = Private::start(&app).await;
     let roots = [("SSL_CERT_FILE", aws.root.to_str().unwrap())];
-    assert_eq!(ask(&desk, &aws, &roots).await["statusCode"], 202);
-    assert_eq!(desk.rows("request#").await.len(), 1);
+    assert_eq!(ask(&app, &aws, &roots).await["statusCode"], 202);
+    assert_eq!(app.rows("request#").await.len(), 1);
     assert_eq!(aws.trusted.load(Ordering::Relaxed), 1);
-    desk.drain().await;
+    app.drain().await;
 }
 
 /// Only a certificate sends a call to the platform's roots. Other failures are retried as they are.
 #[tokio::test]
 async fn a_connection_that_breaks_is_not_tried_with_other_roots() {
-    let desk = Desk::with_ada().await;
+    let app = TestApp::with_ada().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!(
         "https://localhost:{}",
@@ -114,9 +114,9 @@ async fn a_connection_that_breaks_is_not_tried_with_other_roots() {
             drop(socket);
         }
     });
-    let process = Process::start("forgot", &desk, &[("AWS_ENDPOINT_URL", endpoint.as_str())]).await;
+    let process = Process::start("forgot", &app, &[("AWS_ENDPOINT_URL", endpoint.as_str())]).await;
     let body = serde_json::json!({ "email": ADA, "reset_url": PAGE }).to_string();
-    let event = desk.event("/password/forgot", &body).to_string();
+    let event = app.event("/password/forgot", &body).to_string();
     let answer: Value = serde_json::from_str(&process.invoke(&event).await).unwrap();
     assert_eq!(answer["statusCode"], 503);
     assert_eq!(attempts.load(Ordering::Relaxed), aws::ATTEMPTS as usize);
@@ -124,9 +124,9 @@ async fn a_connection_that_breaks_is_not_tried_with_other_roots() {
 
 #[tokio::test]
 async fn who_is_not_trusted_is_told_nothing() {
-    let desk = Desk::with_ada().await;
-    let aws = Private::start(&desk).await;
-    assert_eq!(ask(&desk, &aws, &[]).await["statusCode"], 503);
+    let app = TestApp::with_ada().await;
+    let aws = Private::start(&app).await;
+    assert_eq!(ask(&app, &aws, &[]).await["statusCode"], 503);
     assert_eq!(aws.trusted.load(Ordering::Relaxed), 0);
-    assert_eq!(desk.rows("").await.len(), 0);
+    assert_eq!(app.rows("").await.len(), 0);
 }

@@ -18,7 +18,9 @@ use rekey::limits::{AddressLimits, Limit, Limits};
 use rekey::locale::Locale;
 use rekey::source::Source;
 use rekey::table::links::{SentLinks, epoch_key, links_key};
-use rekey::table::{CHANGED, Changed, Issued, REQUESTED, Requested, Table};
+use rekey::table::{
+    CHANGE_PREFIX, PasswordChanged, REQUEST_PREFIX, ResetRequested, Table, TokenIssued,
+};
 use rekey::token::Token;
 use rekey::users::{CHANGED_AT, PasswordHash, Schema, UserKey, Users};
 use stateright::{Model, Property};
@@ -317,15 +319,15 @@ impl Protocol {
         let limits = Limits {
             cooldown: TICK * COOLDOWN.into(),
             source: Limit {
-                most: bounds.source,
+                max: bounds.source,
                 window: SignedDuration::from_hours(1),
             },
             address: AddressLimits {
                 live: bounds.live,
                 daily: bounds.daily,
             },
-            deployment: Limit {
-                most: 1000,
+            daily_emails: Limit {
+                max: 1000,
                 window: SignedDuration::from_hours(24),
             },
         };
@@ -355,8 +357,8 @@ impl Protocol {
     pub(crate) fn differs(&self) -> bool {
         let issued = issued(0, ADA);
         let statements = |protocol: &Self| {
-            let mut statements = protocol.admission(ADA, 0, 0);
-            statements.extend(protocol.redemption(0, &issued, 0, 0));
+            let mut statements = protocol.request_statements(ADA, 0, 0);
+            statements.extend(protocol.redemption_statements(0, &issued, 0, 0));
             let words = |one: Statement| {
                 let values: BTreeMap<_, _> = one.values.into_iter().collect();
                 format!("{:?} {:?} {values:?}", one.condition, one.write)
@@ -371,8 +373,8 @@ impl Protocol {
     }
 
     /// The statements of somebody asking.
-    pub(crate) fn admission(&self, email: &str, number: usize, now: u8) -> Vec<Statement> {
-        let requested = Requested {
+    pub(crate) fn request_statements(&self, email: &str, number: usize, now: u8) -> Vec<Statement> {
+        let requested = ResetRequested {
             email: Email::parse(email).unwrap(),
             reset_url: "https://app.example.com/password/reset".to_owned(),
             locale: Locale::default(),
@@ -380,31 +382,38 @@ impl Protocol {
             requested_at: time(now),
         };
         let source = Source::parse(Some("192.0.2.1"));
-        let statements = self.table.admission(&requested, &source, time(now));
+        let statements = self
+            .table
+            .request_statements(&requested, &source, time(now));
         self.mutated(statements.unwrap())
     }
 
     /// The statements of a token being used, for the change of this number.
-    pub(crate) fn redemption(
+    pub(crate) fn redemption_statements(
         &self,
         token: usize,
-        issued: &Issued,
+        issued: &TokenIssued,
         number: usize,
         now: u8,
     ) -> Vec<Statement> {
         let (users, now) = (&self.users, time(now));
         let hash = PasswordHash::new(hash_of(token));
-        let replacement = users.replacement(issued, &hash, now).unwrap();
+        let replacement = users.password_statement(issued, &hash, now).unwrap();
         let id = RequestId::parse(&change_id(number)).unwrap();
-        let changed = Changed::new(issued, id, now);
+        let changed = PasswordChanged::new(issued, id, now);
         let token = secret(token).hash();
-        let statements = self.table.redemption(&token, issued, replacement, &changed);
+        let statements = self
+            .table
+            .redemption_statements(&token, issued, replacement, &changed);
         self.mutated(statements.unwrap())
     }
 
     /// The statement of a token being stored.
-    pub(crate) fn issuance(&self, token: usize, issued: &Issued) -> Vec<Statement> {
-        let put = self.table.issuance(&secret(token).hash(), issued).unwrap();
+    pub(crate) fn token_statement(&self, token: usize, issued: &TokenIssued) -> Vec<Statement> {
+        let put = self
+            .table
+            .token_statement(&secret(token).hash(), issued)
+            .unwrap();
         vec![Statement::of_put(put)]
     }
 
@@ -460,8 +469,8 @@ fn reword(statements: &mut [Statement], from: &str, to: &str) {
 }
 
 /// What `deliver` writes down for a token, at a tick.
-pub(crate) fn issued(now: u8, email: &str) -> Issued {
-    Issued {
+pub(crate) fn issued(now: u8, email: &str) -> TokenIssued {
+    TokenIssued {
         user: ada(),
         email: Email::parse(email).unwrap(),
         issued_at: time(now),
@@ -752,7 +761,7 @@ impl Protocol {
     fn ask(&self, state: &mut State, email: &'static str) {
         let (now, number) = (state.clock, state.requests.len());
         let statements = remembered(&self.admissions, (email, number, now), || {
-            self.admission(email, number, now)
+            self.request_statements(email, number, now)
         });
         if dynamodb::transact(&mut state.rows, &statements).is_err() {
             if state.may_ask(email, &self.bounds) {
@@ -760,7 +769,7 @@ impl Protocol {
             }
             return;
         }
-        state.asked.extend(streamed(&statements, REQUESTED));
+        state.asked.extend(streamed(&statements, REQUEST_PREFIX));
         state.requests.push(Admitted {
             email,
             at: state.clock,
@@ -773,7 +782,7 @@ impl Protocol {
         let Delivery::Found { now } = state.delivery else {
             panic!("{:?}", state.delivery)
         };
-        let requested: Requested = parsed(&state.asked[0]);
+        let requested: ResetRequested = parsed(&state.asked[0]);
         let email = requested.email.as_str();
         let read = |key: String| state.rows.get(&rekey_key(&key)).map(AsRef::as_ref);
         let links = read(links_key(&ada(), &requested.email));
@@ -828,7 +837,7 @@ impl Protocol {
         let mut mailed = tokens.filter(|(_, made)| made.is_mailed && made.email == email);
         mailed.any(|(token, made)| {
             let issued = issued(made.issued_at, email);
-            let redemption = self.redemption(token, &issued, state.changes.len(), now);
+            let redemption = self.redemption_statements(token, &issued, state.changes.len(), now);
             dynamodb::transact(&mut state.rows.clone(), &redemption).is_ok()
         })
     }
@@ -839,11 +848,11 @@ impl Protocol {
         else {
             panic!("{:?}", state.delivery)
         };
-        let requested: Requested = parsed(&state.asked[0]);
+        let requested: ResetRequested = parsed(&state.asked[0]);
         let email = address(requested.email.as_str());
         let issued = issued(now, email);
         let token = state.tokens.len();
-        dynamodb::transact(&mut state.rows, &self.issuance(token, &issued)).unwrap();
+        dynamodb::transact(&mut state.rows, &self.token_statement(token, &issued)).unwrap();
         if self.has(Mutation::LimitBeforeEmail) {
             let sent = sent.with(&issued, requested.requested_at);
             dynamodb::transact(&mut state.rows, &self.links_statement(&issued, &sent)).unwrap();
@@ -877,7 +886,7 @@ impl Protocol {
         let made = &mut state.tokens[token];
         made.is_recorded = true;
         let issued = issued(made.issued_at, made.email);
-        let requested: Requested = parsed(&state.asked[0]);
+        let requested: ResetRequested = parsed(&state.asked[0]);
         let sent = sent.with(&issued, requested.requested_at);
         dynamodb::transact(&mut state.rows, &self.links_statement(&issued, &sent)).unwrap();
         if recording == Recording::StoredAndAgain {
@@ -888,7 +897,7 @@ impl Protocol {
     }
 
     /// The statement of a link being added to those that were sent.
-    fn links_statement(&self, issued: &Issued, sent: &SentLinks) -> Vec<Statement> {
+    fn links_statement(&self, issued: &TokenIssued, sent: &SentLinks) -> Vec<Statement> {
         let put = self.table.links_statement(issued, sent).unwrap();
         vec![Statement::of_put(put)]
     }
@@ -897,9 +906,9 @@ impl Protocol {
         let Some(row) = state.rows.get(&token_key(token)) else {
             return;
         };
-        let issued: Issued = parsed(row);
+        let issued: TokenIssued = parsed(row);
         // The link carries the address that it was sent to.
-        let is_good = issued.is_good(&issued.email, time(state.clock));
+        let is_good = issued.is_valid_for(&issued.email, time(state.clock));
         if !is_good && !self.has(Mutation::NoLook) {
             return;
         }
@@ -916,10 +925,10 @@ impl Protocol {
         let reset = state.resets.remove(reset);
         let (token, number) = (reset.token, state.changes.len());
         let now = reset.began.unwrap_or(state.clock);
-        let issued: Issued = parsed(&reset.issued);
+        let issued: TokenIssued = parsed(&reset.issued);
         let address = issued.email.as_str().to_owned();
         let statements = remembered(&self.redemptions, (reset, number, now), || {
-            self.redemption(token, &issued, number, now)
+            self.redemption_statements(token, &issued, number, now)
         });
         let before = state.user().cloned();
         if dynamodb::transact(&mut state.rows, &statements).is_err() {
@@ -941,7 +950,7 @@ impl Protocol {
         ];
         let found = flaws.into_iter().filter(|(_, is_found)| *is_found);
         state.flaws.extend(found.map(|(flaw, _)| flaw));
-        state.changed.extend(streamed(&statements, CHANGED));
+        state.changed.extend(streamed(&statements, CHANGE_PREFIX));
         state.changes.push(Replaced {
             at: state.clock,
             by: By::Token {
@@ -983,9 +992,9 @@ fn streamed(statements: &[Statement], prefix: &str) -> Vec<Arc<Item>> {
 }
 
 fn find(state: &mut State) {
-    let requested: Requested = parsed(&state.asked[0]);
+    let requested: ResetRequested = parsed(&state.asked[0]);
     let now = state.clock;
-    if requested.is_too_old(TICK * LIFETIME.into(), time(now)) {
+    if requested.has_expired(TICK * LIFETIME.into(), time(now)) {
         return state.end(End::Expired);
     }
     let is_owner = |user: &Item| user["email"].text() == requested.email.as_str();

@@ -1,6 +1,6 @@
 //! A protocol that is broken, to see that the model notices: each condition is taken away once.
 
-use rekey::table::{CHANGED, REQUESTED};
+use rekey::table::{CHANGE_PREFIX, REQUEST_PREFIX};
 
 use crate::properties::{
     ADDRESS, ASKING, DAILY, DAILY_LINKS, HELD_BACK, KEPT, LATE, LIMITED, LIMITED_AND_TROUBLED,
@@ -147,7 +147,7 @@ fn a_token_is_for_one_address_of_a_user_who_is_there() {
 
 #[test]
 fn a_change_is_written_down_with_its_notice() {
-    breaks(UNDISTURBED, Mutation::NoPut(CHANGED), TOLD);
+    breaks(UNDISTURBED, Mutation::NoPut(CHANGE_PREFIX), TOLD);
     let unwritten = Mutation::Words("#password = :hash, ", "");
     breaks(UNDISTURBED, unwritten, STORED);
 }
@@ -166,7 +166,7 @@ fn a_user_without_a_time_of_change_can_use_a_link() {
 
 #[test]
 fn asking_is_written_down_limited_and_not_held_back_without_reason() {
-    breaks(ASKING, Mutation::NoPut(REQUESTED), KEPT);
+    breaks(ASKING, Mutation::NoPut(REQUEST_PREFIX), KEPT);
     breaks(UNDISTURBED, Mutation::Words(COOLED, ""), LIMITED);
     let longer = Mutation::Words("requested_at <= :cooled", "requested_at < :cooled");
     breaks(UNDISTURBED, longer, HELD_BACK);

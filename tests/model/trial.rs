@@ -163,13 +163,13 @@ async fn the_products_statements_have_the_same_outcome() {
     let protocol = Protocol::new(UNDISTURBED, None);
     let mut done = Vec::new();
     for later in 0..3 {
-        let before = rows_of(&protocol.admission(ADA, 0, 0));
-        let again = protocol.admission(ADA, 1, later);
+        let before = rows_of(&protocol.request_statements(ADA, 0, 0));
+        let again = protocol.request_statements(ADA, 1, later);
         done.push(agree(&client, &before, &again).await);
     }
     assert_eq!(done, [false, true, true]);
 
-    let token = rows_of(&protocol.issuance(0, &issued(1, ADA)));
+    let token = rows_of(&protocol.token_statement(0, &issued(1, ADA)));
     assert_eq!(token.keys().collect::<Vec<_>>(), [&token_key(0)]);
     let at = |tick| Value::N(time(tick).as_millisecond());
     let a_day_ahead = Value::N(time(2).as_millisecond() + 86_400_000);
@@ -189,7 +189,7 @@ async fn the_products_statements_have_the_same_outcome() {
             for now in [2, 3] {
                 let mut before = tokens.clone();
                 before.extend(user.clone());
-                let redemption = protocol.redemption(0, &issued(1, ADA), 0, now);
+                let redemption = protocol.redemption_statements(0, &issued(1, ADA), 0, now);
                 done.push(agree(&client, &before, &redemption).await);
             }
         }

@@ -19,19 +19,19 @@ use std::time::{Duration, Instant};
 use forgot::Forgot;
 use jiff::{SignedDuration, Timestamp};
 use rekey::http::{Request, Response};
-use rekey::lambda::{self, Answer, Checkpoint, Clock, Failure, Function};
+use rekey::lambda::{self, Checkpoint, Clock, Function, Output, RecordError};
 use rekey::pace::{Departure, Pace};
 use rekey::problem::Problem;
-use rekey::table::Requested;
+use rekey::table::ResetRequested;
 use rekey::telemetry::Telemetry;
 use serde_json::{Value, json};
 use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 
+use crate::app::{PAGE, batch, environment, sdk_config, unhurried};
 use crate::aws::Incoming;
 use crate::bench::{addresses, alone, random, runtime, shuffle};
-use crate::desk::{PAGE, batch, environment, sdk_config, unhurried};
 use crate::dudect::{Finding, Samples, Verdict};
 use crate::tell;
 use crate::torture::times;
@@ -239,27 +239,36 @@ impl Instance {
         };
         let answer = lambda::handle(self, event, String::new(), || now, pace).await;
         match answer.unwrap() {
-            Answer::Stream(checkpoint) => assert_eq!(checkpoint, Checkpoint::default()),
-            Answer::Http(_) => panic!("an answer to a gateway"),
+            Output::Stream(checkpoint) => assert_eq!(checkpoint, Checkpoint::default()),
+            Output::Http(_) => panic!("an answer to a gateway"),
         }
     }
 }
 
 impl Function for Instance {
     const PATH: &'static str = Forgot::PATH;
-    const ROWS: &'static str = Forgot::ROWS;
-    type Row = Requested;
+    const KEY_PREFIX: &'static str = Forgot::KEY_PREFIX;
+    type Row = ResetRequested;
 
-    async fn answer(&self, request: &Request, clock: Clock<'_>) -> Result<Response, Problem> {
-        self.forgot.answer(request, clock).await
+    async fn handle_request(
+        &self,
+        request: &Request,
+        clock: Clock<'_>,
+    ) -> Result<Response, Problem> {
+        self.forgot.handle_request(request, clock).await
     }
 
-    async fn act(&self, row: Requested, at: Departure, now: Timestamp) -> Result<(), Failure> {
+    async fn handle_record(
+        &self,
+        row: ResetRequested,
+        at: Departure,
+        now: Timestamp,
+    ) -> Result<(), RecordError> {
         let turn = match self.plant {
             Plant::OneByOne => Some(self.turn.lock().await),
             Plant::Nothing | Plant::Unpaced | Plant::SlowSes => None,
         };
-        let outcome = self.forgot.act(row, at, now).await;
+        let outcome = self.forgot.handle_record(row, at, now).await;
         drop(turn);
         outcome
     }

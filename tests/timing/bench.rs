@@ -15,7 +15,7 @@ use rand::rngs::SysRng;
 use rand::seq::SliceRandom as _;
 use rekey::aws;
 use rekey::config::Env;
-use rekey::lambda::{self, Answer, Function};
+use rekey::lambda::{self, Function, Output};
 use rekey::limits::Limits;
 use rekey::pace::Pace;
 use rekey::table::Table;
@@ -24,8 +24,8 @@ use reset::Reset;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use crate::app::{create_tables, environment, sdk_config, unhurried};
 use crate::aws::Aws;
-use crate::desk::{create_tables, environment, sdk_config, unhurried};
 
 /// A deployment whose limits no measurement reaches, with a `DynamoDB` of its own on loopback.
 pub(crate) struct Bench {
@@ -129,8 +129,8 @@ impl Bench {
         let answer = lambda::handle(function, event, String::new(), || now, Pace::UNPACED).await;
         let took = start.elapsed();
         match answer.unwrap() {
-            Answer::Http(response) => assert_eq!(response.status(), status, "{}", response.body()),
-            Answer::Stream(_) => panic!("an answer to a stream"),
+            Output::Http(response) => assert_eq!(response.status(), status, "{}", response.body()),
+            Output::Stream(_) => panic!("an answer to a stream"),
         }
         let ours = took.saturating_sub(self.dynamodbs_time());
         (took.as_secs_f64() * 1e6, ours.as_secs_f64() * 1e6)

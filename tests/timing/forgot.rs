@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde_json::json;
 
+use crate::app::PAGE;
 use crate::bench::{self, Bench, alone, runtime, shuffle};
-use crate::desk::PAGE;
 use crate::dudect::{Samples, Verdict};
 use crate::plant::{Plant, Planted};
 use crate::tell;

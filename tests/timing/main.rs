@@ -15,14 +15,14 @@
     reason = "a test that panics has said what is wrong"
 )]
 
+#[path = "../journeys/app.rs"]
+#[expect(dead_code, reason = "the journeys use the rest of it")]
+mod app;
 #[path = "../journeys/aws.rs"]
 #[expect(dead_code, reason = "the journeys use the rest of it")]
 mod aws;
 mod batch;
 mod bench;
-#[path = "../journeys/desk.rs"]
-#[expect(dead_code, reason = "the journeys use the rest of it")]
-mod desk;
 mod dudect;
 mod forgot;
 mod plant;

@@ -7,11 +7,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use rekey::email::Email;
 use rekey::http::{Request, Response};
-use rekey::lambda::{Clock, Failure, Function};
+use rekey::lambda::{Clock, Function, RecordError};
 use rekey::pace::Departure;
 use rekey::problem::Problem;
 use rekey::telemetry::Telemetry;
-use rekey::users::Owner;
+use rekey::users::Lookup;
 use serde_json::Value;
 
 use crate::bench::Bench;
@@ -41,13 +41,13 @@ impl<F> Planted<'_, F> {
     async fn act_before(&self, email: &str) {
         let owner = || async {
             let email = Email::parse(email).unwrap();
-            self.bench.users.owner_of(&email).await.unwrap()
+            self.bench.users.find_by_email(&email).await.unwrap()
         };
         match self.plant {
             Plant::Nothing => {}
             Plant::LookUp => drop(owner().await),
             Plant::LookUpAndWrite => {
-                if let Owner::One(user) = owner().await {
+                if let Lookup::Found(user) = owner().await {
                     self.write(user.email.as_str()).await;
                 }
             }
@@ -71,22 +71,26 @@ impl<F> Planted<'_, F> {
 
 impl<F: Function> Function for Planted<'_, F> {
     const PATH: &'static str = F::PATH;
-    const ROWS: &'static str = F::ROWS;
+    const KEY_PREFIX: &'static str = F::KEY_PREFIX;
     type Row = F::Row;
 
-    async fn answer(&self, request: &Request, clock: Clock<'_>) -> Result<Response, Problem> {
+    async fn handle_request(
+        &self,
+        request: &Request,
+        clock: Clock<'_>,
+    ) -> Result<Response, Problem> {
         let body: Value = request.json()?;
         self.act_before(body["email"].as_str().unwrap()).await;
-        self.function.answer(request, clock).await
+        self.function.handle_request(request, clock).await
     }
 
-    async fn act(
+    async fn handle_record(
         &self,
         row: Self::Row,
         departure: Departure,
         now: Timestamp,
-    ) -> Result<(), Failure> {
-        self.function.act(row, departure, now).await
+    ) -> Result<(), RecordError> {
+        self.function.handle_record(row, departure, now).await
     }
 
     fn telemetry(&self) -> &Telemetry {

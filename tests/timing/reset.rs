@@ -3,14 +3,14 @@
 use jiff::SignedDuration;
 use rekey::email::Email;
 use rekey::locale::Locale;
-use rekey::table::Issued;
+use rekey::table::TokenIssued;
 use rekey::token::Token;
 use rekey::users::UserKey;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
+use crate::app::PASSWORD;
 use crate::bench::{Bench, addresses, alone, runtime, shuffle};
-use crate::desk::PASSWORD;
 use crate::dudect::{Samples, Verdict};
 use crate::plant::{Plant, Planted};
 use crate::tell;
@@ -130,14 +130,18 @@ async fn bodies(bench: &Bench, email: &str) -> [Value; KINDS.len()] {
     let token = || Token::generate().unwrap();
     let (used, expired, others) = (token(), token(), token());
     for (token, lifetime) in [(&used, 1), (&expired, -1), (&others, 1000)] {
-        let issued = Issued {
+        let issued = TokenIssued {
             user: UserKey::Text(email.to_owned()),
             email: Email::parse(email).unwrap(),
             issued_at: bench.now(),
             expires_at: bench.now() + SignedDuration::from_hours(lifetime),
             locale: Locale::En,
         };
-        bench.table.issue(&token.hash(), &issued).await.unwrap();
+        bench
+            .table
+            .store_token(&token.hash(), &issued)
+            .await
+            .unwrap();
     }
     let used = attempt(email, &used);
     bench.time(&bench.reset, &used, 204).await;

@@ -5,15 +5,15 @@ use jiff::{SignedDuration, Timestamp};
 use rekey::email::Email;
 use rekey::fault::Fault;
 use rekey::http::RequestId;
-use rekey::lambda::Failure;
+use rekey::lambda::RecordError;
 use rekey::locale::Locale;
-use rekey::mail::{Mail, Posting};
+use rekey::mail::{Mail, SendOutcome};
 use rekey::pace::Departure;
 use rekey::secret::SecretText;
-use rekey::table::{Issued, Requested};
+use rekey::table::{ResetRequested, TokenIssued};
 use rekey::telemetry::Metric;
 use rekey::token::Token;
-use rekey::users::Owner;
+use rekey::users::Lookup;
 use secrecy::SecretString;
 
 use crate::Forgot;
@@ -32,35 +32,37 @@ impl Forgot {
     /// A fault that passes, for the stream to bring the record again; or the reason why it never can work.
     pub async fn deliver(
         &self,
-        requested: Requested,
+        requested: ResetRequested,
         departure: Departure,
         now: Timestamp,
-    ) -> Result<(), Failure> {
-        let (telemetry, id) = (&self.on.telemetry, &requested.request_id);
+    ) -> Result<(), RecordError> {
+        let (telemetry, id) = (&self.services.telemetry, &requested.request_id);
         let count = |metric, detail: &str| telemetry.count(metric, detail, id, now);
         // A row is an edge too: what could write one shall not choose where a token goes, or revive an old request.
-        let Ok(reset_url) = self.allow_list.admit(&requested.reset_url) else {
-            return Err(Failure::Discard("the reset URL is not in the allow list"));
+        let Ok(reset_url) = self.allow_list.allow(&requested.reset_url) else {
+            return Err(RecordError::Discard(
+                "the reset URL is not in the allow list",
+            ));
         };
-        if requested.is_too_old(self.on.token_lifetime, now) {
-            return Err(Failure::Discard("the request is too old"));
+        if requested.has_expired(self.services.token_lifetime, now) {
+            return Err(RecordError::Discard("the request is too old"));
         }
-        self.spend_mail(id, now).await?;
+        self.spend_email_budget(id, now).await?;
         let nobodys = |detail| {
             count(Metric::UnknownAddresses, detail);
             Ok(())
         };
-        let user = match self.on.users.owner_of(&requested.email).await? {
-            Owner::One(user) => user,
-            Owner::Nobody => return nobodys("no user has the address"),
-            Owner::Several => return nobodys("several users have the address"),
+        let user = match self.services.users.find_by_email(&requested.email).await? {
+            Lookup::Found(user) => user,
+            Lookup::NotFound => return nobodys("no user has the address"),
+            Lookup::Ambiguous => return nobodys("several users have the address"),
         };
-        let sent_links = self.on.table.sent_links(&user).await?;
+        let sent_links = self.services.table.sent_links(&user).await?;
         if sent_links.has_link_for(requested.requested_at) {
             // The stream delivers the record again, since one before it failed.
             return Ok(());
         }
-        if !sent_links.allow_another(&self.on.table.limits().address, now) {
+        if !sent_links.allow_another(&self.services.table.limits().address, now) {
             count(
                 Metric::RequestsHeldBack,
                 "enough links to the address are alive",
@@ -68,21 +70,24 @@ impl Forgot {
             return Ok(());
         }
         let token = Token::generate()?;
-        let issued = Issued::new(user, requested.locale, now, self.on.token_lifetime);
-        self.on.table.issue(&token.hash(), &issued).await?;
+        let issued = TokenIssued::new(user, requested.locale, now, self.services.token_lifetime);
+        self.services
+            .table
+            .store_token(&token.hash(), &issued)
+            .await?;
         let link = reset_url.link(&issued.email, &token);
-        let mail = self.letter(&issued.email, &link, requested.locale)?;
+        let mail = self.render_email(&issued.email, &link, requested.locale)?;
         departure.wait().await;
-        match self.on.mailer.send(&issued.email, &mail, id).await? {
-            Posting::Sent => count(Metric::LinksSent, "the link is with SES"),
-            Posting::Refused(fault) => {
-                count(Metric::MailsRefused, fault.code());
+        match self.services.mailer.send(&issued.email, &mail, id).await? {
+            SendOutcome::Accepted => count(Metric::LinksSent, "the link is with SES"),
+            SendOutcome::Rejected(fault) => {
+                count(Metric::EmailsRejected, fault.code());
                 return Ok(());
             }
         }
         // The email has left: to fail now would send another one. The limit then lets one link more pass.
         let sent_links = sent_links.with(&issued, requested.requested_at);
-        if let Err(fault) = self.on.table.store_links(&issued, &sent_links).await {
+        if let Err(fault) = self.services.table.store_links(&issued, &sent_links).await {
             telemetry.fault(&fault, id, now);
         }
         Ok(())
@@ -93,17 +98,19 @@ impl Forgot {
     ///
     /// # Errors
     /// Where nothing is left of it: the request waits for another day, for as long as its link would be good.
-    async fn spend_mail(&self, id: &RequestId, now: Timestamp) -> Result<(), Failure> {
-        let used = self.on.table.spend_mail(now).await?;
+    async fn spend_email_budget(&self, id: &RequestId, now: Timestamp) -> Result<(), RecordError> {
+        let used = self.services.table.spend_email_budget(now).await?;
         let percent = used.unwrap_or(100);
         if percent >= BUDGET_WARNING {
-            self.on.telemetry.budget_used(percent, id, now);
+            self.services.telemetry.budget_used(percent, id, now);
         }
         match used {
             Some(_) => Ok(()),
-            None => Err(Fault::of_our_own("forgot.spend_mail", "BudgetUsedUp")
-                .passing()
-                .into()),
+            None => Err(
+                Fault::internal("deliver.spend_email_budget", "EmailBudgetExhausted")
+                    .transient()
+                    .into(),
+            ),
         }
     }
 
@@ -111,9 +118,9 @@ impl Forgot {
     ///
     /// # Errors
     /// Returns a [`Fault`] if a template fails, which none of them can.
-    pub fn letter(&self, email: &Email, link: &Link, locale: Locale) -> Result<Mail, Fault> {
-        let product = self.on.product.as_str();
-        let lifetime = spoken(self.on.token_lifetime, locale);
+    pub fn render_email(&self, email: &Email, link: &Link, locale: Locale) -> Result<Mail, Fault> {
+        let product = self.services.product.as_str();
+        let lifetime = format_lifetime(self.services.token_lifetime, locale);
         let subject = match locale {
             Locale::En => format!("Set a new password for {product}"),
             Locale::De => format!("Neues Passwort für {product}"),
@@ -144,7 +151,7 @@ impl Forgot {
 /// A template's text, of which no copy is left behind: there is a link in it.
 fn rendered(template: &impl Template) -> Result<SecretString, Fault> {
     let mut text = SecretText::default();
-    let unrendered = |_| Fault::of_our_own("forgot.letter", "NotRendered");
+    let unrendered = |_| Fault::internal("link_email.render", "NotRendered");
     template.render_into(&mut text).map_err(unrendered)?;
     Ok(text.finish())
 }
@@ -171,7 +178,7 @@ struct Html<'a> {
 }
 
 /// A duration as people say it: in hours where it is whole hours.
-fn spoken(duration: SignedDuration, locale: Locale) -> String {
+fn format_lifetime(duration: SignedDuration, locale: Locale) -> String {
     let minutes = duration.as_mins();
     let (number, is_hours) = if minutes % 60 == 0 {
         (minutes / 60, true)
@@ -196,10 +203,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_hours_are_spoken_as_hours() {
-        let spoken = |minutes, locale| spoken(SignedDuration::from_mins(minutes), locale);
-        assert_eq!(spoken(60, Locale::En), "1 hour");
-        assert_eq!(spoken(90, Locale::En), "90 minutes");
-        assert_eq!(spoken(1440, Locale::De), "24 Stunden");
+    fn whole_hours_are_formatted_as_hours() {
+        let format = |minutes, locale| format_lifetime(SignedDuration::from_mins(minutes), locale);
+        assert_eq!(format(60, Locale::En), "1 hour");
+        assert_eq!(format(90, Locale::En), "90 minutes");
+        assert_eq!(format(1440, Locale::De), "24 Stunden");
     }
 }

@@ -13,12 +13,12 @@ use std::io;
 use aws_config::SdkConfig;
 use jiff::Timestamp;
 use rekey::config::{self, ConfigError, Env};
-use rekey::deployment::Deployment;
 use rekey::http::{Request, Response};
-use rekey::lambda::{Clock, Failure, Function};
+use rekey::lambda::{Clock, Function, RecordError};
 use rekey::pace::Departure;
 use rekey::problem::Problem;
-use rekey::table::{self, Requested};
+use rekey::services::Services;
+use rekey::table::{self, ResetRequested};
 use rekey::telemetry::Telemetry;
 
 use crate::reset_url::{AllowList, Placement};
@@ -27,7 +27,7 @@ use crate::reset_url::{AllowList, Placement};
 #[derive(Debug)]
 pub struct Forgot {
     allow_list: AllowList,
-    on: Deployment,
+    services: Services,
 }
 
 impl Forgot {
@@ -49,10 +49,13 @@ impl Forgot {
         log: Box<dyn io::Write + Send>,
     ) -> Result<Self, ConfigError> {
         let mut env = Env::new(variable);
-        let on = Deployment::read(&mut env, sdk, log);
+        let services = Services::read(&mut env, sdk, log);
         let allow_list = read_allow_list(&mut env);
-        let forgot = on.zip(allow_list);
-        env.finish(forgot.map(|(on, allow_list)| Self { allow_list, on }))
+        let forgot = services.zip(allow_list);
+        env.finish(forgot.map(|(services, allow_list)| Self {
+            allow_list,
+            services,
+        }))
     }
 }
 
@@ -68,23 +71,27 @@ fn read_allow_list(env: &mut Env<'_>) -> Option<AllowList> {
 
 impl Function for Forgot {
     const PATH: &'static str = "/password/forgot";
-    const ROWS: &'static str = table::REQUESTED;
-    type Row = Requested;
+    const KEY_PREFIX: &'static str = table::REQUEST_PREFIX;
+    type Row = ResetRequested;
 
-    async fn answer(&self, request: &Request, clock: Clock<'_>) -> Result<Response, Problem> {
+    async fn handle_request(
+        &self,
+        request: &Request,
+        clock: Clock<'_>,
+    ) -> Result<Response, Problem> {
         self.request(request, clock()).await
     }
 
-    async fn act(
+    async fn handle_record(
         &self,
-        requested: Requested,
+        requested: ResetRequested,
         departure: Departure,
         now: Timestamp,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), RecordError> {
         self.deliver(requested, departure, now).await
     }
 
     fn telemetry(&self) -> &Telemetry {
-        &self.on.telemetry
+        &self.services.telemetry
     }
 }

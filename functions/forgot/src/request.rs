@@ -5,7 +5,7 @@ use rekey::email::Email;
 use rekey::http::{Field, Request, Response};
 use rekey::locale::Locale;
 use rekey::problem::Problem;
-use rekey::table::{Admission, Requested};
+use rekey::table::{Admission, ResetRequested};
 use rekey::telemetry::Metric;
 use serde::Deserialize;
 
@@ -19,23 +19,27 @@ impl Forgot {
     /// What the HTTP table in the README lists.
     pub async fn request(&self, request: &Request, now: Timestamp) -> Result<Response, Problem> {
         let requested = parse(request, &self.allow_list, now)?;
-        let count = |metric, detail| self.on.telemetry.count(metric, detail, &request.id, now);
+        let count = |metric, detail| {
+            self.services
+                .telemetry
+                .count(metric, detail, &request.id, now)
+        };
         match self
-            .on
+            .services
             .table
-            .admit(&requested, &request.source, now)
+            .record_request(&requested, &request.source, now)
             .await?
         {
-            Admission::Admitted => count(Metric::RequestsAccepted, "written down"),
+            Admission::Accepted => count(Metric::RequestsAccepted, "written down"),
             // The very answer of a request that was written down: another would tell a stranger that somebody has
             // just asked for this address.
-            Admission::Cooling => count(Metric::RequestsThrottled, "the address is cooling"),
-            Admission::Flooded { retry_after } => {
+            Admission::AddressLimited => count(Metric::RequestsThrottled, "the address is cooling"),
+            Admission::SourceLimited { retry_after } => {
                 count(Metric::RequestsThrottled, "the source asks too often");
-                return Err(Problem::TooMany { retry_after });
+                return Err(Problem::TooManyRequests { retry_after });
             }
         }
-        Ok(Response::accepted(self.on.table.limits().cooldown))
+        Ok(Response::accepted(self.services.table.limits().cooldown))
     }
 }
 
@@ -47,12 +51,12 @@ pub fn parse(
     request: &Request,
     allow_list: &AllowList,
     now: Timestamp,
-) -> Result<Requested, Problem> {
+) -> Result<ResetRequested, Problem> {
     let form: Form = request.json()?;
     let email = form.email.required(Email::parse);
-    let reset_url = form.reset_url.required(|typed| allow_list.admit(typed));
+    let reset_url = form.reset_url.required(|typed| allow_list.allow(typed));
     match (email, reset_url) {
-        (Ok(email), Ok(reset_url)) => Ok(Requested {
+        (Ok(email), Ok(reset_url)) => Ok(ResetRequested {
             email,
             reset_url: reset_url.as_str().to_owned(),
             locale: form

@@ -1,7 +1,7 @@
 //! Where links may lead, and how they are made.
 
 use rekey::email::Email;
-use rekey::problem::Complaint;
+use rekey::problem::FieldError;
 use rekey::secret::SecretText;
 use rekey::token::Token;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -57,10 +57,10 @@ impl AllowList {
     /// Admits a URL that is in the list: compared whole, after parsing both as browsers do (WHATWG URL).
     ///
     /// # Errors
-    /// A complaint where it is not.
-    pub fn admit(&self, typed: &str) -> Result<ResetUrl, Complaint> {
+    /// A error where it is not.
+    pub fn allow(&self, typed: &str) -> Result<ResetUrl, FieldError> {
         let admitted = parse(typed).filter(|url| self.urls.contains(url));
-        let url = admitted.ok_or(Complaint::NotAllowed)?;
+        let url = admitted.ok_or(FieldError::NotAllowed)?;
         Ok(ResetUrl {
             url,
             placement: self.placement,
@@ -211,7 +211,7 @@ mod tests {
             let list = AllowList::parse(PAGE, Placement::parse(setting).unwrap()).unwrap();
             let email = Email::parse("ada@example.com").unwrap();
             let link = list
-                .admit(PAGE)
+                .allow(PAGE)
                 .unwrap()
                 .link(&email, &Token::generate().unwrap());
             link.expose().to_owned()
@@ -229,7 +229,7 @@ mod tests {
             "https://app.example.com:443/password/reset",
         ] {
             assert_eq!(
-                allow_list(PAGE).admit(same).unwrap().as_str(),
+                allow_list(PAGE).allow(same).unwrap().as_str(),
                 PAGE,
                 "{same}"
             );
@@ -265,7 +265,7 @@ mod tests {
             "https://*.example.com/password/reset",
         ];
         for other in others {
-            assert!(allow_list(PAGE).admit(other).is_err(), "{other:?}");
+            assert!(allow_list(PAGE).allow(other).is_err(), "{other:?}");
         }
     }
 
@@ -297,7 +297,7 @@ mod tests {
     fn localhost_may_be_http() {
         assert!(
             allow_list("http://localhost:4601/")
-                .admit("http://localhost:4601/")
+                .allow("http://localhost:4601/")
                 .is_ok()
         );
     }
@@ -357,7 +357,7 @@ mod tests {
                 let list = AllowList::parse(page, placement).unwrap();
                 let email = Email::parse("ada@example.com").unwrap();
                 let token = Token::generate().unwrap();
-                let link = list.admit(page).unwrap().link(&email, &token);
+                let link = list.allow(page).unwrap().link(&email, &token);
                 let start = format!("{page}{before}email=ada%40example.com&token=");
                 assert!(link.expose().starts_with(&start), "{page}");
             }
@@ -378,7 +378,7 @@ mod tests {
         #[test]
         fn parsing_a_link_gives_the_address_and_the_token_back(email in emails(), page in urls(), in_query: bool) {
             let placement = if in_query { Placement::Query } else { Placement::Fragment };
-            let reset_url = AllowList::parse(&page, placement).unwrap().admit(&page).unwrap();
+            let reset_url = AllowList::parse(&page, placement).unwrap().allow(&page).unwrap();
             let token = Token::generate().unwrap();
             let link = Url::parse(reset_url.link(&email, &token).expose()).unwrap();
 

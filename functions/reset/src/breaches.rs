@@ -23,68 +23,67 @@ use url::{Host, Url};
 use crate::password::NewPassword;
 
 /// For all of it. The endpoint answers in a tenth of this; the caller waits meanwhile, and pays for an outage with it.
-pub const PATIENCE: Duration = Duration::from_millis(1500);
+pub const TIMEOUT: Duration = Duration::from_millis(1500);
 /// The longest answer that is read, in bytes. Padded ones have 35 KiB.
 const MAX_ANSWER: usize = 256 * 1024;
 const _: () = assert!(MAX_ANSWER > 35 * 1024);
-const ACT: &str = "breaches.know";
+const OPERATION: &str = "breaches.contains";
 
 /// Somebody who knows which passwords were leaked.
 #[derive(Debug)]
 pub struct Breaches {
     range: Url,
-    unanswered: Unanswered,
+    failure_mode: FailureMode,
     http: SharedHttpConnector,
 }
 
 /// What happens to a password when nobody says whether it was leaked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Unanswered {
+pub enum FailureMode {
     /// It is taken: the passwords that are used most are refused all the same.
     #[default]
-    Accept,
+    Open,
     /// It is not: the caller is told to come back.
-    Refuse,
+    Closed,
 }
 
 impl Breaches {
     /// Reads `BREACH_CHECK_URL`, without which nobody is asked, and `BREACH_CHECK_UNANSWERED`.
     pub fn read(env: &mut Env<'_>) -> Option<Option<Self>> {
         let range = env.optional("BREACH_CHECK_URL", None, |found| range(found).map(Some));
-        let unanswered =
-            env.optional(
-                "BREACH_CHECK_UNANSWERED",
-                Unanswered::default(),
-                |found| match found {
-                    "accept" => Ok(Unanswered::Accept),
-                    "refuse" => Ok(Unanswered::Refuse),
-                    _ => Err("accept or refuse".to_owned()),
-                },
-            );
-        let unanswered = unanswered?;
+        let failure_mode = env.optional(
+            "BREACH_CHECK_UNANSWERED",
+            FailureMode::default(),
+            |found| match found {
+                "accept" => Ok(FailureMode::Open),
+                "refuse" => Ok(FailureMode::Closed),
+                _ => Err("accept or refuse".to_owned()),
+            },
+        );
+        let failure_mode = failure_mode?;
         let Some(range) = range? else {
             return Some(None);
         };
         Some(Some(Self {
             range,
-            unanswered,
+            failure_mode,
             http: tls::platform(&HttpConnectorSettings::default()),
         }))
     }
 
     /// What happens to a password when there is no answer.
-    pub fn unanswered(&self) -> Unanswered {
-        self.unanswered
+    pub fn failure_mode(&self) -> FailureMode {
+        self.failure_mode
     }
 
     /// Whether a password is known from a leak.
     ///
     /// # Errors
     /// A fault where there is no answer in time, or none that can be read.
-    pub async fn know(&self, password: &NewPassword) -> Result<bool, Fault> {
+    pub async fn contains(&self, password: &NewPassword) -> Result<bool, Fault> {
         let digits = SecretString::from(hex(&Sha1::digest(password.as_bytes())));
         let (prefix, suffix) = digits.expose_secret().split_at(5);
-        let answer = timeout(PATIENCE, self.ask(prefix)).await;
+        let answer = timeout(TIMEOUT, self.ask(prefix)).await;
         let answer = answer.unwrap_or_else(|_| Err(fault("Timeout")))?;
         Ok(answer.lines().any(|line| is_leaked(line, suffix)))
     }
@@ -115,7 +114,7 @@ fn is_leaked(line: &str, suffix: &str) -> bool {
 }
 
 fn fault(code: &str) -> Fault {
-    Fault::of_our_own(ACT, code).passing()
+    Fault::internal(OPERATION, code).transient()
 }
 
 fn range(found: &str) -> Result<Url, String> {

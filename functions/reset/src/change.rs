@@ -3,8 +3,8 @@
 use rekey::email::Email;
 use rekey::http::{Field, Request, RequestId, Response};
 use rekey::lambda::Clock;
-use rekey::problem::{Complaint, Problem};
-use rekey::table::{Admission, Changed, Redemption};
+use rekey::problem::{FieldError, Problem};
+use rekey::table::{Admission, PasswordChanged, Redemption};
 use rekey::telemetry::Metric;
 use rekey::token::Token;
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use tokio::join;
 use tokio::task::yield_now;
 
 use crate::Reset;
-use crate::breaches::Unanswered;
+use crate::breaches::FailureMode;
 use crate::password::{NewPassword, Policy};
 
 impl Reset {
@@ -30,48 +30,58 @@ impl Reset {
             token,
             password,
         } = parse(request, &self.policy)?;
-        let count = |metric, detail| self.on.telemetry.count(metric, detail, &request.id, now);
+        let count = |metric, detail| {
+            self.services
+                .telemetry
+                .count(metric, detail, &request.id, now)
+        };
         let refused = |detail| {
-            count(Metric::TokensRefused, detail);
-            Err(Problem::bad_token())
+            count(Metric::TokensRejected, detail);
+            Err(Problem::invalid_token())
         };
 
         // At the same time, for speed: nothing of the token is told, or done, before the count is known. The write leaves
         // while the read is made ready, since it takes DynamoDB longer.
-        let (admission, issued) = join!(self.on.table.count_attempt(&request.source, now), async {
-            yield_now().await;
-            self.on.table.issued(&token, &email, now).await
-        });
-        if let Admission::Flooded { retry_after } = admission? {
+        let (admission, issued) = join!(
+            self.services.table.count_attempt(&request.source, now),
+            async {
+                yield_now().await;
+                self.services.table.find_token(&token, &email, now).await
+            }
+        );
+        if let Admission::SourceLimited { retry_after } = admission? {
             count(Metric::RequestsThrottled, "the source asks too often");
-            return Err(Problem::TooMany { retry_after });
+            return Err(Problem::TooManyRequests { retry_after });
         }
         let Some(issued) = issued? else {
             return refused("unknown, used, expired, or somebody else's");
         };
 
-        self.refuse_if_leaked(&password, &request.id, clock).await?;
+        self.reject_breached(&password, &request.id, clock).await?;
         let (hash, memory) = self.hasher.hash(password)?;
         // Not the time of the request: a link or a session that began while we hashed is older than this change.
-        let changed = Changed::new(&issued, request.id.clone(), clock());
-        let replacement = self
-            .on
-            .users
-            .replacement(&issued, &hash, changed.changed_at)?;
+        let changed = PasswordChanged::new(&issued, request.id.clone(), clock());
+        let replacement =
+            self.services
+                .users
+                .password_statement(&issued, &hash, changed.changed_at)?;
         let token = token.hash();
-        let redemption = self.on.table.redeem(&token, &issued, replacement, &changed);
+        let redemption = self
+            .services
+            .table
+            .redeem(&token, &issued, replacement, &changed);
         // Wiped while DynamoDB is at it.
         let (redemption, ()) = join!(redemption, memory.wipe());
         match redemption? {
             Redemption::Done => count(Metric::PasswordsChanged, "the password is replaced"),
-            Redemption::Refused => return refused("used or overtaken meanwhile"),
+            Redemption::Rejected => return refused("used or overtaken meanwhile"),
         }
         Ok(Response::no_content())
     }
 
     /// Asks whether a password was leaked, where the deployment wants that. Only now: strangers cannot make us ask, bad
     /// tokens are refused in the same time as ever, and what is refused here burns no link either.
-    async fn refuse_if_leaked(
+    async fn reject_breached(
         &self,
         password: &NewPassword,
         id: &RequestId,
@@ -80,12 +90,12 @@ impl Reset {
         let Some(breaches) = &self.breaches else {
             return Ok(());
         };
-        match breaches.know(password).await {
+        match breaches.contains(password).await {
             Ok(false) => Ok(()),
-            Ok(true) => Err(Problem::invalid([("password", Some(Complaint::Leaked))])),
-            Err(fault) if breaches.unanswered() == Unanswered::Refuse => Err(fault.into()),
+            Ok(true) => Err(Problem::invalid([("password", Some(FieldError::Leaked))])),
+            Err(fault) if breaches.failure_mode() == FailureMode::Closed => Err(fault.into()),
             Err(fault) => {
-                self.on.telemetry.fault(&fault, id, clock());
+                self.services.telemetry.fault(&fault, id, clock());
                 Ok(())
             }
         }
@@ -117,7 +127,7 @@ pub fn parse(request: &Request, policy: &Policy) -> Result<Submission, Problem> 
     let confirmation = form
         .password_confirmation
         .optional(|typed| match &password {
-            Ok(password) if !password.is(typed) => Err(Complaint::NotTheSame),
+            Ok(password) if !password.is(typed) => Err(FieldError::NotTheSame),
             _ => Ok(()),
         });
     match (email, token, password, confirmation) {

@@ -43,14 +43,14 @@ impl Hasher {
     /// # Errors
     /// A fault where there is no randomness or no memory.
     pub fn hash(&self, password: NewPassword) -> Result<(PasswordHash, Memory<'_>), Fault> {
-        const ACT: &str = "password.hash";
+        const OPERATION: &str = "password.hash";
         let mut salt = [0; 16];
         SysRng
             .try_fill_bytes(&mut salt)
-            .map_err(|_| Fault::of_our_own(ACT, "NoRandomness"))?;
+            .map_err(|_| Fault::internal(OPERATION, "NoRandomness"))?;
         let hashed = self.phc(&password, &salt);
         drop(password);
-        let (phc, memory) = hashed.ok_or(Fault::of_our_own(ACT, "NotHashed"))?;
+        let (phc, memory) = hashed.ok_or(Fault::internal(OPERATION, "NotHashed"))?;
         Ok((PasswordHash::new(phc), memory))
     }
 

@@ -19,12 +19,12 @@ use std::io;
 use aws_config::SdkConfig;
 use jiff::Timestamp;
 use rekey::config::{self, ConfigError, Env};
-use rekey::deployment::Deployment;
 use rekey::http::{Request, Response};
-use rekey::lambda::{Clock, Failure, Function};
+use rekey::lambda::{Clock, Function, RecordError};
 use rekey::pace::Departure;
 use rekey::problem::Problem;
-use rekey::table::{self, Changed};
+use rekey::services::Services;
+use rekey::table::{self, PasswordChanged};
 use rekey::telemetry::Telemetry;
 
 use crate::breaches::Breaches;
@@ -37,7 +37,7 @@ pub struct Reset {
     policy: Policy,
     breaches: Option<Breaches>,
     hasher: Hasher,
-    on: Deployment,
+    services: Services,
 }
 
 impl Reset {
@@ -59,35 +59,44 @@ impl Reset {
         log: Box<dyn io::Write + Send>,
     ) -> Result<Self, ConfigError> {
         let mut env = Env::new(variable);
-        let on = Deployment::read(&mut env, sdk, log);
+        let services = Services::read(&mut env, sdk, log);
         let policy = Policy::read(&mut env);
         let breaches = Breaches::read(&mut env);
         let hasher = Hasher::read(&mut env);
-        let reset = on.zip(policy).zip(breaches).zip(hasher);
-        env.finish(reset.map(|(((on, policy), breaches), hasher)| Self {
+        let reset = services.zip(policy).zip(breaches).zip(hasher);
+        env.finish(reset.map(|(((services, policy), breaches), hasher)| Self {
             policy,
             breaches,
             hasher,
-            on,
+            services,
         }))
     }
 }
 
 impl Function for Reset {
     const PATH: &'static str = "/password/reset";
-    const ROWS: &'static str = table::CHANGED;
-    type Row = Changed;
+    const KEY_PREFIX: &'static str = table::CHANGE_PREFIX;
+    type Row = PasswordChanged;
 
-    async fn answer(&self, request: &Request, clock: Clock<'_>) -> Result<Response, Problem> {
+    async fn handle_request(
+        &self,
+        request: &Request,
+        clock: Clock<'_>,
+    ) -> Result<Response, Problem> {
         self.change(request, clock).await
     }
 
     /// A notice leaves as soon as it can: only users who exist have one, so its time reveals nothing.
-    async fn act(&self, changed: Changed, _: Departure, now: Timestamp) -> Result<(), Failure> {
+    async fn handle_record(
+        &self,
+        changed: PasswordChanged,
+        _: Departure,
+        now: Timestamp,
+    ) -> Result<(), RecordError> {
         self.notify(changed, now).await
     }
 
     fn telemetry(&self) -> &Telemetry {
-        &self.on.telemetry
+        &self.services.telemetry
     }
 }

@@ -3,10 +3,10 @@
 use askama::Template;
 use jiff::Timestamp;
 use rekey::fault::Fault;
-use rekey::lambda::Failure;
+use rekey::lambda::RecordError;
 use rekey::locale::Locale;
-use rekey::mail::{Mail, Posting};
-use rekey::table::Changed;
+use rekey::mail::{Mail, SendOutcome};
+use rekey::table::PasswordChanged;
 use rekey::telemetry::Metric;
 
 use crate::Reset;
@@ -16,23 +16,27 @@ impl Reset {
     ///
     /// # Errors
     /// A fault that passes, for the stream to bring the record again.
-    pub async fn notify(&self, changed: Changed, now: Timestamp) -> Result<(), Failure> {
-        let mail = self.letter(&changed)?;
+    pub async fn notify(
+        &self,
+        changed: PasswordChanged,
+        now: Timestamp,
+    ) -> Result<(), RecordError> {
+        let mail = self.render_email(&changed)?;
         let count = |metric, detail: &str| {
-            self.on
+            self.services
                 .telemetry
                 .count(metric, detail, &changed.request_id, now);
         };
         let id = &changed.request_id;
-        match self.on.mailer.send(&changed.email, &mail, id).await? {
-            Posting::Sent => count(Metric::NoticesSent, "the notice is with SES"),
-            Posting::Refused(fault) => count(Metric::MailsRefused, fault.code()),
+        match self.services.mailer.send(&changed.email, &mail, id).await? {
+            SendOutcome::Accepted => count(Metric::NoticesSent, "the notice is with SES"),
+            SendOutcome::Rejected(fault) => count(Metric::EmailsRejected, fault.code()),
         }
         Ok(())
     }
 
-    fn letter(&self, changed: &Changed) -> Result<Mail, Fault> {
-        let (locale, product) = (changed.locale, self.on.product.as_str());
+    fn render_email(&self, changed: &PasswordChanged) -> Result<Mail, Fault> {
+        let (locale, product) = (changed.locale, self.services.product.as_str());
         let (subject, format) = match locale {
             Locale::En => (
                 format!("Your password for {product} was changed"),
@@ -59,7 +63,7 @@ impl Reset {
             subject: &subject,
         }
         .render();
-        let unrendered = |_| Fault::of_our_own("reset.letter", "NotRendered");
+        let unrendered = |_| Fault::internal("notice_email.render", "NotRendered");
         Ok(Mail {
             text: text.map_err(unrendered)?.into(),
             html: html.map_err(unrendered)?.into(),

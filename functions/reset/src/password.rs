@@ -2,7 +2,7 @@
 
 use rekey::config::Env;
 use rekey::email::Email;
-use rekey::problem::Complaint;
+use rekey::problem::FieldError;
 use rekey::unicode::is_ignorable;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -38,32 +38,32 @@ impl Policy {
         })
     }
 
-    fn check(&self, typed: &str, email: Option<&Email>) -> Result<(), Complaint> {
+    fn check(&self, typed: &str, email: Option<&Email>) -> Result<(), FieldError> {
         let length = typed.chars().count();
         if length < self.min_length {
-            return Err(Complaint::TooShort {
+            return Err(FieldError::TooShort {
                 min_length: self.min_length,
             });
         }
         if length > MAX_LENGTH {
-            return Err(Complaint::TooLong {
+            return Err(FieldError::TooLong {
                 max_length: MAX_LENGTH,
             });
         }
         if !typed.chars().any(is_visible) {
-            return Err(Complaint::Invisible);
+            return Err(FieldError::Invisible);
         }
         if is_one_letter(typed) {
-            return Err(Complaint::Repeated);
+            return Err(FieldError::Repeated);
         }
         let address = email.map(ContextWords::of_address);
         let contexts: Vec<&ContextWords> = address.iter().chain([&self.product]).collect();
         if letters_outside(&contexts, typed).is_some_and(|rest| rest < MIN_REST) {
-            return Err(Complaint::MadeOfContext);
+            return Err(FieldError::MadeOfContext);
         }
         let lower_case = SecretString::from(typed.to_lowercase());
         if common_passwords::contains(lower_case.expose_secret()) {
-            return Err(Complaint::Leaked);
+            return Err(FieldError::Leaked);
         }
         Ok(())
     }
@@ -95,8 +95,8 @@ impl NewPassword {
     /// application's own login has to find the same bytes.
     ///
     /// # Errors
-    /// A complaint where the policy refuses it.
-    pub fn parse(typed: &str, policy: &Policy, email: Option<&Email>) -> Result<Self, Complaint> {
+    /// A error where the policy refuses it.
+    pub fn parse(typed: &str, policy: &Policy, email: Option<&Email>) -> Result<Self, FieldError> {
         policy.check(typed, email)?;
         Ok(Self(typed.into()))
     }
@@ -159,8 +159,8 @@ mod tests {
             "😀😀😀😀😀😀😀😀",
             "************",
         ] {
-            let complaint = NewPassword::parse(repeated, &policy, None).unwrap_err();
-            assert_eq!(complaint, Complaint::Repeated, "{repeated}");
+            let error = NewPassword::parse(repeated, &policy, None).unwrap_err();
+            assert_eq!(error, FieldError::Repeated, "{repeated}");
         }
         assert!(NewPassword::parse("aaaaaaaaaaab", &policy, None).is_ok());
     }
@@ -203,7 +203,7 @@ mod tests {
         for leaked in ["iloveyou", "Password123", "QWERTYUIOP", "passw0rd1"] {
             assert_eq!(
                 NewPassword::parse(leaked, &policy(), None).unwrap_err(),
-                Complaint::Leaked,
+                FieldError::Leaked,
                 "{leaked}"
             );
         }

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::try_join;
 
-use super::{EPOCH, Issued, LINKS, Table, built, unix_seconds, whole_seconds};
+use super::{EPOCH_PREFIX, LINKS_PREFIX, Table, TokenIssued, built, unix_seconds, whole_seconds};
 use crate::digest::sha256_hex;
 use crate::email::Email;
 use crate::fault::Fault;
@@ -92,7 +92,7 @@ impl SentLinks {
 
     /// Returns these links and the one that was just sent, without those that no limit counts any more.
     #[must_use]
-    pub fn with(&self, issued: &Issued, requested_at: Timestamp) -> Self {
+    pub fn with(&self, issued: &TokenIssued, requested_at: Timestamp) -> Self {
         let sent = SentLink {
             requested_at,
             issued_at: issued.issued_at,
@@ -132,7 +132,7 @@ impl Table {
     ///
     /// # Errors
     /// Returns a [`Fault`] if `DynamoDB` does not do it.
-    pub async fn store_links(&self, issued: &Issued, links: &SentLinks) -> Result<(), Fault> {
+    pub async fn store_links(&self, issued: &TokenIssued, links: &SentLinks) -> Result<(), Fault> {
         self.put_alone("table.store_links", self.links_statement(issued, links)?)
             .await
     }
@@ -141,11 +141,11 @@ impl Table {
     ///
     /// # Errors
     /// Never fails: all parts are given.
-    pub fn links_statement(&self, issued: &Issued, links: &SentLinks) -> Result<Put, Fault> {
-        const ACT: &str = "table.store_links";
+    pub fn links_statement(&self, issued: &TokenIssued, links: &SentLinks) -> Result<Put, Fault> {
+        const OPERATION: &str = "table.store_links";
         let key = links_key(&issued.user, &issued.email);
-        let put = self.put(&key, links, issued.issued_at + DAY, ACT)?;
-        built(put.build(), ACT)
+        let put = self.put(&key, links, issued.issued_at + DAY, OPERATION)?;
+        built(put.build(), OPERATION)
     }
 }
 
@@ -159,7 +159,7 @@ pub struct Epoch {
 
 /// Returns the key of a user's epoch row.
 pub fn epoch_key(user: &UserKey) -> String {
-    format!("{EPOCH}{}", sha256_hex(user.as_str().as_bytes()))
+    format!("{EPOCH_PREFIX}{}", sha256_hex(user.as_str().as_bytes()))
 }
 
 /// Returns the key of the row with the links of a user at an address.
@@ -170,7 +170,7 @@ pub fn links_key(user: &UserKey, email: &Email) -> String {
     let (email, key) = (email.as_str(), user.as_str());
     // An address has no NUL, so no two pairs are written alike.
     format!(
-        "{LINKS}{}",
+        "{LINKS_PREFIX}{}",
         sha256_hex(format!("{email}\0{key}").as_bytes())
     )
 }
@@ -189,7 +189,7 @@ mod tests {
 
     /// Links that were issued so many minutes after noon, and live for an hour.
     fn sent(minutes: &[i64]) -> SentLinks {
-        let issued = |minutes: &i64| Issued {
+        let issued = |minutes: &i64| TokenIssued {
             user: UserKey::Text("1".to_owned()),
             email: Email::parse("ada@example.com").unwrap(),
             issued_at: after_noon(*minutes),

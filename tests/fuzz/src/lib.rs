@@ -17,12 +17,12 @@ use rekey::config::Env;
 use rekey::email::Email;
 use rekey::fault::Fault;
 use rekey::http::{Request, RequestId, Response};
-use rekey::lambda::{self, Answer, Clock, Event, Failure, Function};
+use rekey::lambda::{self, Clock, Event, Function, Output, RecordError};
 use rekey::locale::Locale;
 use rekey::pace::{Departure, Pace};
 use rekey::problem::Problem;
 use rekey::source::Source;
-use rekey::table::{self, Changed, Issued, Requested};
+use rekey::table::{self, PasswordChanged, ResetRequested, TokenIssued};
 use rekey::telemetry::Telemetry;
 use rekey::token::Token;
 use reset::password::Policy;
@@ -83,12 +83,12 @@ pub fn reset_body(body: &[u8]) -> bool {
 
 /// Any event, as of a gateway, for both functions.
 pub fn gateway_event(event: &[u8]) -> bool {
-    handle::<Requested>(event) | handle::<Changed>(event)
+    handle::<ResetRequested>(event) | handle::<PasswordChanged>(event)
 }
 
 /// Any event, as of the table's stream, for both functions.
 pub fn stream_record(event: &[u8]) -> bool {
-    handle::<Requested>(event) | handle::<Changed>(event)
+    handle::<ResetRequested>(event) | handle::<PasswordChanged>(event)
 }
 
 /// Any item of the table, as `DynamoDB` writes it in JSON.
@@ -96,9 +96,9 @@ pub fn stored_row(item: &[u8]) -> bool {
     let Ok(item) = serde_json::from_slice::<Item>(item) else {
         return false;
     };
-    let requested = serde_dynamo::from_item::<_, Requested>(item.clone());
-    let issued = serde_dynamo::from_item::<_, Issued>(item.clone());
-    let changed = serde_dynamo::from_item::<_, Changed>(item.clone());
+    let requested = serde_dynamo::from_item::<_, ResetRequested>(item.clone());
+    let issued = serde_dynamo::from_item::<_, TokenIssued>(item.clone());
+    let changed = serde_dynamo::from_item::<_, PasswordChanged>(item.clone());
     if let Ok(row) = &requested {
         check_requested(row);
         check_time(row.requested_at, &item, "requested_at");
@@ -123,7 +123,7 @@ pub fn allow_list(text: &[u8]) -> bool {
     };
     let mut is_accepted = false;
     for (list, allowed) in ALONE.iter().zip(ALLOWED) {
-        if let Ok(admitted) = list.admit(text) {
+        if let Ok(admitted) = list.allow(text) {
             assert_eq!(admitted.as_str(), allowed);
             assert_eq!(Url::parse(text).unwrap().as_str(), allowed);
             is_accepted = true;
@@ -131,7 +131,7 @@ pub fn allow_list(text: &[u8]) -> bool {
     }
     if let Ok(list) = AllowList::parse(text, Placement::Query) {
         for part in text.split(',') {
-            let url = Url::parse(list.admit(part).unwrap().as_str()).unwrap();
+            let url = Url::parse(list.allow(part).unwrap().as_str()).unwrap();
             check_page(&url);
             assert_eq!(url, Url::parse(part).unwrap());
         }
@@ -151,7 +151,7 @@ pub fn link(text: &[u8]) -> bool {
     };
     let token = Token::parse(TOKEN).unwrap();
     let link = |placement| {
-        let reset_url = AllowList::parse(page, placement).ok()?.admit(page).ok()?;
+        let reset_url = AllowList::parse(page, placement).ok()?.allow(page).ok()?;
         let link = reset_url.link(&email, &token);
         assert!(link.expose().bytes().all(|byte| byte.is_ascii_graphic()));
         Some(Url::parse(link.expose()).unwrap())
@@ -198,18 +198,23 @@ struct Probe<R> {
     row: PhantomData<fn(R)>,
 }
 
-impl Function for Probe<Requested> {
+impl Function for Probe<ResetRequested> {
     const PATH: &'static str = "/password/forgot";
-    const ROWS: &'static str = table::REQUESTED;
-    type Row = Requested;
+    const KEY_PREFIX: &'static str = table::REQUEST_PREFIX;
+    type Row = ResetRequested;
 
-    async fn answer(&self, request: &Request, _: Clock<'_>) -> Result<Response, Problem> {
+    async fn handle_request(&self, request: &Request, _: Clock<'_>) -> Result<Response, Problem> {
         parse_forgot(request)?;
         self.accept();
         Ok(Response::accepted(SignedDuration::from_secs(60)))
     }
 
-    async fn act(&self, row: Requested, _: Departure, _: Timestamp) -> Result<(), Failure> {
+    async fn handle_record(
+        &self,
+        row: ResetRequested,
+        _: Departure,
+        _: Timestamp,
+    ) -> Result<(), RecordError> {
         check_requested(&row);
         self.act_on(row.locale)
     }
@@ -219,18 +224,23 @@ impl Function for Probe<Requested> {
     }
 }
 
-impl Function for Probe<Changed> {
+impl Function for Probe<PasswordChanged> {
     const PATH: &'static str = "/password/reset";
-    const ROWS: &'static str = table::CHANGED;
-    type Row = Changed;
+    const KEY_PREFIX: &'static str = table::CHANGE_PREFIX;
+    type Row = PasswordChanged;
 
-    async fn answer(&self, request: &Request, _: Clock<'_>) -> Result<Response, Problem> {
+    async fn handle_request(&self, request: &Request, _: Clock<'_>) -> Result<Response, Problem> {
         parse_reset(request)?;
         self.accept();
         Ok(Response::no_content())
     }
 
-    async fn act(&self, row: Changed, _: Departure, _: Timestamp) -> Result<(), Failure> {
+    async fn handle_record(
+        &self,
+        row: PasswordChanged,
+        _: Departure,
+        _: Timestamp,
+    ) -> Result<(), RecordError> {
         check_changed(&row);
         self.act_on(row.locale)
     }
@@ -246,11 +256,11 @@ impl<R> Probe<R> {
     }
 
     /// Fails for German, so that some records come again.
-    fn act_on(&self, locale: Locale) -> Result<(), Failure> {
+    fn act_on(&self, locale: Locale) -> Result<(), RecordError> {
         self.accept();
         match locale {
             Locale::En => Ok(()),
-            Locale::De => Err(Fault::of_our_own("probe.act", "German").into()),
+            Locale::De => Err(Fault::internal("probe.act", "German").into()),
         }
     }
 }
@@ -283,7 +293,7 @@ where
     probe.has_accepted.load(Ordering::Relaxed)
 }
 
-fn parse_forgot(request: &Request) -> Result<Requested, Problem> {
+fn parse_forgot(request: &Request) -> Result<ResetRequested, Problem> {
     let requested = forgot::request::parse(request, &ALL, NOW)?;
     check_requested(&requested);
     assert!(ALLOWED.contains(&requested.reset_url.as_str()));
@@ -321,25 +331,25 @@ fn member(body: &[u8], name: &str) -> Option<String> {
 
 // ---- What must hold ------------------------------------------------------------------------------
 
-fn check_answer(answer: &Answer) {
+fn check_answer(answer: &Output) {
     let told = serde_json::to_value(answer).unwrap();
     match answer {
-        Answer::Http(response) => {
+        Output::Http(response) => {
             let status = response.status();
             assert!([202, 204, 400, 404, 405, 413, 415, 422].contains(&status));
             assert!(RequestId::parse(response.header("X-Request-Id").unwrap()).is_ok());
             assert_eq!(told["statusCode"], status);
         }
-        Answer::Stream(_) => assert!(told["batchItemFailures"].as_array().unwrap().len() <= 1),
+        Output::Stream(_) => assert!(told["batchItemFailures"].as_array().unwrap().len() <= 1),
     }
 }
 
-fn check_requested(row: &Requested) {
+fn check_requested(row: &ResetRequested) {
     check_email(&row.email);
     check_row(row);
 }
 
-fn check_changed(row: &Changed) {
+fn check_changed(row: &PasswordChanged) {
     check_email(&row.email);
     check_row(row);
 }

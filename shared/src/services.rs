@@ -15,7 +15,7 @@ use crate::users::{Schema, Users};
 
 /// One deployment of Rekey.
 #[derive(Debug)]
-pub struct Deployment {
+pub struct Services {
     /// The Rekey table.
     pub table: Table,
     /// The team's users.
@@ -30,7 +30,7 @@ pub struct Deployment {
     pub token_lifetime: SignedDuration,
 }
 
-impl Deployment {
+impl Services {
     /// Reads what both functions need from the environment; logs to `log`.
     pub fn read(env: &mut Env<'_>, sdk: &SdkConfig, log: Box<dyn Write + Send>) -> Option<Self> {
         let stack = env.text("STACK_NAME");
@@ -40,7 +40,7 @@ impl Deployment {
         let limits = Limits::read(env, lifetime);
         let users = Schema::read(env);
         let sender = Sender::read(env);
-        let product = env.required("PRODUCT_NAME", mail::line);
+        let product = env.required("PRODUCT_NAME", mail::parse_single_line);
         let dynamodb = aws::dynamodb(sdk);
         Some(Self {
             table: Table::new(dynamodb.clone(), table?, limits?),

@@ -1,6 +1,6 @@
-//! The desk: both functions, the table and the users, SES, and the stream, which is carried by hand.
+//! The app: both functions, the table and the users, SES, and the stream, which is carried by hand.
 //!
-//! Time is the desk's: `later` moves it, and nothing sleeps.
+//! Time is the app's: `later` moves it, and nothing sleeps.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -21,7 +21,7 @@ use forgot::Forgot;
 use jiff::{SignedDuration, Timestamp};
 use rekey::aws;
 use rekey::http::Response;
-use rekey::lambda::{self, Answer, Checkpoint, Function};
+use rekey::lambda::{self, Checkpoint, Function, Output};
 use rekey::pace::Pace;
 use reset::Reset;
 use serde_json::{Value, json};
@@ -44,8 +44,8 @@ pub(crate) const WIDE_LIMITS: [(&str, &str); 4] = [
 /// How many times as short the pauses before another attempt are.
 const DESK_HASTE: u32 = 20;
 
-/// A deployment on this desk.
-pub(crate) struct Desk {
+/// A deployment on this app.
+pub(crate) struct TestApp {
     forgot: Forgot,
     reset: Reset,
     pub(crate) aws: Arc<Aws>,
@@ -55,22 +55,22 @@ pub(crate) struct Desk {
     now: Mutex<Timestamp>,
     tick: Mutex<SignedDuration>,
     carried: Mutex<HashSet<(String, String)>>,
-    /// Whether dropping this desk checks for unfired faults and unprocessed records.
+    /// Whether dropping this app checks for unfired faults and unprocessed records.
     is_checked: bool,
     /// Why records may be left unprocessed.
     unprocessed_reason: Mutex<Option<&'static str>>,
     requests: Mutex<u32>,
 }
 
-impl Desk {
+impl TestApp {
     pub(crate) async fn open() -> Self {
         Self::with(&[]).await
     }
 
-    /// A deployment with other settings than the desk's own.
+    /// A deployment with other settings than the app's own.
     pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
         let aws = Aws::start().await;
-        // Past what can be made to fail: for what the desk itself wants to know.
+        // Past what can be made to fail: for what the app itself wants to know.
         let dynamodb = Client::new(&sdk_config(&aws.dynamodb, unhurried()));
         let settings = environment(settings);
         create_tables(&dynamodb, &settings).await;
@@ -106,7 +106,7 @@ impl Desk {
             now: Mutex::new(self.now()),
             tick: Mutex::default(),
             carried: Mutex::default(),
-            // The first desk carries the stream for all instances.
+            // The first app carries the stream for all instances.
             is_checked: false,
             unprocessed_reason: Mutex::default(),
             requests: Mutex::new(INSTANCES.fetch_add(1, Ordering::Relaxed) * 1_000_000),
@@ -135,11 +135,11 @@ impl Desk {
         (self.forgot, self.reset) = functions(&self.aws, &self.settings, &self.log, timeouts);
     }
 
-    /// A desk with one user, whose address is [`ADA`].
+    /// A app with one user, whose address is [`ADA`].
     pub(crate) async fn with_ada() -> Self {
-        let desk = Self::open().await;
-        desk.user("1", ADA).await;
-        desk
+        let app = Self::open().await;
+        app.user("1", ADA).await;
+        app
     }
 
     pub(crate) async fn user(&self, id: &str, email: &str) {
@@ -255,12 +255,12 @@ impl Desk {
             self.handle(&self.forgot, event).await
         };
         match answer {
-            Answer::Http(response) => response,
-            Answer::Stream(_) => panic!("an answer to a stream"),
+            Output::Http(response) => response,
+            Output::Stream(_) => panic!("an answer to a stream"),
         }
     }
 
-    async fn handle(&self, function: &impl Function, event: Value) -> Answer {
+    async fn handle(&self, function: &impl Function, event: Value) -> Output {
         let event = serde_json::from_value(event).unwrap();
         let (invocation, clock) = ("invocation".to_owned(), || self.now());
         lambda::handle(function, event, invocation, clock, Pace::UNPACED)
@@ -303,7 +303,7 @@ impl Desk {
         *self.unprocessed_reason.lock().unwrap() = Some(reason);
     }
 
-    /// Records that rows were processed, by this desk or by a process of the test's own.
+    /// Records that rows were processed, by this app or by a process of the test's own.
     pub(crate) fn mark_processed<'a>(&self, rows: impl IntoIterator<Item = &'a Value>) {
         let versions = rows.into_iter().map(version);
         self.carried.lock().unwrap().extend(versions);
@@ -318,7 +318,8 @@ impl Desk {
         let carried = self.carried.lock().unwrap();
         rows.retain(|row| {
             let key = row["pk"]["S"].as_str().unwrap();
-            let is_record = key.starts_with(Forgot::ROWS) || key.starts_with(Reset::ROWS);
+            let is_record =
+                key.starts_with(Forgot::KEY_PREFIX) || key.starts_with(Reset::KEY_PREFIX);
             is_record && !carried.contains(&version(row))
         });
         rows
@@ -332,14 +333,14 @@ impl Desk {
     /// One batch of a stream.
     async fn bring(&self, function: &impl Function, rows: &[&Value]) -> Option<String> {
         match self.handle(function, batch(rows)).await {
-            Answer::Stream(checkpoint) => {
+            Output::Stream(checkpoint) => {
                 let stopped = stopped_at(&checkpoint);
                 let rows = rows.iter().copied();
                 let is_done = |row: &&Value| stopped.as_deref() != row["pk"]["S"].as_str();
                 self.mark_processed(rows.take_while(is_done));
                 stopped
             }
-            Answer::Http(_) => panic!("an answer to a gateway"),
+            Output::Http(_) => panic!("an answer to a gateway"),
         }
     }
 
@@ -350,8 +351,8 @@ impl Desk {
             .handle(&self.reset, json!({ "Records": [record] }))
             .await
         {
-            Answer::Stream(checkpoint) => assert_eq!(stopped_at(&checkpoint), None),
-            Answer::Http(_) => panic!("an answer to a gateway"),
+            Output::Stream(checkpoint) => assert_eq!(stopped_at(&checkpoint), None),
+            Output::Http(_) => panic!("an answer to a gateway"),
         }
     }
 
@@ -380,7 +381,7 @@ impl Desk {
     }
 }
 
-impl Drop for Desk {
+impl Drop for TestApp {
     /// Fails the test if a planned fault did not fire, or if no private half processed a record. Either way, the test
     /// did not try what it says.
     fn drop(&mut self) {
@@ -467,7 +468,7 @@ pub(crate) fn environment(replaced: &[(&str, &str)]) -> HashMap<String, String> 
 /// The product's own settings, but for the time-outs, and with short pauses before an attempt.
 pub(crate) fn sdk_config(endpoint: &str, timeouts: TimeoutConfig) -> SdkConfig {
     static REGIONS: AtomicU32 = AtomicU32::new(0);
-    // The budget of retries is the process's, for each region: no desk shall use up another one's.
+    // The budget of retries is the process's, for each region: no app shall use up another one's.
     let region = format!("desk-{}", REGIONS.fetch_add(1, Ordering::Relaxed));
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -495,7 +496,7 @@ pub(crate) fn retries() -> RetryConfig {
 /// Fifty callers share one processor here, of which each would have one in Lambda.
 pub(crate) fn unhurried() -> TimeoutConfig {
     TimeoutConfig::builder()
-        .operation_timeout(15 * aws::CALL)
+        .operation_timeout(15 * aws::DYNAMODB_TIMEOUT)
         .build()
 }
 
