@@ -15,16 +15,18 @@ use argon2::password_hash::phc;
 use argon2::{Argon2, Block, Params};
 use aws_config::SdkConfig;
 use forgot::Forgot;
-use forgot::reset_url::{AllowList, Placement};
+use forgot::allow_list::AllowList;
+use forgot::reset_url::Placement;
 use rekey::config::Env;
 use rekey::email::Email;
-use rekey::http::{Field, Request, RequestId};
+use rekey::http::request::Request;
 use rekey::locale::Locale;
+use rekey::request_id::RequestId;
 use rekey::secret::SecretText;
 use rekey::source::Source;
 use rekey::token::Token;
 use reset::hasher::Hasher;
-use reset::password::{NewPassword, Policy};
+use reset::policy::{NewPassword, Policy};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -108,10 +110,6 @@ fn mail() -> Traces {
 }
 
 fn field() -> Traces {
-    #[derive(serde::Deserialize)]
-    struct Form {
-        password: Field,
-    }
     let secret = secret();
     let mut body = SecretText::default();
     std::fmt::Write::write_fmt(
@@ -127,8 +125,8 @@ fn field() -> Traces {
         source: Source::parse(None),
         id: RequestId::unknown(),
     };
-    let form: Form = request.json().unwrap();
-    assert!(matches!(form.password, Field::Text(_)));
+    let form = request.form().unwrap();
+    assert!(form.text("password").is_some());
     Traces::of(&secret)
 }
 
@@ -138,7 +136,7 @@ fn password() -> Traces {
     let policy = Policy::read(&mut Env::new(&defaults)).unwrap();
     let hasher = Hasher::read(&mut Env::new(&defaults)).unwrap();
     let password = NewPassword::parse(secret.expose_secret(), &policy, None).unwrap();
-    let (hash, _) = hasher.hash(password).unwrap();
+    let hash = hasher.hash(password).unwrap();
     assert!(hash.as_str().starts_with("$argon2id$"));
     Traces::of(&secret)
 }
@@ -153,7 +151,7 @@ fn memory_of_argon2() -> Traces {
     let password = NewPassword::parse(secret.expose_secret(), &policy, None).unwrap();
     // First, so that they do not write over what hashing leaves.
     let mut blocks = Zeroizing::new(vec![Block::default(); Params::default().block_count()]);
-    let (hash, _) = hasher.hash(password).unwrap();
+    let hash = hasher.hash(password).unwrap();
     let hash = phc::PasswordHash::new(hash.as_str()).unwrap();
     let (password, salt) = (secret.expose_secret().as_bytes(), hash.salt.unwrap());
     let mut output = [0; 32];

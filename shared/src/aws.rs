@@ -1,4 +1,7 @@
-//! The AWS SDK, set up: time-outs, and what is tried again.
+//! The setup of the AWS SDK: timeouts and retries.
+
+pub mod tls;
+pub(crate) mod transactions;
 
 use std::time::Duration;
 
@@ -9,7 +12,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{Builder, SharedCredentialsProvider};
-use aws_sdk_dynamodb::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ErrorMetadata, ProvideErrorMetadata};
 use aws_sdk_dynamodb::operation::get_item::GetItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::query::QueryError;
@@ -19,7 +22,8 @@ use aws_sdk_sesv2::operation::send_email::SendEmailError;
 use aws_smithy_runtime_api::client::interceptors::context::{Error, InterceptorContext};
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 
-use crate::{fault, tls};
+use self::transactions::RetryCancelled;
+use crate::fault;
 
 /// How long a call to `DynamoDB` may take, with all its attempts and the pauses between them.
 pub const DYNAMODB_TIMEOUT: Duration = Duration::from_secs(4);
@@ -90,29 +94,6 @@ pub(crate) fn ses_timeouts(sdk: &SdkConfig) -> TimeoutConfig {
     timeouts.operation_timeout(operation).build()
 }
 
-/// Tries a transaction again that met another one on its rows, or was throttled. The SDK does not do so by itself.
-///
-/// Where a condition failed besides, the answer is known, and stays.
-#[derive(Debug)]
-pub(crate) struct RetryCancelled;
-
-impl ClassifyRetry for RetryCancelled {
-    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        let error = context
-            .output_or_error()
-            .and_then(Result::err)
-            .and_then(|error| error.as_operation_error());
-        match error.and_then(|error| error.downcast_ref::<TransactWriteItemsError>()) {
-            Some(error) if is_transient_cancellation(error) => RetryAction::transient_error(),
-            _ => RetryAction::NoActionIndicated,
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        "cancelled transactions"
-    }
-}
-
 /// Retries a call that arrived too long after it was signed. The SDK corrects a clock that is wrong, but here it is not.
 #[derive(Debug)]
 pub(crate) struct RetryFrozen;
@@ -148,54 +129,6 @@ fn metadata(error: &Error) -> Option<&ErrorMetadata> {
         .or_else(|| of::<PutItemError>(error))
         .or_else(|| of::<UpdateItemError>(error))
         .or_else(|| of::<SendEmailError>(error))
-}
-
-/// Which of a transaction's parts had a condition that failed, in their order. None, where the transaction failed for
-/// another reason.
-pub(crate) fn failed_conditions<R>(
-    error: &SdkError<TransactWriteItemsError, R>,
-) -> Option<Vec<bool>> {
-    let codes = error.as_service_error().map(reasons)?;
-    let failed: Vec<bool> = codes
-        .iter()
-        .map(|code| code == "ConditionalCheckFailed")
-        .collect();
-    failed.contains(&true).then_some(failed)
-}
-
-/// Whether a transaction was cancelled for nothing but what is_transient: another one in its way, or throttling.
-pub(crate) fn is_transient_cancellation(error: &TransactWriteItemsError) -> bool {
-    let codes = reasons(error);
-    let is_transient = |code: &String| TRANSIENT_REASONS.contains(&code.as_str());
-    codes.iter().any(is_transient)
-        && codes
-            .iter()
-            .all(|code| code == "None" || is_transient(code))
-}
-
-/// Returns whether nothing but another transaction on the same rows cancelled a transaction.
-pub(crate) fn is_conflict(error: &TransactWriteItemsError) -> bool {
-    let codes = reasons(error);
-    let is_conflict = |code: &String| code == "TransactionConflict";
-    codes.iter().any(is_conflict) && codes.iter().all(|code| code == "None" || is_conflict(code))
-}
-
-/// `DynamoDB` API Reference, `TransactWriteItems`, "Cancellation reason codes".
-const TRANSIENT_REASONS: [&str; 3] = [
-    "TransactionConflict",
-    "ThrottlingError",
-    "ProvisionedThroughputExceeded",
-];
-
-fn reasons(error: &TransactWriteItemsError) -> Vec<String> {
-    let TransactWriteItemsError::TransactionCanceledException(canceled) = error else {
-        return Vec::new();
-    };
-    canceled
-        .cancellation_reasons()
-        .iter()
-        .map(|reason| reason.code().unwrap_or("None").to_owned())
-        .collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::{fmt, iter};
 use icu_normalizer::uts46::Uts46MapperBorrowed;
 use serde::{Deserialize, Serialize};
 
-use crate::problem::FieldError;
+use crate::field_error::FieldError;
 use crate::unicode::{self, is_ignorable};
 
 /// The longest address, in octets (RFC 5321 section 4.5.3.1.3).

@@ -1,4 +1,4 @@
-//! What both functions act upon, as the environment names it.
+//! The clients of a deployment, and the operations that need several of them.
 
 use std::io::Write;
 
@@ -7,31 +7,36 @@ use jiff::SignedDuration;
 
 use crate::aws;
 use crate::config::Env;
+use crate::directory::{Directory, Schema};
+use crate::fault::Fault;
 use crate::limits::Limits;
-use crate::mail::{self, Mailer, Sender};
+use crate::mailer::{Mailer, Sender, parse_single_line};
+use crate::password_hash::PasswordHash;
 use crate::table::Table;
+use crate::table::rows::{PasswordChanged, TokenIssued};
+use crate::table::tokens::Redemption;
 use crate::telemetry::Telemetry;
-use crate::users::{Schema, Users};
+use crate::token::Token;
 
-/// One deployment of Rekey.
+/// The clients and the common settings of a deployment.
 #[derive(Debug)]
 pub struct Services {
     /// The Rekey table.
     pub table: Table,
     /// The team's users.
-    pub users: Users,
+    pub directory: Directory,
     /// SES.
     pub mailer: Mailer,
     /// The log.
     pub telemetry: Telemetry,
-    /// What the mails call the team's product.
+    /// The product's name in emails.
     pub product: String,
-    /// How long a link lives.
+    /// The lifetime of a link.
     pub token_lifetime: SignedDuration,
 }
 
 impl Services {
-    /// Reads what both functions need from the environment; logs to `log`.
+    /// Reads the settings that both functions need. Logs to `log`.
     pub fn read(env: &mut Env<'_>, sdk: &SdkConfig, log: Box<dyn Write + Send>) -> Option<Self> {
         let stack = env.text("STACK_NAME");
         let table = env.text("REKEY_TABLE");
@@ -40,15 +45,33 @@ impl Services {
         let limits = Limits::read(env, lifetime);
         let users = Schema::read(env);
         let sender = Sender::read(env);
-        let product = env.required("PRODUCT_NAME", mail::parse_single_line);
+        let product = env.required("PRODUCT_NAME", parse_single_line);
         let dynamodb = aws::dynamodb(sdk);
         Some(Self {
             table: Table::new(dynamodb.clone(), table?, limits?),
-            users: Users::new(dynamodb, users?),
+            directory: Directory::new(dynamodb, users?),
             mailer: Mailer::new(sdk, sender?),
             telemetry: Telemetry::new(stack?, log),
             product: product?,
             token_lifetime: lifetime?,
         })
+    }
+
+    /// Uses a token: ends the user's links, replaces the password, and stores the notice, or none of it.
+    ///
+    /// # Errors
+    /// Returns a [`Fault`] if `DynamoDB` rejects the transaction or does not answer.
+    pub async fn redeem(
+        &self,
+        token: &Token,
+        issued: &TokenIssued,
+        hash: &PasswordHash,
+        changed: &PasswordChanged,
+    ) -> Result<Redemption, Fault> {
+        let password = self
+            .directory
+            .password_statement(issued, hash, changed.changed_at);
+        let token = token.hash();
+        self.table.redeem(&token, issued, password, changed).await
     }
 }

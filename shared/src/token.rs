@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::{sha256_hex, write_hex};
 use crate::fault::Fault;
-use crate::problem::FieldError;
+use crate::field_error::FieldError;
 use crate::secret::SecretText;
 use crate::unicode;
 

@@ -151,7 +151,7 @@ async fn a_links_token_is_in_no_history_no_referrer_and_no_request() -> WebDrive
 
 /// Returns the front-end snippet of the README as a reader would paste it, with the API's address filled in.
 fn snippet_of_the_readme() -> String {
-    let readme = std::fs::read_to_string("README.md").unwrap();
+    let readme = std::fs::read_to_string("docs/front-end.md").unwrap();
     let (_, rest) = readme.split_once("```js\n").unwrap();
     let (snippet, _) = rest.split_once("```").unwrap();
     let placeholder = "https://….execute-api.eu-central-1.amazonaws.com";

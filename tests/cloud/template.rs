@@ -323,7 +323,7 @@ fn sam_builds_for_the_architecture_of_samconfig() {
 /// On the command line, `--parameter-overrides` replaces the list of `samconfig.toml`, for that command alone.
 #[test]
 fn the_readme_builds_and_deploys_for_one_architecture() {
-    let readme = std::fs::read_to_string("README.md").unwrap();
+    let readme = std::fs::read_to_string("docs/deploy.md").unwrap();
     let (_, rest) = readme
         .split_once("$ sam build --parameter-overrides")
         .unwrap();

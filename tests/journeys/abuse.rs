@@ -1,7 +1,7 @@
 //! Too much is held back, for known and unknown addresses alike, and nobody else notices.
 
 use jiff::SignedDuration;
-use rekey::http::Response;
+use rekey::http::response::Response;
 use serde_json::{Value, json};
 
 use crate::app::{ADA, PAGE, TestApp};

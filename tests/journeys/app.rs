@@ -20,8 +20,11 @@ use aws_sdk_dynamodb::types::{
 use forgot::Forgot;
 use jiff::{SignedDuration, Timestamp};
 use rekey::aws;
-use rekey::http::Response;
-use rekey::lambda::{self, Checkpoint, Function, Output};
+use rekey::http::response::Response;
+use rekey::lambda;
+use rekey::lambda::Output;
+use rekey::lambda::batch::Checkpoint;
+use rekey::lambda::function::Function;
 use rekey::pace::Pace;
 use reset::Reset;
 use serde_json::{Value, json};

@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 use crate::app::Mail;
 
@@ -35,6 +36,8 @@ pub(crate) struct Aws {
     /// How many mails are on their way.
     mailing: AtomicUsize,
     mailing_at_most: AtomicUsize,
+    /// They stop when the last handle is dropped: a test may start hundreds.
+    servers: Mutex<JoinSet<()>>,
 }
 
 /// A call to AWS: what a look at the network would tell of it.
@@ -157,14 +160,12 @@ impl Aws {
             unfired_reason: Mutex::default(),
             mailing: AtomicUsize::new(0),
             mailing_at_most: AtomicUsize::new(0),
+            servers: Mutex::default(),
         });
-        tokio::spawn(dynoxide::server::serve_on(dynamodb, database));
-        let state = Arc::clone(&aws);
-        tokio::spawn(async move {
-            while let Ok((socket, _)) = front.accept().await {
-                tokio::spawn(serve(Arc::clone(&state), socket));
-            }
-        });
+        let mut servers = aws.servers.lock().unwrap();
+        servers.spawn(dynoxide::server::serve_on(dynamodb, database));
+        servers.spawn(accept(front, Arc::downgrade(&aws)));
+        drop(servers);
         aws
     }
 
@@ -388,12 +389,20 @@ fn fail_fast() {
     }
 }
 
-async fn serve(aws: Arc<Aws>, socket: TcpStream) -> Option<()> {
+async fn accept(front: TcpListener, aws: Weak<Aws>) {
+    let mut connections = JoinSet::new();
+    while let Ok((socket, _)) = front.accept().await {
+        connections.spawn(serve(Weak::clone(&aws), socket));
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn serve(aws: Weak<Aws>, socket: TcpStream) -> Option<()> {
     let mut socket = BufReader::new(socket);
     loop {
         let Incoming { headers, body, .. } = Incoming::read(&mut socket).await?;
         let target = headers.get("x-amz-target").map(String::as_str);
-        let (response, stays_open) = aws.answer(target, body).await?;
+        let (response, stays_open) = aws.upgrade()?.answer(target, body).await?;
         socket.write_all(response.as_bytes()).await.ok()?;
         stays_open.then_some(())?;
     }

@@ -38,7 +38,7 @@ fn every_wrong_setting_is_told_at_once() {
     for part in [
         "RESET_URLS: found \"http://app.example.com/\", wanted absolute https URLs",
         "TOKEN_LIFETIME_MINUTES: found \"4\", wanted a whole number from 5 to 1440",
-        "MAIL_FROM_ADDRESS: found \"nobody\", wanted one e-mail address in lower case",
+        "MAIL_FROM_ADDRESS: found \"nobody\", wanted one email address in lower case",
         "COOLDOWN_SECONDS: found \"0\", wanted a whole number from 1 to 3600",
         "PRODUCT_NAME: found \"\", wanted 1 to 64 characters",
     ] {
@@ -202,11 +202,11 @@ fn the_templates_bounds_are_the_codes() {
     }
 }
 
-/// The README's table lists the template's parameters, in their order, with their defaults.
+/// The table in docs/parameters.md lists the template's parameters, in their order, with their defaults.
 #[test]
-fn the_readme_lists_every_parameter_with_its_default() {
+fn the_documentation_lists_every_parameter_with_its_default() {
     let template = std::fs::read_to_string("template.yaml").unwrap();
-    let readme = std::fs::read_to_string("README.md").unwrap();
+    let documentation = std::fs::read_to_string("docs/parameters.md").unwrap();
     let (_, parameters) = template.split_once("\nParameters:\n").unwrap();
     let (parameters, _) = parameters.split_once("\nConditions:\n").unwrap();
     let is_name = |line: &&str| line.starts_with("  ") && !line.starts_with("   ");
@@ -215,9 +215,7 @@ fn the_readme_lists_every_parameter_with_its_default() {
         .filter(is_name)
         .map(|line| line.trim().trim_end_matches(':'))
         .collect();
-    let (_, table) = readme.split_once("## Every parameter").unwrap();
-    let (table, _) = table.split_once("\n**").unwrap();
-    let rows: Vec<&str> = table
+    let rows: Vec<&str> = documentation
         .lines()
         .filter(|line| line.starts_with("| `"))
         .collect();

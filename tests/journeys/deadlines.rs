@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use rekey::aws::{DYNAMODB_TIMEOUT, SES_TIMEOUT};
-use rekey::lambda::MAX_CONCURRENCY;
+use rekey::lambda::batch::MAX_CONCURRENCY;
 use rekey::pace::Pace;
 use reset::breaches::TIMEOUT;
 

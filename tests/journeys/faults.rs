@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use argon2::{Argon2, PasswordVerifier as _};
 use jiff::SignedDuration;
 use rekey::aws;
-use rekey::http::Response;
+use rekey::http::response::Response;
 use rekey::token::Token;
 use tokio::task::JoinSet;
 

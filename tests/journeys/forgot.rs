@@ -143,7 +143,7 @@ async fn known_and_unknown_addresses_are_answered_alike_with_the_same_calls() {
 }
 
 /// Asks for a link, under a request id that is always the same.
-async fn ask(app: &TestApp, email: &str) -> rekey::http::Response {
+async fn ask(app: &TestApp, email: &str) -> rekey::http::response::Response {
     let body = json!({ "email": email, "reset_url": PAGE }).to_string();
     let mut event = app.event("/password/forgot", &body);
     event["requestContext"]["requestId"] = json!("request");

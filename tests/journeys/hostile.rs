@@ -13,7 +13,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
-use rekey::http::Response;
+use rekey::http::response::Response;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 

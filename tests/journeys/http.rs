@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use rekey::http::Response;
-use rekey::problem::FieldError;
+use rekey::field_error::FieldError;
+use rekey::http::response::Response;
 use serde_json::{Value, json};
 
 use crate::app::{ADA, PAGE, PASSWORD, TestApp};
@@ -257,9 +257,9 @@ fn codes() -> BTreeSet<String> {
 }
 
 #[test]
-fn the_readme_lists_each_code_and_no_other() {
-    let readme = include_str!("../../README.md");
-    let (_, section) = readme.split_once("### Error codes\n").unwrap();
+fn the_documentation_lists_each_code_and_no_other() {
+    let documentation = include_str!("../../docs/front-end.md");
+    let (_, section) = documentation.split_once("### Error codes\n").unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();
     let listed = section
         .lines()

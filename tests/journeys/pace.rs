@@ -9,10 +9,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rekey::fault::Fault;
-use rekey::http::{Request, Response};
-use rekey::lambda::{self, Clock, Function, MAX_CONCURRENCY, Output, RecordError};
+use rekey::http::problem::Problem;
+use rekey::http::request::Request;
+use rekey::http::response::Response;
+use rekey::lambda;
+use rekey::lambda::Output;
+use rekey::lambda::batch::MAX_CONCURRENCY;
+use rekey::lambda::function::{Clock, Function, RecordError};
 use rekey::pace::{Departure, Pace};
-use rekey::problem::Problem;
 use rekey::telemetry::Telemetry;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -36,7 +40,6 @@ struct Row {
 }
 
 impl Function for Recorder {
-    const PATH: &'static str = "/recorder";
     const KEY_PREFIX: &'static str = "own#";
     type Row = Row;
 

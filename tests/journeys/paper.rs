@@ -10,7 +10,7 @@ fn the_backlog_in_cost_md_is_what_the_simulation_prints() {
         .unwrap();
     assert!(simulation.status.success(), "{simulation:?}");
     let printed = String::from_utf8(simulation.stdout).unwrap();
-    let cost = std::fs::read_to_string("infra/COST.md").unwrap();
+    let cost = std::fs::read_to_string("docs/cost.md").unwrap();
     let rows: Vec<&str> = printed
         .lines()
         .filter(|line| line.starts_with('|'))

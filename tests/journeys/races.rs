@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use argon2::{Argon2, PasswordVerifier as _};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
-use rekey::http::Response;
+use rekey::http::response::Response;
 
 use crate::app::{ADA, Link, PASSWORD, TestApp};
 use crate::forgot::futures;

@@ -7,7 +7,7 @@ use crate::app::{ADA, Link, Mail, PASSWORD, TestApp};
 use crate::forgot::futures;
 
 /// The one answer for every token that is not good.
-pub(crate) fn is_refused(response: &rekey::http::Response) -> bool {
+pub(crate) fn is_refused(response: &rekey::http::response::Response) -> bool {
     let body: Value = serde_json::from_str(response.body()).unwrap_or_default();
     let told = "This link is not valid, or no longer. Please ask for a new one.";
     response.status() == 422 && body["errors"] == json!({ "token": [told] })

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rekey::users::CHANGED_AT;
+use rekey::directory::CHANGED_AT;
 use stateright::{Checker as _, Expectation, HasDiscoveries, Model as _, Property};
 
 use crate::dynamodb::Value;

@@ -8,21 +8,25 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex};
 
 use aws_config::{BehaviorVersion, SdkConfig};
-use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use rekey::aws;
 use rekey::config::Env;
+use rekey::directory::{CHANGED_AT, Directory, Schema};
 use rekey::email::Email;
-use rekey::http::RequestId;
 use rekey::limits::{AddressLimits, Limit, Limits};
 use rekey::locale::Locale;
+use rekey::password_hash::PasswordHash;
+use rekey::request_id::RequestId;
 use rekey::source::Source;
-use rekey::table::links::{SentLinks, epoch_key, links_key};
-use rekey::table::{
-    CHANGE_PREFIX, PasswordChanged, REQUEST_PREFIX, ResetRequested, Table, TokenIssued,
+use rekey::table::Table;
+use rekey::table::epochs::epoch_key;
+use rekey::table::links::{SentLinks, links_key};
+use rekey::table::rows::{
+    CHANGE_PREFIX, PasswordChanged, REQUEST_PREFIX, ResetRequested, TokenIssued,
 };
 use rekey::token::Token;
-use rekey::users::{CHANGED_AT, PasswordHash, Schema, UserKey, Users};
+use rekey::user::UserKey;
 use stateright::{Model, Property};
 
 use crate::dynamodb::{self, Item, Key, Rows, Statement, Value, Write};
@@ -92,7 +96,7 @@ pub(crate) enum Mutation {
 /// The model: the product's statements, and how far to look.
 pub(crate) struct Protocol {
     table: Table,
-    users: Users,
+    users: Directory,
     pub(crate) bounds: Bounds,
     mutation: Option<Mutation>,
     /// Statements that were built before: building is most of the work.
@@ -345,7 +349,7 @@ impl Protocol {
         let dynamodb = aws::dynamodb(&sdk);
         Self {
             table: Table::new(dynamodb.clone(), "rekey".to_owned(), limits),
-            users: Users::new(dynamodb, schema),
+            users: Directory::new(dynamodb, schema),
             bounds,
             mutation,
             admissions: Memo::default(),
@@ -385,7 +389,7 @@ impl Protocol {
         let statements = self
             .table
             .request_statements(&requested, &source, time(now));
-        self.mutated(statements.unwrap())
+        self.mutated(statements)
     }
 
     /// The statements of a token being used, for the change of this number.
@@ -398,14 +402,14 @@ impl Protocol {
     ) -> Vec<Statement> {
         let (users, now) = (&self.users, time(now));
         let hash = PasswordHash::new(hash_of(token));
-        let replacement = users.password_statement(issued, &hash, now).unwrap();
+        let password = users.password_statement(issued, &hash, now);
         let id = RequestId::parse(&change_id(number)).unwrap();
         let changed = PasswordChanged::new(issued, id, now);
         let token = secret(token).hash();
         let statements = self
             .table
-            .redemption_statements(&token, issued, replacement, &changed);
-        self.mutated(statements.unwrap())
+            .redemption_statements(&token, issued, password, &changed);
+        self.mutated(statements)
     }
 
     /// The statement of a token being stored.
@@ -413,12 +417,19 @@ impl Protocol {
         let put = self
             .table
             .token_statement(&secret(token).hash(), issued)
+            .build()
             .unwrap();
         vec![Statement::of_put(put)]
     }
 
-    fn mutated(&self, statements: Vec<TransactWriteItem>) -> Vec<Statement> {
-        let mut statements: Vec<Statement> = statements.into_iter().map(Statement::of).collect();
+    fn mutated(
+        &self,
+        statements: impl IntoIterator<Item = rekey::table::Statement>,
+    ) -> Vec<Statement> {
+        let built = statements
+            .into_iter()
+            .map(|statement| statement.build().unwrap());
+        let mut statements: Vec<Statement> = built.map(Statement::of).collect();
         match self.mutation {
             None
             | Some(
@@ -898,7 +909,7 @@ impl Protocol {
 
     /// The statement of a link being added to those that were sent.
     fn links_statement(&self, issued: &TokenIssued, sent: &SentLinks) -> Vec<Statement> {
-        let put = self.table.links_statement(issued, sent).unwrap();
+        let put = self.table.links_statement(issued, sent).build().unwrap();
         vec![Statement::of_put(put)]
     }
 

@@ -1,6 +1,6 @@
 //! A protocol that is broken, to see that the model notices: each condition is taken away once.
 
-use rekey::table::{CHANGE_PREFIX, REQUEST_PREFIX};
+use rekey::table::rows::{CHANGE_PREFIX, REQUEST_PREFIX};
 
 use crate::properties::{
     ADDRESS, ASKING, DAILY, DAILY_LINKS, HELD_BACK, KEPT, LATE, LIMITED, LIMITED_AND_TROUBLED,

@@ -18,11 +18,15 @@ use std::time::{Duration, Instant};
 
 use forgot::Forgot;
 use jiff::{SignedDuration, Timestamp};
-use rekey::http::{Request, Response};
-use rekey::lambda::{self, Checkpoint, Clock, Function, Output, RecordError};
+use rekey::http::problem::Problem;
+use rekey::http::request::Request;
+use rekey::http::response::Response;
+use rekey::lambda;
+use rekey::lambda::Output;
+use rekey::lambda::batch::Checkpoint;
+use rekey::lambda::function::{Clock, Function, RecordError};
 use rekey::pace::{Departure, Pace};
-use rekey::problem::Problem;
-use rekey::table::ResetRequested;
+use rekey::table::rows::ResetRequested;
 use rekey::telemetry::Telemetry;
 use serde_json::{Value, json};
 use tokio::io::{AsyncWriteExt as _, BufReader};
@@ -246,7 +250,6 @@ impl Instance {
 }
 
 impl Function for Instance {
-    const PATH: &'static str = Forgot::PATH;
     const KEY_PREFIX: &'static str = Forgot::KEY_PREFIX;
     type Row = ResetRequested;
 

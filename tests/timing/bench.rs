@@ -15,11 +15,13 @@ use rand::rngs::SysRng;
 use rand::seq::SliceRandom as _;
 use rekey::aws;
 use rekey::config::Env;
-use rekey::lambda::{self, Function, Output};
+use rekey::directory::{Directory, Schema};
+use rekey::lambda;
+use rekey::lambda::Output;
+use rekey::lambda::function::Function;
 use rekey::limits::Limits;
 use rekey::pace::Pace;
 use rekey::table::Table;
-use rekey::users::{Schema, Users};
 use reset::Reset;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -31,7 +33,7 @@ use crate::aws::Aws;
 pub(crate) struct Bench {
     pub(crate) forgot: Forgot,
     pub(crate) reset: Reset,
-    pub(crate) users: Users,
+    pub(crate) users: Directory,
     pub(crate) table: Table,
     pub(crate) dynamodb: Client,
     aws: Arc<Aws>,
@@ -112,12 +114,16 @@ impl Bench {
         body: &Value,
         status: u16,
     ) -> (f64, f64) {
+        let path = match body.get("token") {
+            Some(_) => "/password/reset",
+            None => "/password/forgot",
+        };
         let event = json!({
             "version": "2.0",
-            "rawPath": F::PATH,
+            "rawPath": path,
             "headers": { "content-type": "application/json" },
             "requestContext": {
-                "http": { "method": "POST", "path": F::PATH, "sourceIp": "192.0.2.1" },
+                "http": { "method": "POST", "path": path, "sourceIp": "192.0.2.1" },
                 "requestId": format!("{:016x}", random()),
             },
             "body": body.to_string(),
@@ -138,14 +144,14 @@ impl Bench {
 }
 
 /// What the functions act upon, for the test to prepare.
-fn stores(sdk: &SdkConfig, variable: &dyn Fn(&str) -> Option<String>) -> (Users, Table) {
+fn stores(sdk: &SdkConfig, variable: &dyn Fn(&str) -> Option<String>) -> (Directory, Table) {
     let mut env = Env::new(variable);
     let schema = Schema::read(&mut env);
     let limits = Limits::read(&mut env, Some(SignedDuration::from_hours(1)));
     let (schema, limits) = env.finish(schema.zip(limits)).unwrap();
     let dynamodb = aws::dynamodb(sdk);
     let table = Table::new(dynamodb.clone(), variable("REKEY_TABLE").unwrap(), limits);
-    (Users::new(dynamodb, schema), table)
+    (Directory::new(dynamodb, schema), table)
 }
 
 /// Everything in one thread, as in Lambda, so that no scheduler adds to the noise.

@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
+use rekey::directory::Lookup;
 use rekey::email::Email;
-use rekey::http::{Request, Response};
-use rekey::lambda::{Clock, Function, RecordError};
+use rekey::http::problem::Problem;
+use rekey::http::request::Request;
+use rekey::http::response::Response;
+use rekey::lambda::function::{Clock, Function, RecordError};
 use rekey::pace::Departure;
-use rekey::problem::Problem;
 use rekey::telemetry::Telemetry;
-use rekey::users::Lookup;
+use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
 use crate::bench::Bench;
@@ -70,7 +72,6 @@ impl<F> Planted<'_, F> {
 }
 
 impl<F: Function> Function for Planted<'_, F> {
-    const PATH: &'static str = F::PATH;
     const KEY_PREFIX: &'static str = F::KEY_PREFIX;
     type Row = F::Row;
 
@@ -79,7 +80,7 @@ impl<F: Function> Function for Planted<'_, F> {
         request: &Request,
         clock: Clock<'_>,
     ) -> Result<Response, Problem> {
-        let body: Value = request.json()?;
+        let body: Value = serde_json::from_slice(request.body.expose_secret()).unwrap();
         self.act_before(body["email"].as_str().unwrap()).await;
         self.function.handle_request(request, clock).await
     }

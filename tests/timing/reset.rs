@@ -3,9 +3,9 @@
 use jiff::SignedDuration;
 use rekey::email::Email;
 use rekey::locale::Locale;
-use rekey::table::TokenIssued;
+use rekey::table::rows::TokenIssued;
 use rekey::token::Token;
-use rekey::users::UserKey;
+use rekey::user::UserKey;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 

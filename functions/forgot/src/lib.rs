@@ -1,10 +1,14 @@
-//! Somebody forgot a password.
+//! `forgot`: requests for links.
 //!
-//! - [`request`]: the public half writes down that somebody asked.
-//! - [`deliver`]: the private half makes a token and mails the link.
-//! - [`reset_url`]: where links may lead, and how they are made.
+//! - [`request`]: the public half stores the request.
+//! - [`deliver`]: the private half issues a token and sends the link by email.
+//! - [`link_email`]: the email with the link.
+//! - [`allow_list`]: the pages that links may lead to.
+//! - [`reset_url`]: one of these pages, and the link that is made from it.
 
+pub mod allow_list;
 pub mod deliver;
+pub mod link_email;
 pub mod request;
 pub mod reset_url;
 
@@ -13,17 +17,19 @@ use std::io;
 use aws_config::SdkConfig;
 use jiff::Timestamp;
 use rekey::config::{self, ConfigError, Env};
-use rekey::http::{Request, Response};
-use rekey::lambda::{Clock, Function, RecordError};
+use rekey::http::problem::Problem;
+use rekey::http::request::Request;
+use rekey::http::response::Response;
+use rekey::lambda::function::{Clock, Function, RecordError};
 use rekey::pace::Departure;
-use rekey::problem::Problem;
 use rekey::services::Services;
-use rekey::table::{self, ResetRequested};
+use rekey::table::rows::{REQUEST_PREFIX, ResetRequested};
 use rekey::telemetry::Telemetry;
 
-use crate::reset_url::{AllowList, Placement};
+use crate::allow_list::AllowList;
+use crate::reset_url::Placement;
 
-/// The function: its settings, and what it acts upon.
+/// The function: its settings and its services.
 #[derive(Debug)]
 pub struct Forgot {
     allow_list: AllowList,
@@ -31,18 +37,18 @@ pub struct Forgot {
 }
 
 impl Forgot {
-    /// Reads the process's environment.
+    /// Reads the environment of this process.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// Returns every invalid setting.
     pub fn from_env(sdk: &SdkConfig) -> Result<Self, ConfigError> {
         Self::new(sdk, &config::process, Box::new(io::stdout()))
     }
 
-    /// Reads an environment; logs to `log`.
+    /// Reads an environment. Logs to `log`.
     ///
     /// # Errors
-    /// Everything that is wrong with the environment.
+    /// Returns every invalid setting.
     pub fn new(
         sdk: &SdkConfig,
         variable: &dyn Fn(&str) -> Option<String>,
@@ -62,7 +68,7 @@ impl Forgot {
 fn read_allow_list(env: &mut Env<'_>) -> Option<AllowList> {
     let placement = env.optional("LINK_PLACEMENT", Placement::Query, Placement::parse)?;
     let allow_list = env.required("RESET_URLS", |found| AllowList::parse(found, placement))?;
-    // CORS is API Gateway's, from a setting of its own: a template cannot cut URLs up.
+    // CloudFormation cannot parse URLs, so CORS has its own setting.
     env.optional("RESET_URL_ORIGINS", (), |found| {
         allow_list.check_origins(found)
     })?;
@@ -70,8 +76,7 @@ fn read_allow_list(env: &mut Env<'_>) -> Option<AllowList> {
 }
 
 impl Function for Forgot {
-    const PATH: &'static str = "/password/forgot";
-    const KEY_PREFIX: &'static str = table::REQUEST_PREFIX;
+    const KEY_PREFIX: &'static str = REQUEST_PREFIX;
     type Row = ResetRequested;
 
     async fn handle_request(
@@ -79,7 +84,11 @@ impl Function for Forgot {
         request: &Request,
         clock: Clock<'_>,
     ) -> Result<Response, Problem> {
-        self.request(request, clock()).await
+        match request.route() {
+            ("POST", "/password/forgot") => self.request(request, clock()).await,
+            (_, "/password/forgot") => Err(Problem::MethodNotAllowed),
+            _ => Err(Problem::NotFound),
+        }
     }
 
     async fn handle_record(

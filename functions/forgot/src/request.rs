@@ -1,85 +1,73 @@
-//! The public half: somebody asks. It writes a row, and knows nothing of users.
+//! The public half: stores a request for a link. It cannot read users.
 
 use jiff::Timestamp;
 use rekey::email::Email;
-use rekey::http::{Field, Request, Response};
+use rekey::http::problem::Problem;
+use rekey::http::request::Request;
+use rekey::http::response::Response;
 use rekey::locale::Locale;
-use rekey::problem::Problem;
-use rekey::table::{Admission, ResetRequested};
-use rekey::telemetry::Metric;
-use serde::Deserialize;
+use rekey::table::requests::Admission;
+use rekey::table::rows::ResetRequested;
+use rekey::telemetry::metric::Metric;
 
 use crate::Forgot;
-use crate::reset_url::AllowList;
+use crate::allow_list::AllowList;
 
 impl Forgot {
-    /// Answers a request for a link: the same for every address.
+    /// Answers a request for a link. The response is the same for every address.
     ///
     /// # Errors
-    /// What the HTTP table in the README lists.
+    /// Returns a problem for an invalid request, for a source that reached its limit, or if AWS fails.
     pub async fn request(&self, request: &Request, now: Timestamp) -> Result<Response, Problem> {
+        let log = self.services.telemetry.for_request(&request.id, now);
         let requested = parse(request, &self.allow_list, now)?;
-        let count = |metric, detail| {
-            self.services
-                .telemetry
-                .count(metric, detail, &request.id, now)
-        };
-        match self
-            .services
-            .table
+        let table = &self.services.table;
+        match table
             .record_request(&requested, &request.source, now)
             .await?
         {
-            Admission::Accepted => count(Metric::RequestsAccepted, "written down"),
-            // The very answer of a request that was written down: another would tell a stranger that somebody has
-            // just asked for this address.
-            Admission::AddressLimited => count(Metric::RequestsThrottled, "the address is cooling"),
+            Admission::Accepted => log.count(Metric::RequestsAccepted, "stored"),
+            // The response of a stored request: any other would reveal that someone has just requested a link for this
+            // address.
+            Admission::AddressLimited => {
+                log.count(
+                    Metric::RequestsThrottled,
+                    "the address is within its cooldown",
+                );
+            }
             Admission::SourceLimited { retry_after } => {
-                count(Metric::RequestsThrottled, "the source asks too often");
+                log.count(Metric::RequestsThrottled, "the source reached its limit");
                 return Err(Problem::TooManyRequests { retry_after });
             }
         }
-        Ok(Response::accepted(self.services.table.limits().cooldown))
+        Ok(Response::accepted(table.limits().cooldown))
     }
 }
 
-/// What a request asks for.
+/// Parses a request for a link.
 ///
 /// # Errors
-/// What is wrong with it: all that is, where it is in the fields.
+/// Returns a problem that lists every invalid field.
 pub fn parse(
     request: &Request,
     allow_list: &AllowList,
     now: Timestamp,
 ) -> Result<ResetRequested, Problem> {
-    let form: Form = request.json()?;
-    let email = form.email.required(Email::parse);
-    let reset_url = form.reset_url.required(|typed| allow_list.allow(typed));
-    match (email, reset_url) {
-        (Ok(email), Ok(reset_url)) => Ok(ResetRequested {
+    let mut form = request.form()?;
+    form.alias("reseturl", "reset_url")?;
+    let email = form.required("email", Email::parse);
+    let reset_url = form.required("reset_url", |typed| allow_list.allow(typed));
+    let locale = form
+        .text("locale")
+        .map_or_else(Locale::default, Locale::choose);
+    let requested = email
+        .zip(reset_url)
+        .map(|(email, reset_url)| ResetRequested {
             email,
             reset_url: reset_url.as_str().to_owned(),
-            locale: form
-                .locale
-                .text()
-                .map_or_else(Locale::default, Locale::choose),
+            locale,
             request_id: request.id.clone(),
             requested_at: now,
-        }),
-        (email, reset_url) => Err(Problem::invalid([
-            ("email", email.err()),
-            ("reset_url", reset_url.err()),
-        ])),
-    }
-}
-
-/// The body, before it is parsed.
-#[derive(Deserialize)]
-struct Form {
-    #[serde(default)]
-    email: Field,
-    #[serde(default, alias = "reseturl")]
-    reset_url: Field,
-    #[serde(default)]
-    locale: Field,
+        });
+    form.finish(requested)
 }

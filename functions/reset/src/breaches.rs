@@ -11,16 +11,16 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use http_body_util::{BodyExt as _, Limited};
+use rekey::aws::tls;
 use rekey::config::Env;
 use rekey::digest::hex;
 use rekey::fault::Fault;
-use rekey::tls;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha1::{Digest as _, Sha1};
 use tokio::time::timeout;
 use url::{Host, Url};
 
-use crate::password::NewPassword;
+use crate::policy::NewPassword;
 
 /// For all of it. The endpoint answers in a tenth of this; the caller waits meanwhile, and pays for an outage with it.
 pub const TIMEOUT: Duration = Duration::from_millis(1500);

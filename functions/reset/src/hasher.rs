@@ -9,11 +9,10 @@ use rand::TryRng as _;
 use rand::rngs::SysRng;
 use rekey::config::Env;
 use rekey::fault::Fault;
-use rekey::users::PasswordHash;
+use rekey::password_hash::PasswordHash;
 use secrecy::zeroize::Zeroize as _;
-use tokio::task::yield_now;
 
-use crate::password::NewPassword;
+use crate::policy::NewPassword;
 
 /// argon2id (RFC 9106), with the deployment's parameters.
 pub struct Hasher {
@@ -37,25 +36,24 @@ impl Hasher {
         })
     }
 
-    /// Hashes a password, and wipes it. The memory that argon2 filled is still to be wiped: it can be where something
-    /// else has to be waited for.
+    /// Hashes a password and wipes it, and the memory that argon2 filled.
     ///
     /// # Errors
-    /// A fault where there is no randomness or no memory.
-    pub fn hash(&self, password: NewPassword) -> Result<(PasswordHash, Memory<'_>), Fault> {
+    /// Returns a [`Fault`] if there is no randomness or no memory.
+    pub fn hash(&self, password: NewPassword) -> Result<PasswordHash, Fault> {
         const OPERATION: &str = "password.hash";
         let mut salt = [0; 16];
         SysRng
             .try_fill_bytes(&mut salt)
             .map_err(|_| Fault::internal(OPERATION, "NoRandomness"))?;
-        let hashed = self.phc(&password, &salt);
+        let phc = self.phc(&password, &salt);
         drop(password);
-        let (phc, memory) = hashed.ok_or(Fault::internal(OPERATION, "NotHashed"))?;
-        Ok((PasswordHash::new(phc), memory))
+        let phc = phc.ok_or(Fault::internal(OPERATION, "NotHashed"))?;
+        Ok(PasswordHash::new(phc))
     }
 
-    /// The hash as a PHC string. argon2's own way to it would leave the memory that it filled as it is.
-    fn phc(&self, password: &NewPassword, salt: &[u8]) -> Option<(String, Memory<'_>)> {
+    /// Returns the hash as a PHC string. `Argon2::hash_password` would not wipe the memory that it filled.
+    fn phc(&self, password: &NewPassword, salt: &[u8]) -> Option<String> {
         let mut memory = self.memory()?;
         let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
         self.argon2
@@ -73,22 +71,21 @@ impl Hasher {
             salt: Some(Salt::new(salt).ok()?),
             hash: Some(Output::new(&output).ok()?),
         };
-        Some((hash.to_string(), memory))
+        Some(hash.to_string())
     }
 
-    /// The memory that was kept, or new one where that is in use or there is none yet.
+    /// Returns the memory that was kept, or new memory if that is in use or there is none yet.
     fn memory(&self) -> Option<Memory<'_>> {
-        // It is wiped whatever happened to a password.
+        // The memory is valid even if a hash panicked: it is wiped on drop.
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let mut blocks = std::mem::take(&mut *{ kept });
-        let wanted = self.argon2.params().block_count();
-        let missing = wanted.saturating_sub(blocks.len());
+        let needed = self.argon2.params().block_count();
+        let missing = needed.saturating_sub(blocks.len());
         blocks.try_reserve_exact(missing).ok()?;
-        blocks.resize(wanted, Block::default());
+        blocks.resize(needed, Block::default());
         Some(Memory {
             hasher: self,
             blocks,
-            wiped: 0,
         })
     }
 }
@@ -99,46 +96,21 @@ impl fmt::Debug for Hasher {
     }
 }
 
-/// What argon2 filled: whoever has it can guess the password for a fraction of the cost. It is wiped when it is dropped.
-pub struct Memory<'a> {
+/// The memory that argon2 filled. It would let an attacker guess the password at a fraction of the cost, so it is wiped
+/// on drop.
+struct Memory<'a> {
     hasher: &'a Hasher,
     blocks: Vec<Block>,
-    /// So many of them, from the first on.
-    wiped: usize,
-}
-
-impl Memory<'_> {
-    /// How many blocks of 1 KiB are wiped in one go: some thirty microseconds' worth.
-    const BATCH: usize = 2048;
-
-    /// Wipes it, and lets others go first again and again: a call to AWS leaves meanwhile, and is answered.
-    pub async fn wipe(mut self) {
-        while self.wiped < self.blocks.len() {
-            yield_now().await;
-            self.wipe_at_most(Self::BATCH);
-        }
-    }
-
-    /// Block by block: zeroize's own way with a `Vec` goes over the memory twice, the second time byte by byte.
-    fn wipe_at_most(&mut self, number: usize) {
-        for block in self.blocks.iter_mut().skip(self.wiped).take(number) {
-            block.zeroize();
-            self.wiped += 1;
-        }
-    }
 }
 
 impl Drop for Memory<'_> {
     fn drop(&mut self) {
-        self.wipe_at_most(self.blocks.len());
+        // Block by block: zeroize's way with a `Vec` wipes the memory twice, the second time byte by byte.
+        for block in &mut self.blocks {
+            block.zeroize();
+        }
         let kept = &self.hasher.kept;
         *kept.lock().unwrap_or_else(PoisonError::into_inner) = std::mem::take(&mut self.blocks);
-    }
-}
-
-impl fmt::Debug for Memory<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Memory(..)")
     }
 }
 
@@ -147,7 +119,7 @@ mod tests {
     use argon2::PasswordVerifier as _;
 
     use super::*;
-    use crate::password::Policy;
+    use crate::policy::Policy;
 
     fn hasher() -> Hasher {
         let env = |_: &str| None;
@@ -161,7 +133,7 @@ mod tests {
     }
 
     fn hash(hasher: &Hasher, typed: &str) -> PasswordHash {
-        hasher.hash(password(typed)).unwrap().0
+        hasher.hash(password(typed)).unwrap()
     }
 
     #[test]
@@ -209,41 +181,31 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_was_used_before_or_is_in_use_makes_no_difference() {
+    fn hashes_with_kept_and_with_new_memory_are_valid() {
         let hasher = hasher();
-        let is_right = |hash: &PasswordHash| {
+        let is_valid = |hash: &PasswordHash| {
             Argon2::default()
                 .verify_password(b"correct horse", hash.as_str())
                 .is_ok()
         };
-        let (first, in_use) = hasher.hash(password("correct horse")).unwrap();
+        let first = hash(&hasher, "correct horse");
         let second = hash(&hasher, "correct horse");
-        drop(in_use);
+        let in_use = hasher.memory();
         let third = hash(&hasher, "correct horse");
-        assert!([first, second, third].iter().all(is_right));
+        drop(in_use);
+        assert!([first, second, third].iter().all(is_valid));
     }
 
-    #[tokio::test]
-    async fn wiped_memory_is_kept_and_holds_nothing_though_its_wiping_was_broken_off() {
+    #[test]
+    fn memory_is_wiped_and_kept() {
         let hasher = hasher();
-        let is_kept_and_empty = || {
-            let kept = hasher.kept.lock().unwrap();
-            kept.len() == hasher.argon2.params().block_count()
-                && kept
-                    .iter()
-                    .all(|block| block.as_ref().iter().all(|&word| word == 0))
-        };
-        let (_, memory) = hasher.hash(password("correct horse")).unwrap();
-        assert!(memory.blocks.iter().any(|block| block.as_ref()[0] != 0));
-        memory.wipe().await;
-        assert!(is_kept_and_empty());
-
-        let (_, memory) = hasher.hash(password("correct horse")).unwrap();
-        tokio::select! {
-            biased;
-            () = memory.wipe() => panic!("it lets others go first"),
-            () = yield_now() => {}
-        }
-        assert!(is_kept_and_empty());
+        let mut memory = hasher.memory().unwrap();
+        memory.blocks[7].as_mut()[3] = 1;
+        drop(memory);
+        hash(&hasher, "correct horse");
+        let kept = hasher.kept.lock().unwrap();
+        assert_eq!(kept.len(), hasher.argon2.params().block_count());
+        let is_wiped = |block: &Block| block.as_ref().iter().all(|&word| word == 0);
+        assert!(kept.iter().all(is_wiped));
     }
 }

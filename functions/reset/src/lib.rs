@@ -1,37 +1,40 @@
-//! The password is replaced, and its owner is told.
+//! `reset`: sets a new password.
 //!
-//! - [`change`]: the public half replaces the password of whoever has a good token.
-//! - [`notify`]: the private half tells the owner by mail.
-//! - [`password`]: what a password must be.
-//! - [`hasher`]: how it is hashed.
-//! - [`breaches`]: whether a password is known from data leaks, as others know.
+//! - [`change`]: the public half replaces the password of a user with a valid token.
+//! - [`notify`]: the private half notifies the user by email.
+//! - [`notice_email`]: that email.
+//! - [`policy`]: the passwords that Rekey accepts.
+//! - [`breaches`]: an optional check against known breaches.
+//! - [`hasher`]: hashes passwords with argon2id.
 
 pub mod breaches;
 pub mod change;
 mod common_passwords;
 mod context_words;
 pub mod hasher;
+pub mod notice_email;
 pub mod notify;
-pub mod password;
+pub mod policy;
 
 use std::io;
 
 use aws_config::SdkConfig;
 use jiff::Timestamp;
 use rekey::config::{self, ConfigError, Env};
-use rekey::http::{Request, Response};
-use rekey::lambda::{Clock, Function, RecordError};
+use rekey::http::problem::Problem;
+use rekey::http::request::Request;
+use rekey::http::response::Response;
+use rekey::lambda::function::{Clock, Function, RecordError};
 use rekey::pace::Departure;
-use rekey::problem::Problem;
 use rekey::services::Services;
-use rekey::table::{self, PasswordChanged};
+use rekey::table::rows::{CHANGE_PREFIX, PasswordChanged};
 use rekey::telemetry::Telemetry;
 
 use crate::breaches::Breaches;
 use crate::hasher::Hasher;
-use crate::password::Policy;
+use crate::policy::Policy;
 
-/// The function: its settings, and what it acts upon.
+/// The function: its settings and its services.
 #[derive(Debug)]
 pub struct Reset {
     policy: Policy,
@@ -41,18 +44,18 @@ pub struct Reset {
 }
 
 impl Reset {
-    /// Reads the process's environment.
+    /// Reads the environment of this process.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// Returns every invalid setting.
     pub fn from_env(sdk: &SdkConfig) -> Result<Self, ConfigError> {
         Self::new(sdk, &config::process, Box::new(io::stdout()))
     }
 
-    /// Reads an environment; logs to `log`.
+    /// Reads an environment. Logs to `log`.
     ///
     /// # Errors
-    /// Everything that is wrong with the environment.
+    /// Returns every invalid setting.
     pub fn new(
         sdk: &SdkConfig,
         variable: &dyn Fn(&str) -> Option<String>,
@@ -74,8 +77,7 @@ impl Reset {
 }
 
 impl Function for Reset {
-    const PATH: &'static str = "/password/reset";
-    const KEY_PREFIX: &'static str = table::CHANGE_PREFIX;
+    const KEY_PREFIX: &'static str = CHANGE_PREFIX;
     type Row = PasswordChanged;
 
     async fn handle_request(
@@ -83,10 +85,14 @@ impl Function for Reset {
         request: &Request,
         clock: Clock<'_>,
     ) -> Result<Response, Problem> {
-        self.change(request, clock).await
+        match request.route() {
+            ("POST", "/password/reset") => self.change(request, clock).await,
+            (_, "/password/reset") => Err(Problem::MethodNotAllowed),
+            _ => Err(Problem::NotFound),
+        }
     }
 
-    /// A notice leaves as soon as it can: only users who exist have one, so its time reveals nothing.
+    /// Notices leave as soon as possible: only existing users receive one, so its time reveals nothing.
     async fn handle_record(
         &self,
         changed: PasswordChanged,

@@ -3,17 +3,20 @@
 //! The limit of an address counts live links instead of requests. So a user who is held back already has a link that
 //! works, whoever asked for it, unless the application itself has ended the links since.
 
-use aws_sdk_dynamodb::types::Put;
+use aws_sdk_dynamodb::types::builders::PutBuilder;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::try_join;
 
-use super::{EPOCH_PREFIX, LINKS_PREFIX, Table, TokenIssued, built, unix_seconds, whole_seconds};
+use super::Table;
+use super::epochs::{Epoch, epoch_key};
+use super::rows::TokenIssued;
 use crate::digest::sha256_hex;
 use crate::email::Email;
 use crate::fault::Fault;
 use crate::limits::AddressLimits;
-use crate::users::{User, UserKey};
+use crate::times::{unix_seconds, whole_seconds};
+use crate::user::{User, UserKey};
 
 /// The links that SES accepted for one user at one address, in the last 24 hours.
 ///
@@ -41,6 +44,8 @@ struct SentLink {
     #[serde(with = "whole_seconds")]
     expires_at: Timestamp,
 }
+
+const LINKS_PREFIX: &str = "links#";
 
 /// The period of the daily limit. It slides, so that no boundary lets twice the limit pass.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -133,33 +138,15 @@ impl Table {
     /// # Errors
     /// Returns a [`Fault`] if `DynamoDB` does not do it.
     pub async fn store_links(&self, issued: &TokenIssued, links: &SentLinks) -> Result<(), Fault> {
-        self.put_alone("table.store_links", self.links_statement(issued, links)?)
+        self.put("table.store_links", self.links_statement(issued, links))
             .await
     }
 
     /// Returns the statement of [`Table::store_links`].
-    ///
-    /// # Errors
-    /// Never fails: all parts are given.
-    pub fn links_statement(&self, issued: &TokenIssued, links: &SentLinks) -> Result<Put, Fault> {
-        const OPERATION: &str = "table.store_links";
+    pub fn links_statement(&self, issued: &TokenIssued, links: &SentLinks) -> PutBuilder {
         let key = links_key(&issued.user, &issued.email);
-        let put = self.put(&key, links, issued.issued_at + DAY, OPERATION)?;
-        built(put.build(), OPERATION)
+        self.put_statement(&key, links, issued.issued_at + DAY)
     }
-}
-
-/// The row that says when a change by a link last ended a user's links.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Epoch {
-    /// The time of that change: links issued before or at it are dead.
-    #[serde(with = "unix_seconds")]
-    pub ended_at: Timestamp,
-}
-
-/// Returns the key of a user's epoch row.
-pub fn epoch_key(user: &UserKey) -> String {
-    format!("{EPOCH_PREFIX}{}", sha256_hex(user.as_str().as_bytes()))
 }
 
 /// Returns the key of the row with the links of a user at an address.

@@ -96,7 +96,7 @@ impl Authority {
     /// At AWS, the first handshake succeeds. With the roots as they are, it would fail here, and every cold start would
     /// include a second one under the platform's roots.
     pub(crate) fn trusted_by(&self, binary: &[u8]) -> Vec<u8> {
-        let amazon = fs::read(root_folder().join("shared/src/amazon_roots.pem")).unwrap();
+        let amazon = fs::read(root_folder().join("shared/src/aws/amazon_roots.pem")).unwrap();
         let (begin, end) = (b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----");
         let roots = find(binary, &amazon).expect("Amazon's roots in the binary");
         let from = roots + find(&amazon, begin).expect("a certificate");

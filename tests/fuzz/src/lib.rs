@@ -11,21 +11,29 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use forgot::reset_url::{AllowList, Placement};
+use forgot::allow_list::AllowList;
+use forgot::reset_url::Placement;
 use jiff::{SignedDuration, Timestamp};
 use rekey::config::Env;
 use rekey::email::Email;
 use rekey::fault::Fault;
-use rekey::http::{Request, RequestId, Response};
-use rekey::lambda::{self, Clock, Event, Function, Output, RecordError};
+use rekey::http::problem::Problem;
+use rekey::http::request::Request;
+use rekey::http::response::Response;
+use rekey::lambda;
+use rekey::lambda::Output;
+use rekey::lambda::event::Event;
+use rekey::lambda::function::{Clock, Function, RecordError};
 use rekey::locale::Locale;
 use rekey::pace::{Departure, Pace};
-use rekey::problem::Problem;
+use rekey::request_id::RequestId;
 use rekey::source::Source;
-use rekey::table::{self, PasswordChanged, ResetRequested, TokenIssued};
+use rekey::table::rows::{
+    CHANGE_PREFIX, PasswordChanged, REQUEST_PREFIX, ResetRequested, TokenIssued,
+};
 use rekey::telemetry::Telemetry;
 use rekey::token::Token;
-use reset::password::Policy;
+use reset::policy::Policy;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -199,8 +207,7 @@ struct Probe<R> {
 }
 
 impl Function for Probe<ResetRequested> {
-    const PATH: &'static str = "/password/forgot";
-    const KEY_PREFIX: &'static str = table::REQUEST_PREFIX;
+    const KEY_PREFIX: &'static str = REQUEST_PREFIX;
     type Row = ResetRequested;
 
     async fn handle_request(&self, request: &Request, _: Clock<'_>) -> Result<Response, Problem> {
@@ -225,8 +232,7 @@ impl Function for Probe<ResetRequested> {
 }
 
 impl Function for Probe<PasswordChanged> {
-    const PATH: &'static str = "/password/reset";
-    const KEY_PREFIX: &'static str = table::CHANGE_PREFIX;
+    const KEY_PREFIX: &'static str = CHANGE_PREFIX;
     type Row = PasswordChanged;
 
     async fn handle_request(&self, request: &Request, _: Clock<'_>) -> Result<Response, Problem> {

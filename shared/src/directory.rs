@@ -1,16 +1,19 @@
-//! The team's users: one read, and one update clause.
+//! The team's users: one lookup, and one statement that replaces a password.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Select, Update};
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 
 use crate::config::Env;
 use crate::email::Email;
 use crate::fault::Fault;
-use crate::table::{TokenIssued, unix_seconds};
+use crate::password_hash::PasswordHash;
+use crate::table::rows::TokenIssued;
+use crate::times::unix_seconds;
+use crate::user::{User, UserKey};
 
 /// The attribute that says when a user's password was last replaced, in seconds since 1970, as a number.
 ///
@@ -21,80 +24,6 @@ pub const CHANGED_AT: &str = "password_changed_at";
 
 /// How far the application's clock may be ahead of ours.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
-
-/// What Rekey knows of a user.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct User {
-    /// The key in the users table.
-    pub key: UserKey,
-    /// The address that is stored with the user: mail goes there, never to the one that was typed.
-    pub email: Email,
-}
-
-/// The value of a users table's key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "StoredKey", into = "StoredKey")]
-pub enum UserKey {
-    /// A key of type S.
-    Text(String),
-    /// A key of type N, in the decimal text that `DynamoDB` returns: up to 38 digits, which no number type of Rust keeps.
-    Number(String),
-}
-
-/// A user's key in Rekey's own rows. A number is text there too, as serde would round a large one.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum StoredKey {
-    Text(String),
-    Number {
-        number: String,
-    },
-    /// As rows held it until version 0.1.0.
-    Whole(i64),
-}
-
-impl From<StoredKey> for UserKey {
-    fn from(stored: StoredKey) -> Self {
-        match stored {
-            StoredKey::Text(text) => Self::Text(text),
-            StoredKey::Number { number } => Self::Number(number),
-            StoredKey::Whole(number) => Self::Number(number.to_string()),
-        }
-    }
-}
-
-impl From<UserKey> for StoredKey {
-    fn from(key: UserKey) -> Self {
-        match key {
-            UserKey::Text(text) => Self::Text(text),
-            UserKey::Number(number) => Self::Number { number },
-        }
-    }
-}
-
-impl UserKey {
-    fn parse(value: &AttributeValue) -> Option<Self> {
-        match (value.as_s(), value.as_n()) {
-            (Ok(text), _) => Some(Self::Text(text.clone())),
-            (_, Ok(number)) => Some(Self::Number(number.clone())),
-            _ => None,
-        }
-    }
-
-    /// Returns the key as text: a number's decimal digits.
-    pub(crate) fn as_str(&self) -> &str {
-        match self {
-            Self::Text(text) | Self::Number(text) => text,
-        }
-    }
-
-    fn to_attribute(&self) -> AttributeValue {
-        match self {
-            Self::Text(text) => AttributeValue::S(text.clone()),
-            Self::Number(number) => AttributeValue::N(number.clone()),
-        }
-    }
-}
 
 /// The result of looking up an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,30 +36,7 @@ pub enum Lookup {
     Ambiguous,
 }
 
-/// An argon2id PHC string.
-#[derive(Clone)]
-pub struct PasswordHash(String);
-
-impl PasswordHash {
-    /// Takes the hasher's output.
-    pub fn new(phc: String) -> Self {
-        Self(phc)
-    }
-
-    /// The PHC string.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Says nothing: a hash is for the users table alone.
-impl std::fmt::Debug for PasswordHash {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("PasswordHash(..)")
-    }
-}
-
-/// How the users table is laid out.
+/// The layout of the users table.
 #[derive(Clone, Debug)]
 pub struct Schema {
     table: String,
@@ -158,47 +64,46 @@ impl Schema {
     }
 }
 
-/// The users table.
+/// A client of the users table.
 #[derive(Clone, Debug)]
-pub struct Users {
+pub struct Directory {
     client: Client,
     schema: Schema,
 }
 
-impl Users {
-    /// The table that is laid out so.
+impl Directory {
+    /// Creates a client of the table with this layout.
     pub fn new(client: Client, schema: Schema) -> Self {
         Self { client, schema }
     }
 
-    /// Finds who has an address. Only the key and the address are read.
+    /// Looks up an address. Only the key and the address are read.
     ///
     /// # Errors
-    /// A fault where `DynamoDB` does not answer.
+    /// Returns a [`Fault`] if `DynamoDB` rejects the call or does not answer.
     pub async fn find_by_email(&self, email: &Email) -> Result<Lookup, Fault> {
         let found = self.query(email).await?;
-        let mut owners = found
+        let mut users = found
             .iter()
             .filter_map(|item| self.user(item))
             .filter(|user| user.email == *email);
-        Ok(match (owners.next(), found.len()) {
+        Ok(match (users.next(), found.len()) {
             (_, 2..) => Lookup::Ambiguous,
             (Some(user), _) => Lookup::Found(user),
             (None, _) => Lookup::NotFound,
         })
     }
 
-    /// The part of a transaction that replaces a password: where the user is still there, still has the address that
-    /// the token was sent to, and no [`CHANGED_AT`] says that the password was replaced since the token was issued.
+    /// Returns the statement that replaces a password.
     ///
-    /// # Errors
-    /// A fault that cannot be: all parts are given.
+    /// It fails if the user no longer exists, if the address is no longer the one that the token was sent to, or if
+    /// [`CHANGED_AT`] shows that the password changed after the token was issued.
     pub fn password_statement(
         &self,
         issued: &TokenIssued,
         hash: &PasswordHash,
         now: Timestamp,
-    ) -> Result<Update, Fault> {
+    ) -> UpdateBuilder {
         Update::builder()
             .table_name(&self.schema.table)
             .key(&self.schema.key, issued.user.to_attribute())
@@ -216,8 +121,6 @@ impl Users {
             .expression_attribute_values(":issued_at", unix_seconds::attribute(issued.issued_at))
             .expression_attribute_values(":type", AttributeValue::S("N".to_owned()))
             .expression_attribute_values(":horizon", unix_seconds::attribute(now + CLOCK_SKEW))
-            .build()
-            .map_err(|_| Fault::internal("directory.password_statement", "BuildError"))
     }
 
     /// Returns up to two users, because one that is not alone gets no link.

@@ -1,4 +1,6 @@
-//! Mail, handed to SES.
+//! Emails, sent by SES.
+
+pub mod feedback;
 
 use std::sync::OnceLock;
 
@@ -15,22 +17,22 @@ use rand::TryRng as _;
 use rand::rngs::SysRng;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use self::feedback::REQUEST_TAG;
 use crate::aws::{self, RetryFrozen};
 use crate::config::Env;
 use crate::digest::hex;
 use crate::email::Email;
 use crate::fault::Fault;
-use crate::feedback::REQUEST_TAG;
-use crate::http::RequestId;
+use crate::request_id::RequestId;
 
-/// A mail, rendered. It may hold a link, so it does not print.
+/// A rendered email. It may hold a link, so `Debug` does not print it.
 #[derive(Debug)]
-pub struct Mail {
+pub struct RenderedEmail {
     /// The subject line.
     pub subject: String,
     /// The plain text.
     pub text: SecretString,
-    /// The same as HTML.
+    /// The text as HTML.
     pub html: SecretString,
 }
 
@@ -43,7 +45,7 @@ pub enum SendOutcome {
     Rejected(Fault),
 }
 
-/// Who the mails come from.
+/// The sender of the emails.
 #[derive(Clone, Debug)]
 pub struct Sender {
     address: Email,
@@ -55,11 +57,11 @@ impl Sender {
     /// Reads `MAIL_FROM_ADDRESS`, `MAIL_FROM_NAME` and `SES_CONFIGURATION_SET`.
     pub fn read(env: &mut Env<'_>) -> Option<Self> {
         let address = env.required("MAIL_FROM_ADDRESS", |found| {
-            // IAM compares the sender letter by letter, with the template's.
+            // IAM compares the sender with the template's, character by character.
             Email::parse(found)
                 .ok()
                 .filter(|address| address.as_str() == found)
-                .ok_or("one e-mail address in lower case, like no-reply@example.com".to_owned())
+                .ok_or("one email address in lower case, like no-reply@example.com".to_owned())
         });
         let name = env.optional("MAIL_FROM_NAME", None, |found| {
             parse_single_line(found).map(Some)
@@ -106,10 +108,10 @@ impl Sender {
     }
 }
 
-/// A text for one line of a mail: 1 to 64 characters, none of them a control character.
+/// Parses a text for one line of an email: 1 to 64 characters without control characters.
 ///
 /// # Errors
-/// What is wanted instead.
+/// Returns what is expected.
 pub fn parse_single_line(text: &str) -> Result<String, String> {
     if (1..=64).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
         Ok(text.to_owned())
@@ -118,7 +120,7 @@ pub fn parse_single_line(text: &str) -> Result<String, String> {
     }
 }
 
-/// A name for a header, whatever characters it has (RFC 2047 section 2: words of at most 75 characters).
+/// Encodes a name of any characters for a header (RFC 2047 section 2: words of at most 75 characters).
 fn encoded_words(name: &str) -> String {
     let mut words = vec![String::new()];
     for character in name.chars() {
@@ -139,7 +141,7 @@ fn encoded_words(name: &str) -> String {
     words.join(" ")
 }
 
-/// SES.
+/// A client of SES.
 #[derive(Debug)]
 pub struct Mailer {
     sdk: SdkConfig,
@@ -148,7 +150,7 @@ pub struct Mailer {
 }
 
 impl Mailer {
-    /// Mail in a sender's name.
+    /// Creates a client that sends in this sender's name.
     pub fn new(sdk: &SdkConfig, sender: Sender) -> Self {
         Self {
             sdk: sdk.clone(),
@@ -157,7 +159,7 @@ impl Mailer {
         }
     }
 
-    /// Made for the first mail: the public halves send none, and do not wait for it.
+    /// Returns the SDK's client, created for the first email. The public halves send none, and do not wait for it.
     fn client(&self) -> &Client {
         self.client.get_or_init(|| {
             let settings = Builder::from(&self.sdk)
@@ -193,7 +195,7 @@ impl Mailer {
     pub async fn send(
         &self,
         to: &Email,
-        mail: &Mail,
+        email: &RenderedEmail,
         id: &RequestId,
     ) -> Result<SendOutcome, Fault> {
         let tag = MessageTag::builder().name(REQUEST_TAG).value(id.to_tag());
@@ -202,7 +204,7 @@ impl Mailer {
             .send_email()
             .from_email_address(&self.sender.from)
             .destination(Destination::builder().to_addresses(to.as_str()).build())
-            .content(EmailContent::builder().simple(message(mail)?).build())
+            .content(EmailContent::builder().simple(message(email)?).build())
             .email_tags(tag.build().map_err(unbuilt)?)
             .set_configuration_set_name(self.sender.configuration_set.clone());
         let Err(error) = sending.send().await else {
@@ -221,7 +223,7 @@ impl Mailer {
     }
 }
 
-fn message(mail: &Mail) -> Result<Message, Fault> {
+fn message(email: &RenderedEmail) -> Result<Message, Fault> {
     let content = |data: &str| {
         Content::builder()
             .data(data)
@@ -237,13 +239,13 @@ fn message(mail: &Mail) -> Result<Message, Fault> {
             .map_err(unbuilt)
     };
     let body = Body::builder()
-        .text(content(mail.text.expose_secret())?)
-        .html(content(mail.html.expose_secret())?)
+        .text(content(email.text.expose_secret())?)
+        .html(content(email.html.expose_secret())?)
         .build();
     Ok(Message::builder()
-        .subject(content(&mail.subject)?)
+        .subject(content(&email.subject)?)
         .body(body)
-        // RFC 3834 section 5: a program wrote this; no program shall answer. The second is Exchange's word for it.
+        // RFC 3834 section 5: automatic replies must not answer an automatic email. The second header is Exchange's.
         .headers(header("Auto-Submitted", "auto-generated")?)
         .headers(header("X-Auto-Response-Suppress", "All")?)
         // Gmail folds emails with the same subject into one thread and hides the newer link, unless these differ. A

@@ -2,7 +2,7 @@
 
 use rekey::config::Env;
 use rekey::email::Email;
-use rekey::problem::FieldError;
+use rekey::field_error::FieldError;
 use rekey::unicode::is_ignorable;
 use secrecy::{ExposeSecret as _, SecretString};
 

@@ -1,23 +1,38 @@
-//! What became of a mail that SES had taken: an event of SES, by way of a topic.
+//! SES's feedback: what happened to an email that SES accepted.
 //!
-//! Only the operator sees it, in the log and the metrics, by the id of the request that the mail was sent for. What
-//! callers are answered was answered long before.
+//! SES publishes an event to an SNS topic, and the topic invokes the private half of `reset`. Only operators see the
+//! outcome, in the log and the metrics, by the ID of the request. Callers received their response long before.
 
+use std::collections::HashMap;
+
+use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::http::RequestId;
-use crate::telemetry::Metric;
+use crate::request_id::RequestId;
+use crate::telemetry::Telemetry;
+use crate::telemetry::metric::Metric;
 
-/// The tag of a mail that names the request it was sent for.
+/// The message tag that names the request an email was sent for.
 pub(crate) const REQUEST_TAG: &str = "request_id";
 
-/// An event of SES (SES Developer Guide, "Contents of event data that Amazon SES publishes to Amazon SNS"). The
-/// address in it is not read.
+/// Logs and counts an event. An event of another shape is ignored: a retry would not change it.
+pub(crate) fn record(message: &str, telemetry: &Telemetry, now: Timestamp) {
+    let Ok(feedback) = serde_json::from_str::<Feedback>(message) else {
+        return;
+    };
+    if let Some((metric, detail)) = feedback.metric() {
+        let id = feedback.request_id();
+        telemetry.for_request(&id, now).count(metric, detail);
+    }
+}
+
+/// An event of SES (SES Developer Guide, "Contents of event data that Amazon SES publishes to Amazon SNS"), without its
+/// address.
 ///
-/// SES adds types and subtypes over the years, so any of them may be unknown here or missing.
+/// SES adds types and subtypes over the years, so any of them may be unknown or missing.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Feedback {
+struct Feedback {
     event_type: String,
     mail: Tagged,
     #[serde(default)]
@@ -29,7 +44,7 @@ pub struct Feedback {
 #[derive(Debug, Deserialize)]
 struct Tagged {
     #[serde(default)]
-    tags: std::collections::HashMap<String, Vec<String>>,
+    tags: HashMap<String, Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -47,23 +62,20 @@ struct Complaint {
 }
 
 impl Feedback {
-    /// Returns the metric that counts an event and the words that explain it, or `None` if the event is no failure.
-    pub fn meaning(&self) -> Option<(Metric, &'static str)> {
+    /// Returns the metric that counts the event and what happened, or `None` if the email arrived.
+    fn metric(&self) -> Option<(Metric, &'static str)> {
         match self.event_type.as_str() {
-            "Bounce" => Some(self.bounce.meaning()),
-            "Complaint" => self.complaint.meaning(),
+            "Bounce" => Some(self.bounce.metric()),
+            "Complaint" => self.complaint.metric(),
             "Reject" => Some((Metric::EmailsRejected, "SES found a virus in the email")),
             _ => None,
         }
     }
 
-    /// The request that the mail was sent for.
-    pub fn request_id(&self) -> RequestId {
-        let tag = self
-            .mail
-            .tags
-            .get(REQUEST_TAG)
-            .and_then(|values| values.first());
+    /// Returns the ID of the request that the email was sent for.
+    fn request_id(&self) -> RequestId {
+        let tags = self.mail.tags.get(REQUEST_TAG);
+        let tag = tags.and_then(|values| values.first());
         tag.and_then(|tag| RequestId::from_tag(tag))
             .unwrap_or_else(RequestId::unknown)
     }
@@ -93,7 +105,7 @@ fn is_suppressed(sub_type: Option<&str>) -> bool {
 }
 
 impl Bounce {
-    fn meaning(&self) -> (Metric, &'static str) {
+    fn metric(&self) -> (Metric, &'static str) {
         let sub_type = self.bounce_sub_type.as_deref();
         if is_suppressed(sub_type) {
             return SUPPRESSED;
@@ -112,7 +124,7 @@ impl Bounce {
 }
 
 impl Complaint {
-    fn meaning(&self) -> Option<(Metric, &'static str)> {
+    fn metric(&self) -> Option<(Metric, &'static str)> {
         if is_suppressed(self.complaint_sub_type.as_deref()) {
             return Some(SUPPRESSED);
         }
@@ -138,9 +150,9 @@ mod tests {
 
     use super::*;
 
-    fn meaning(event: &Value) -> Option<Metric> {
+    fn metric(event: &Value) -> Option<Metric> {
         let feedback: Feedback = serde_json::from_value(event.clone()).unwrap();
-        feedback.meaning().map(|(metric, _)| metric)
+        feedback.metric().map(|(metric, _)| metric)
     }
 
     fn bounce(kind: &str, sub_kind: &str) -> Value {
@@ -151,13 +163,13 @@ mod tests {
     #[test]
     fn an_email_that_ses_rejects_later_is_counted() {
         let rejected = json!({ "eventType": "Reject", "mail": {} });
-        assert_eq!(meaning(&rejected), Some(Metric::EmailsRejected));
+        assert_eq!(metric(&rejected), Some(Metric::EmailsRejected));
     }
 
     #[test]
-    fn what_went_well_is_not_counted_again() {
+    fn a_delivery_is_not_counted() {
         let delivery = json!({ "eventType": "Delivery", "mail": { "tags": {} } });
-        assert_eq!(meaning(&delivery), None);
+        assert_eq!(metric(&delivery), None);
     }
 
     #[test]
@@ -166,7 +178,7 @@ mod tests {
             let complaint = json!({ "complaintFeedbackType": kind });
             let event = json!({ "eventType": "Complaint", "complaint": complaint, "mail": {} });
             let feedback: Feedback = serde_json::from_value(event).unwrap();
-            feedback.meaning().map(|(_, detail)| detail)
+            feedback.metric().map(|(_, detail)| detail)
         };
         assert!(detail("abuse").unwrap().contains("as spam"));
         assert!(detail("auth-failure").unwrap().contains("authenticate"));

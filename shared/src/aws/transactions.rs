@@ -1,0 +1,94 @@
+//! Why `DynamoDB` cancelled a transaction.
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
+
+use crate::fault::Fault;
+
+/// Retries a transaction that met another one on its rows, or was throttled. The SDK itself does not.
+///
+/// If a condition failed as well, the outcome is known, and a retry would not change it.
+#[derive(Debug)]
+pub(crate) struct RetryCancelled;
+
+impl ClassifyRetry for RetryCancelled {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let error = context
+            .output_or_error()
+            .and_then(Result::err)
+            .and_then(|error| error.as_operation_error());
+        match error.and_then(|error| error.downcast_ref::<TransactWriteItemsError>()) {
+            Some(error) if is_transient_cancellation(error) => RetryAction::transient_error(),
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "cancelled transactions"
+    }
+}
+
+/// Returns the fault of a transaction in which no condition failed. Another transaction on its rows, or throttling, is
+/// transient.
+pub(crate) fn fault(
+    operation: &'static str,
+    error: &SdkError<TransactWriteItemsError, HttpResponse>,
+) -> Fault {
+    let fault = Fault::from_sdk(operation, error);
+    match error.as_service_error() {
+        Some(error) if is_conflict(error) => fault.conflict(),
+        Some(error) if is_transient_cancellation(error) => fault.transient(),
+        _ => fault,
+    }
+}
+
+/// Returns for each statement of a transaction whether its condition failed, or `None` if the transaction failed for
+/// another reason.
+pub(crate) fn failed_conditions<R>(
+    error: &SdkError<TransactWriteItemsError, R>,
+) -> Option<Vec<bool>> {
+    let codes = error.as_service_error().map(reasons)?;
+    let failed: Vec<bool> = codes
+        .iter()
+        .map(|code| code == "ConditionalCheckFailed")
+        .collect();
+    failed.contains(&true).then_some(failed)
+}
+
+/// Returns whether only another transaction on the same rows, or throttling, cancelled a transaction.
+fn is_transient_cancellation(error: &TransactWriteItemsError) -> bool {
+    let codes = reasons(error);
+    let is_transient = |code: &String| TRANSIENT_REASONS.contains(&code.as_str());
+    codes.iter().any(is_transient)
+        && codes
+            .iter()
+            .all(|code| code == "None" || is_transient(code))
+}
+
+/// Returns whether nothing but another transaction on the same rows cancelled a transaction.
+fn is_conflict(error: &TransactWriteItemsError) -> bool {
+    let codes = reasons(error);
+    let is_conflict = |code: &String| code == "TransactionConflict";
+    codes.iter().any(is_conflict) && codes.iter().all(|code| code == "None" || is_conflict(code))
+}
+
+/// `DynamoDB` API Reference, `TransactWriteItems`, "Cancellation reason codes".
+const TRANSIENT_REASONS: [&str; 3] = [
+    "TransactionConflict",
+    "ThrottlingError",
+    "ProvisionedThroughputExceeded",
+];
+
+fn reasons(error: &TransactWriteItemsError) -> Vec<String> {
+    let TransactWriteItemsError::TransactionCanceledException(canceled) = error else {
+        return Vec::new();
+    };
+    canceled
+        .cancellation_reasons()
+        .iter()
+        .map(|reason| reason.code().unwrap_or("None").to_owned())
+        .collect()
+}

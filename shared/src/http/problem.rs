@@ -1,0 +1,141 @@
+//! RFC 9457 problem responses.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use lambda_http::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::response::Response;
+use crate::fault::Fault;
+use crate::field_error::FieldError;
+
+/// Why a request did not succeed: the lines of the HTTP table that are no success.
+#[derive(Debug)]
+pub enum Problem {
+    /// The path is not the function's.
+    NotFound,
+    /// The method is not POST.
+    MethodNotAllowed,
+    /// The body is not declared to be JSON. A `text/plain` one would need no CORS preflight.
+    NotJson,
+    /// The body is larger than [`super::request::MAX_BODY`].
+    TooLarge,
+    /// The body is not one JSON object with each field once.
+    Malformed,
+    /// Fields are missing or not acceptable.
+    Invalid(BTreeMap<&'static str, FieldError>),
+    /// The source has asked too often.
+    TooManyRequests {
+        /// When asking again may work.
+        retry_after: Duration,
+    },
+    /// It is not the caller's fault.
+    Fault(Fault),
+}
+
+impl Problem {
+    /// Returns the problem of one invalid field.
+    pub fn invalid(field: &'static str, error: FieldError) -> Self {
+        Self::Invalid(BTreeMap::from([(field, error)]))
+    }
+
+    /// Returns the one problem of every invalid token.
+    pub fn invalid_token() -> Self {
+        Self::invalid("token", FieldError::BadToken)
+    }
+
+    /// Returns the response.
+    pub fn response(&self) -> Response {
+        let (status, kind, title) = self.status_and_title();
+        let mut body = json!({
+            "type": format!("urn:rekey:problem:{kind}"),
+            "title": title,
+            "status": status.as_u16(),
+        });
+        if let Self::Invalid(errors) = self {
+            let by_field = |value: &dyn Fn(FieldError) -> Option<Value>| -> Value {
+                let values = errors
+                    .iter()
+                    .filter_map(|(field, error)| Some((*field, value(*error)?)));
+                values.collect()
+            };
+            body["errors"] = by_field(&|error| Some(json!([error.to_string()])));
+            body["codes"] = by_field(&|error| Some(json!([error.code()])));
+            let parameters = by_field(&|error| {
+                let (name, number) = error.parameter()?;
+                Some(json!({ name: number }))
+            });
+            if parameters != json!({}) {
+                body["parameters"] = parameters;
+            }
+        }
+        let response = Response::new(status).with_body("application/problem+json", &body);
+        match self {
+            Self::MethodNotAllowed => response.with_header("Allow", "POST"),
+            Self::TooManyRequests { retry_after } => {
+                response.with_header("Retry-After", &retry_after.as_secs().max(1).to_string())
+            }
+            Self::Fault(fault) if fault.is_transient() => response.with_header("Retry-After", "2"),
+            Self::NotFound
+            | Self::NotJson
+            | Self::TooLarge
+            | Self::Malformed
+            | Self::Invalid(_)
+            | Self::Fault(_) => response,
+        }
+    }
+
+    /// The refusing lines of the HTTP table: the only place that knows their status codes.
+    fn status_and_title(&self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is nothing here."),
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "Use POST.",
+            ),
+            Self::NotJson => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported-media-type",
+                "Send application/json.",
+            ),
+            Self::TooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body-too-large",
+                "The body is larger than 8 KiB.",
+            ),
+            Self::Malformed => (
+                StatusCode::BAD_REQUEST,
+                "malformed",
+                "The body is not a JSON object that has each field once.",
+            ),
+            Self::Invalid(_) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid",
+                "Some fields are not acceptable.",
+            ),
+            Self::TooManyRequests { .. } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too-many-requests",
+                "Too many requests.",
+            ),
+            Self::Fault(fault) if fault.is_transient() => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "Not possible just now. Please try again.",
+            ),
+            Self::Fault(_) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "Something went wrong on our side.",
+            ),
+        }
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}

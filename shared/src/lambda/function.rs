@@ -1,0 +1,61 @@
+//! What a function is: two halves, deployed separately, each with its own role.
+
+use std::future::Future;
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+
+use crate::fault::Fault;
+use crate::http::problem::Problem;
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::pace::Departure;
+use crate::telemetry::Telemetry;
+
+/// A function: a public half and a private half.
+///
+/// The event selects the half. Lambda's handler name cannot: one process serves both halves under `cargo lambda watch`.
+pub trait Function: Sync {
+    /// The key prefix of the rows that the private half processes.
+    const KEY_PREFIX: &'static str;
+    /// The row that the stream delivers to the private half.
+    type Row: DeserializeOwned + Send;
+
+    /// The public half: matches on the route, answers, and ends in one write.
+    fn handle_request(
+        &self,
+        request: &Request,
+        clock: Clock<'_>,
+    ) -> impl Future<Output = Result<Response, Problem>> + Send;
+
+    /// The private half: processes a row that a public half wrote.
+    ///
+    /// An email for a request leaves at `departure`, so that its time does not depend on the other records of the batch.
+    fn handle_record(
+        &self,
+        row: Self::Row,
+        departure: Departure,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), RecordError>> + Send;
+
+    /// The log of both halves.
+    fn telemetry(&self) -> &Telemetry;
+}
+
+/// The clock of a public half. It reads the time once, and again after slow work of its own.
+pub type Clock<'a> = &'a (dyn Fn() -> Timestamp + Sync);
+
+/// Why the private half did not process a record.
+#[derive(Debug, PartialEq, Eq)]
+pub enum RecordError {
+    /// A later attempt may succeed: the stream delivers the record again.
+    Retry(Fault),
+    /// No attempt can succeed: the record is dropped, because it would block its shard.
+    Discard(&'static str),
+}
+
+impl From<Fault> for RecordError {
+    fn from(fault: Fault) -> Self {
+        Self::Retry(fault)
+    }
+}

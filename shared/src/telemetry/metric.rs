@@ -1,0 +1,48 @@
+//! The metrics.
+
+use serde::Serialize;
+
+/// What Rekey counts in `CloudWatch`, in the namespace `Rekey`, by stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Metric {
+    /// A request for a link was stored.
+    RequestsAccepted,
+    /// A request exceeded the limit of its address (answered 202) or of its source (answered 429).
+    RequestsThrottled,
+    /// A request was held back because the user has enough live links.
+    RequestsHeldBack,
+    /// SES accepted an email with a link.
+    LinksSent,
+    /// A request named an address that no user has, or that several users share.
+    UnknownAddresses,
+    /// SES permanently rejected an email.
+    EmailsRejected,
+    /// A password was replaced.
+    PasswordsChanged,
+    /// A token was unknown, used, expired, or for another address.
+    TokensRejected,
+    /// SES accepted a notice.
+    NoticesSent,
+    /// A record was dropped because no attempt could process it.
+    RecordsDiscarded,
+    /// An email that SES had accepted bounced.
+    EmailsBounced,
+    /// SES accepted an email and did not send it, because the address is on a suppression list.
+    EmailsSuppressed,
+    /// A recipient reported an email as spam.
+    SpamComplaints,
+    /// A request got a 5xx response, other than for a transaction conflict.
+    RequestsFailed,
+    /// The used part of the day's email budget, in percent. Logged only once it is high.
+    EmailBudgetUtilization,
+}
+
+impl Metric {
+    pub(crate) fn unit(self) -> &'static str {
+        if self == Self::EmailBudgetUtilization {
+            "Percent"
+        } else {
+            "Count"
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! How rows hold times.
+
+/// Times as seconds since 1970, to the millisecond: a number that other programs can compare.
+pub(crate) mod unix_seconds {
+    use aws_sdk_dynamodb::types::AttributeValue;
+    use jiff::Timestamp;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    /// The number, in a condition.
+    pub(crate) fn attribute(time: Timestamp) -> AttributeValue {
+        AttributeValue::N(format!(
+            "{}.{:03}",
+            time.as_second(),
+            time.subsec_millisecond()
+        ))
+    }
+
+    pub(crate) fn serialize<S: Serializer>(
+        time: &Timestamp,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "53 bits of milliseconds last for 285,000 years"
+        )]
+        serializer.serialize_f64(time.as_millisecond() as f64 / 1000.0)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Timestamp, D::Error> {
+        let seconds = f64::deserialize(deserializer)?;
+        // A cast would make 1970 of it.
+        if seconds.is_nan() {
+            return Err(D::Error::custom("not a number"));
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "out of bounds saturates, and is refused"
+        )]
+        Timestamp::from_millisecond((seconds * 1000.0).round() as i64).map_err(D::Error::custom)
+    }
+}
+
+/// Times in whole seconds since 1970, as the TTL attribute wants them.
+pub(crate) mod whole_seconds {
+    use jiff::Timestamp;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(crate) fn serialize<S: Serializer>(
+        time: &Timestamp,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(time.as_second())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Timestamp, D::Error> {
+        Timestamp::from_second(i64::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
