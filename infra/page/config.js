@@ -1,13 +1,13 @@
-// What differs between products. The colors are at the top of page.css.
+// The settings of your product. Its colors are at the top of page.css.
 export const config = {
   product: "Example App",
-  /** An image beside this file, such as "logo.svg", or null for the key. */
+  /** An image beside this file, such as "logo.svg", or null to show the key icon. */
   logo: null,
   /** The URL of the API: the stack's output ApiUrl. */
   api: "https://….execute-api.eu-central-1.amazonaws.com",
-  /** The address of this page, as the template's parameter ResetUrls has it. */
+  /** The URL of this page, exactly as in the template's parameter ResetUrls. */
   resetUrl: "https://app.example.com/password/reset",
-  /** The page where people sign in. */
+  /** The page where users sign in. */
   signIn: "https://app.example.com/sign-in",
   /** The template's parameters PasswordMinLength and TokenLifetimeMinutes. */
   minLength: 8,

@@ -1,32 +1,32 @@
-// Five views of one page: ask for a link, check your inbox, set a new password, done, and a link that does not work.
+// Five views of one page: request a link, check your inbox, set a new password, done, and a link that does not work.
 //
-// A link leads here with an address and a token. Opening it sends nothing and uses nothing up: mail scanners open
-// links too. Only pressing the button does.
+// A link leads here with an email address and a token. Opening it sends nothing and does not use it up, because email
+// scanners open links too. Only the button sends the token.
 
 import { config } from "./config.js";
 import { readLink } from "./link.js";
 import { duration, language, soon, texts } from "./texts.js";
 
-const PATIENCE = 30_000; // milliseconds
+const TIMEOUT = 30_000; // milliseconds
 
 const views = Object.fromEntries(["forgot", "sent", "reset", "done", "bad"].map((id) => [id, viewOf(id)]));
 const toggle = document.querySelector("#reset-toggle");
-const again = document.querySelector("#sent-again");
+const sendAgainButton = document.querySelector("#sent-again");
 const wholeAddress = document.querySelector("#reset-email-whole");
 
-// The address and the token of the link that was opened. They live in this variable and nowhere else: storage and
-// cookies outlive the page, and a hidden field is there for every extension and every saved copy of it to read.
+// The email address and the token of the opened link. Keep them only in this variable: storage and cookies outlive the
+// page. Extensions and saved copies of the page can read a hidden field.
 let link = null;
 let countdown = null;
 
-speak();
+applyTexts();
 openPage();
-// A link whose token is in the fragment does not reload a page that is open already.
+// A link whose token is in the fragment does not reload a page that is already open.
 window.addEventListener("hashchange", () => readLink(location.href).kind !== "none" && openPage({ moveFocus: true }));
-onSubmit(views.forgot, askForLink, texts.unanswered);
-onSubmit(views.reset, setPassword, texts.unansweredReset);
+onSubmit(views.forgot, requestLink, texts.noResponse);
+onSubmit(views.reset, setPassword, texts.noResponseReset);
 toggle.addEventListener("click", () => showPasswords(toggle.getAttribute("aria-pressed") !== "true"));
-again.addEventListener("click", sendAgain);
+sendAgainButton.addEventListener("click", sendAgain);
 window.addEventListener("resize", showWholeAddress);
 document.querySelector("#sent-other").addEventListener("click", () => startOver(""));
 document.querySelector("#bad-new").addEventListener("click", () => startOver(views.forgot.form.elements.email.value));
@@ -34,79 +34,82 @@ document.querySelector("#bad-new").addEventListener("click", () => startOver(vie
 // ---- Opening the page ----------------------------------------------------------------------------
 
 function openPage(options) {
-  const found = takeLink();
-  if (found.kind === "complete") {
-    link = { email: found.email, token: found.token };
+  const opened = takeLink();
+  if (opened.kind === "complete") {
+    link = { email: opened.email, token: opened.token };
     views.reset.form.reset();
     showPasswords(false);
     views.reset.form.elements.email.value = link.email;
     wholeAddress.textContent = link.email;
     show(views.reset, options);
     showWholeAddress();
-  } else if (found.kind === "none") {
+  } else if (opened.kind === "none") {
     show(views.forgot, options);
   } else {
-    reject(found.kind, found.email ?? "", options);
+    showBadLink(opened.kind, opened.email ?? "", options);
   }
 }
 
-/** Reads the link, and takes it out of the address bar and of the tab's history before anything else happens. */
+/** Reads the link, and first removes it from the address bar and the tab's history. */
 function takeLink() {
-  const found = readLink(location.href);
-  if (found.kind === "none") return history.state?.wasOpenedByLink ? { kind: "reloaded" } : found;
-  // replaceState and not pushState or a redirect: the entry with the token must not stay behind the Back button, where
-  // the next person at this computer, a screenshot or a "here is the page I am on" would give it away. What a page
-  // cannot reach is the browser's list of visited pages: hence tokens that work once, and not for long. The state says
-  // only that there was a link, so that a reload can say so too.
-  history.replaceState({ wasOpenedByLink: true }, "", found.url);
-  return found;
+  const opened = readLink(location.href);
+  if (opened.kind === "none") return history.state?.wasOpenedByLink ? { kind: "reloaded" } : opened;
+  // Use replaceState, not pushState or a redirect: the Back button must not lead to the token. The next person at this
+  // computer could read it, and a screenshot or a shared URL would reveal it. The page cannot remove the token from the
+  // browser's list of visited pages, so tokens work once and expire soon. The state records only that there was a link,
+  // so that a reload can ask the user to open it again.
+  history.replaceState({ wasOpenedByLink: true }, "", opened.url);
+  return opened;
 }
 
-// ---- Asking for a link ---------------------------------------------------------------------------
+// ---- Requesting a link ---------------------------------------------------------------------------
 
-async function askForLink({ email }) {
-  if (!email.value.includes("@")) return refuse(views.forgot, { codes: { email: ["not_an_address"] } });
-  const answer = await post("/password/forgot", wish(email.value));
-  if (!answer.ok) return refuse(views.forgot, answer);
-  // The same words whether there is such an account or not: the page must not tell what the API does not.
+async function requestLink({ email }) {
+  if (!email.value.includes("@")) return showErrors(views.forgot, { codes: { email: ["not_an_address"] } });
+  const response = await post("/password/forgot", requestBody(email.value));
+  if (!response.ok) return showErrors(views.forgot, response);
+  // Show the same text for every address: the page must not reveal what the API hides.
   emphasize("#sent-intro", texts.sentIntro(duration(config.linkMinutes)), email.value.trim());
   show(views.sent, { moveFocus: true });
-  count(answer.cooldown);
+  startCountdown(response.cooldown);
 }
 
 async function sendAgain() {
-  if (again.getAttribute("aria-disabled") === "true") return;
-  const label = again.textContent;
-  busy(again, texts.sending);
+  if (sendAgainButton.getAttribute("aria-disabled") === "true") return;
+  const label = sendAgainButton.textContent;
+  busy(sendAgainButton, texts.sending);
   let cooldown = 0;
   try {
-    const answer = await post("/password/forgot", wish(views.forgot.form.elements.email.value));
-    if (answer.ok) {
-      say(views.sent, "done", texts.sentAgain);
-      cooldown = answer.cooldown;
+    const response = await post("/password/forgot", requestBody(views.forgot.form.elements.email.value));
+    if (response.ok) {
+      showMessage(views.sent, "done", texts.sentAgain);
+      cooldown = response.cooldown;
     } else {
-      say(views.sent, "failed", excuse(answer));
+      showMessage(views.sent, "failed", errorText(response));
     }
   } catch (error) {
-    fail(views.sent, error, texts.unanswered);
+    showFailure(views.sent, error, texts.noResponse);
   }
-  idle(again, label);
-  count(cooldown);
+  idle(sendAgainButton, label);
+  startCountdown(cooldown);
 }
 
-function wish(email) {
+function requestBody(email) {
   return { email, reset_url: config.resetUrl, locale: language };
 }
 
-/** Offers to send another link when one can be sent: within the cooldown, the API answers alike and sends nothing. */
-function count(seconds) {
+/** Offers another link after the cooldown. Within it, the API returns the same response and sends nothing. */
+function startCountdown(seconds) {
   clearInterval(countdown);
   const end = Date.now() + seconds * 1000;
   const tick = () => {
     const left = Math.ceil((end - Date.now()) / 1000);
-    if (left > 0) return busy(again, texts.sendAgainIn(`${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`));
+    if (left > 0) {
+      const time = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
+      return busy(sendAgainButton, texts.sendAgainIn(time));
+    }
     clearInterval(countdown);
-    idle(again, texts.sendAgain);
+    idle(sendAgainButton, texts.sendAgain);
   };
   countdown = setInterval(tick, 1000);
   tick();
@@ -125,31 +128,34 @@ async function setPassword({ password, password_confirmation: confirmation }) {
   if ([...password.value].length < config.minLength) codes.password = ["too_short"];
   if (confirmation.value !== password.value) codes.password_confirmation = ["not_the_same"];
   if (Object.keys(codes).length > 0) {
-    return refuse(views.reset, { codes, parameters: { password: { min_length: config.minLength } } });
+    return showErrors(views.reset, { codes, parameters: { password: { min_length: config.minLength } } });
   }
-  // Hidden again before it is sent, or a browser may remember it as it remembers any other text.
+  // Hide the password before sending it: browsers may store a visible one, like any other text.
   showPasswords(false);
-  const answer = await post("/password/reset", {
+  const response = await post("/password/reset", {
     ...link,
     password: password.value,
     password_confirmation: confirmation.value,
   });
-  // The address is the link's too: nobody can mend it here.
-  if (answer.ok) celebrate();
-  else if (answer.codes.token || answer.codes.email) reject("bad_token", link.email, { moveFocus: true });
-  else refuse(views.reset, answer);
+  // The address comes from the link, too, so the user cannot correct it here.
+  if (response.ok) showDone();
+  else if (response.codes.token || response.codes.email) showBadLink("bad_token", link.email, { moveFocus: true });
+  // A 503 means that the outcome is unknown.
+  else if (response.status === 503) {
+    showMessage(views.reset, "failed", texts.unavailableReset(soon(response.retryAfter)));
+  } else showErrors(views.reset, response);
 }
 
-function celebrate() {
+function showDone() {
   emphasize("#done-intro", texts.doneIntro, link.email);
   forgetLink();
   history.replaceState(null, "");
-  // Nobody is signed in by this: whoever could read one mail does not get past a second factor with it.
+  // Do not sign the user in: an attacker who can read one email must not get past a second factor.
   show(views.done, { moveFocus: true });
 }
 
-/** The link cannot be used. Its address is kept for asking for another one. */
-function reject(reason, email, options) {
+/** Shows why the link does not work, and keeps its address for the next request. */
+function showBadLink(reason, email, options) {
   forgetLink();
   document.querySelector("#bad-intro").textContent = texts.bad[reason];
   views.bad.heading = texts.badTitle[reason] ?? texts.title.bad;
@@ -162,7 +168,7 @@ function forgetLink() {
   views.reset.form.reset();
 }
 
-/** An input cannot wrap its text: below it, an address that is longer than the field is shown whole. */
+/** Repeats an address that is longer than its field below it, because an input cannot wrap text. */
 function showWholeAddress() {
   const { email } = views.reset.form.elements;
   wholeAddress.hidden = email.scrollWidth <= email.clientWidth;
@@ -175,26 +181,26 @@ function showPasswords(shown) {
   }
 }
 
-// ---- Talking to the API --------------------------------------------------------------------------
+// ---- Calling the API -----------------------------------------------------------------------------
 
-/** The server could not be reached, or did not answer in time. */
-class Unanswered extends Error {}
+/** The page could not reach the server, or the response timed out. */
+class NoResponse extends Error {}
 
-/** Sends fields to the API and gives back its answer with all that the views ask of it. */
+/** Sends fields to the API, and returns the parts of the response that the views need. */
 async function post(path, fields) {
-  // Not AbortSignal.timeout: Safari has it since version 16 only.
-  const patience = new AbortController();
-  const timer = setTimeout(() => patience.abort(), PATIENCE);
-  const answer = fetch(config.api + path, {
+  // Not AbortSignal.timeout: Safari lacks it before version 16.
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(), TIMEOUT);
+  const pending = fetch(config.api + path, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(fields),
     credentials: "omit",
     referrerPolicy: "no-referrer",
-    signal: patience.signal,
+    signal: controller.signal,
   });
-  const response = await answer.catch((error) => { throw new Unanswered(error.message); });
-  const body = await response.json().catch(() => ({})); // a 204 has none, and a gateway's own errors need not be JSON
+  const response = await pending.catch((error) => { throw new NoResponse(error.message); });
+  const body = await response.json().catch(() => ({})); // a 204 has no body, and a gateway's errors may not be JSON
   clearTimeout(timer);
   return {
     ok: response.ok,
@@ -209,8 +215,8 @@ async function post(path, fields) {
 
 // ---- Forms ---------------------------------------------------------------------------------------
 
-/** Runs `send` when the form is submitted, once at a time, whatever happens to it. */
-function onSubmit(view, send, unanswered) {
+/** Runs `send` when the form is submitted, one run at a time. The button works again even if `send` fails. */
+function onSubmit(view, send, noResponse) {
   for (const field of view.form.querySelectorAll("input")) field.addEventListener("input", () => clearField(view, field));
   view.form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -221,14 +227,14 @@ function onSubmit(view, send, unanswered) {
     try {
       await send(view.form.elements);
     } catch (error) {
-      fail(view, error, unanswered);
+      showFailure(view, error, noResponse);
     } finally {
       idle(view.button, label);
     }
   });
 }
 
-/** Not `disabled`, which would throw the keyboard's focus back to the top of the page. */
+/** Does not set `disabled`, which would move the keyboard's focus to the top of the page. */
 function busy(button, text) {
   button.setAttribute("aria-disabled", "true");
   button.textContent = text;
@@ -239,29 +245,29 @@ function idle(button, text) {
   button.textContent = text;
 }
 
-/** Says what failed. A mistake of this page is not the network's. */
-function fail(view, error, unanswered) {
-  if (!(error instanceof Unanswered)) console.error(error);
-  say(view, "failed", error instanceof Unanswered ? unanswered : texts.pageFault);
+/** Shows what failed, and distinguishes an error in this page from a network error. */
+function showFailure(view, error, noResponse) {
+  if (!(error instanceof NoResponse)) console.error(error);
+  showMessage(view, "failed", error instanceof NoResponse ? noResponse : texts.pageError);
 }
 
-/** Shows every mistake at once: beside its field where there is one, below the form otherwise. */
-function refuse(view, answer) {
-  const { codes, errors = {}, parameters = {} } = answer;
+/** Shows all errors at once: beside the field if the form has it, otherwise below the form. */
+function showErrors(view, response) {
+  const { codes, errors = {}, parameters = {} } = response;
   for (const [name, [code]] of Object.entries(codes)) {
     const field = view.form.elements[name];
-    const text = texts.errors[code] ?? errors[name]?.[0] ?? texts.ourFault;
-    const words = typeof text === "function" ? text(parameters[name] ?? {}) : text;
-    if (field) markWrong(field, words);
-    else say(view, "failed", words);
+    const text = texts.errors[code] ?? errors[name]?.[0] ?? texts.serverError;
+    const message = typeof text === "function" ? text(parameters[name] ?? {}) : text;
+    if (field) markInvalid(field, message);
+    else showMessage(view, "failed", message);
   }
-  if (Object.keys(codes).length === 0) say(view, "failed", excuse(answer));
+  if (Object.keys(codes).length === 0) showMessage(view, "failed", errorText(response));
   view.form.querySelector("[aria-invalid]")?.focus();
 }
 
-function markWrong(field, words) {
+function markInvalid(field, message) {
   field.setAttribute("aria-invalid", "true");
-  document.getElementById(`${field.id}-error`).textContent = words;
+  document.getElementById(`${field.id}-error`).textContent = message;
 }
 
 function clearField(view, field) {
@@ -270,10 +276,10 @@ function clearField(view, field) {
   document.getElementById(`${field.id}-error`).textContent = "";
 }
 
-function excuse({ status, retryAfter }) {
+function errorText({ status, retryAfter }) {
   if (status === 429) return texts.tooMany(soon(retryAfter));
   if (status === 503) return texts.unavailable(soon(retryAfter));
-  return texts.ourFault;
+  return texts.serverError;
 }
 
 // ---- Views ---------------------------------------------------------------------------------------
@@ -285,8 +291,8 @@ function viewOf(id) {
     heading: texts.title[id] };
 }
 
-/** Puts the texts of the language into the page, and the product's name, logo, and sign-in page. */
-function speak() {
+/** Fills in the texts in the user's language, and the product's name, logo, and sign-in page. */
+function applyTexts() {
   document.documentElement.lang = language;
   document.documentElement.dir = texts.dir;
   for (const each of document.querySelectorAll("[data-text]")) each.textContent = texts[each.dataset.text];
@@ -307,18 +313,18 @@ function show(view, { moveFocus = false } = {}) {
   clear(view);
   view.title.textContent = view.heading;
   document.title = `${view.heading} · ${config.product}`;
-  // To the heading, so that a screen reader starts where the new view does. Not on load, when it reads the page anyway.
+  // Focus the heading, so that a screen reader starts at the new view. On load, it reads the page anyway.
   if (moveFocus) view.title.focus();
 }
 
-/** Writes a text in which the address stands out. */
+/** Writes a text with the email address emphasized. */
 function emphasize(selector, text, email) {
   const [before, after] = text.split("{email}");
   const strong = Object.assign(document.createElement("strong"), { textContent: email });
   document.querySelector(selector).replaceChildren(before, strong, after);
 }
 
-function say(view, outcome, text) {
+function showMessage(view, outcome, text) {
   for (const each of ["done", "failed"]) {
     view.section.querySelector(`.${each}`).textContent = each === outcome ? text : "";
   }

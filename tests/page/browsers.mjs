@@ -1,4 +1,4 @@
-// The browsers that the page is tried in. Both are the system's own; nothing is downloaded.
+// The browsers that the tests drive. Both must be installed on the system: nothing is downloaded.
 
 import { execFileSync } from "node:child_process";
 import { createRequire } from "node:module";
@@ -27,8 +27,8 @@ function find(names) {
     try {
       return execFileSync("which", [name], { encoding: "utf8" }).trim();
     } catch {
-      // the next one
+      // Try the next name.
     }
   }
-  throw new Error(`none of ${names.join(", ")} is installed: infra/desk/browser.sh installs them`);
+  throw new Error(`browser: expected one of ${names.join(", ")}, found none. Run infra/desk/browser.sh.`);
 }

@@ -1,4 +1,4 @@
-// The sample page, in Chromium and Firefox, beside an API that answers as Rekey's does: `node --test tests/page/`.
+// Tests the sample page in Chromium and Firefox against a fake API: `node --test tests/page/`.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 
 import { AXE, launch } from "./browsers.mjs";
 import { TOKEN, serve } from "./server.mjs";
-import { LONG, ask, open, save, states } from "./states.mjs";
+import { LONG_EMAIL, open, requestLink, setPassword, states } from "./states.mjs";
 
 const EMAIL = "ada.lovelace@example.com";
 const PASSWORD = "correct horse battery staple";
@@ -21,19 +21,19 @@ for (const name of ["chrome", "firefox"]) describe(name, () => {
   before(async () => { browser = await launch(name); });
   after(() => browser.close());
 
-  /** Gives a test a tab of its own, in which `prepare` runs before every script of the page. */
-  async function inTab(act, prepare) {
+  /** Runs a test in a new tab. `prepare` runs in the tab before the scripts of every page. */
+  async function inTab(run, prepare) {
     const page = await browser.newPage();
     try {
       if (prepare) await page.evaluateOnNewDocument(prepare);
-      await act(page);
+      await run(page);
     } finally {
       await page.close();
     }
   }
 
   for (const [state, reach] of Object.entries(states)) {
-    test(`${state}: accessible, within every width, light and dark, and without the token in the address`, () =>
+    test(`the state ${state} is accessible at every width and hides the token`, () =>
       inTab(async (page) => {
         for (const [width, scheme] of [[320, "light"], [390, "dark"], [1280, "light"]]) {
           await page.setViewport({ width, height: 800 });
@@ -41,7 +41,7 @@ for (const name of ["chrome", "firefox"]) describe(name, () => {
           await reach(page, server.url);
           assert.equal(await page.evaluate(() => location.href), server.url);
           const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-          assert.ok(overflow <= 0, `${overflow} px wider than ${width}`);
+          assert.ok(overflow <= 0, `the page is ${overflow} px wider than the viewport of ${width} px`);
           assert.equal(await page.evaluate(() => document.querySelectorAll("section.card:not([hidden])").length), 1);
           const headings = await page.$$eval("section.card:not([hidden]) h1", (all) => all.map((one) => one.textContent));
           assert.equal(await page.title(), `${headings} · Example App`);
@@ -49,32 +49,32 @@ for (const name of ["chrome", "firefox"]) describe(name, () => {
           const { violations } = await page.evaluate(() => globalThis.axe.run());
           assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map((node) => node.html)]), []);
           const contrast = await page.evaluate(borderContrast);
-          assert.ok(contrast === null || contrast >= 3, `the border of the read-only field has a contrast of ${contrast}`);
+          assert.ok(contrast === null || contrast >= 3, `expected a border contrast of at least 3, got ${contrast}`);
         }
       }));
   }
 
-  // The reports of CASES: a link as mail programs, gateways, and people change it.
+  // Reported cases: links as email programs, gateways, and users change them.
   const encoded = encodeURIComponent(EMAIL);
   const whole = `email=${encoded}&token=${TOKEN}`;
-  for (const [what, parts, email = EMAIL] of [
-    ["as it was sent", `?${whole}`],
-    ["in the fragment", `#${whole}`],
-    ["after a path in the fragment", `#/reset?${whole}`],
-    ["with the page's own query", `?view=reset&${whole}`],
+  for (const [variant, parts, email = EMAIL] of [
+    ["unchanged", `?${whole}`],
+    ["parts in the fragment", `#${whole}`],
+    ["parts after a path in the fragment", `#/reset?${whole}`],
+    ["parts after the page's own query", `?view=reset&${whole}`],
     ["&amp; (yii2-app-advanced#302)", `?email=${encoded}&amp;token=${TOKEN}`],
     ["&amp;amp;", `?email=${encoded}&amp;amp;token=${TOKEN}`],
     ["&#38;", `?email=${encoded}&#38;token=${TOKEN}`],
-    ["the query encoded as a whole", `?${encodeURIComponent(whole)}`],
-    ["the query encoded as a whole, twice", `?${encodeURIComponent(encodeURIComponent(whole))}`],
+    ["whole query encoded once", `?${encodeURIComponent(whole)}`],
+    ["whole query encoded twice", `?${encodeURIComponent(encodeURIComponent(whole))}`],
     ["%40 encoded twice (appsmith#30195)", `?email=${encodeURIComponent(encoded)}&token=${TOKEN}`],
-    ["%2B decoded on the way (CE-Phoenix#864)", `?email=ada+new%40example.com&token=${TOKEN}`, "ada+new@example.com"],
-    ["%2B as a space", `?email=ada%20new%40example.com&token=${TOKEN}`, "ada+new@example.com"],
+    ["%2B decoded in transit (CE-Phoenix#864)", `?email=ada+new%40example.com&token=${TOKEN}`, "ada+new@example.com"],
+    ["%2B replaced by a space", `?email=ada%20new%40example.com&token=${TOKEN}`, "ada+new@example.com"],
     ["%2B encoded twice", `?email=ada%252Bnew%2540example.com&token=${TOKEN}`, "ada+new@example.com"],
-    ["upper case", `?email=${encoded}&token=${TOKEN.toUpperCase()}`],
-    ["with the end of a sentence", `?${whole}.`],
+    ["token in upper case", `?email=${encoded}&token=${TOKEN.toUpperCase()}`],
+    ["trailing period", `?${whole}.`],
   ]) {
-    test(`a link is understood: ${what}`, () => inTab(async (page) => {
+    test(`the page reads a link: ${variant}`, () => inTab(async (page) => {
       await open(page, server.url + parts);
       assert.equal(await page.$eval("#reset-email", (field) => field.value), email);
       const address = await page.evaluate(() => location.href);
@@ -82,24 +82,24 @@ for (const name of ["chrome", "firefox"]) describe(name, () => {
       assert.equal(address.includes("view=reset"), parts.includes("view=reset"));
       assert.equal(address.includes("#/reset"), parts.includes("#/reset"));
       assert.ok(!(await page.content()).includes(TOKEN.slice(0, 16)));
-      const before = server.asked.length;
+      const before = server.requests.length;
       await page.type("#reset-password", PASSWORD);
       await page.type("#reset-confirmation", PASSWORD);
       await page.keyboard.press("Enter");
       await page.waitForSelector("#done:not([hidden])");
-      const [sent] = server.asked.slice(before).filter(({ email: asked }) => asked === email);
+      const [sent] = server.requests.slice(before).filter((request) => request.email === email);
       assert.equal(sent.token.toLowerCase(), TOKEN);
     }));
   }
 
-  for (const [what, parts, title] of [
-    ["cut at & (OnePoint-Global-Account-Toolkit#403)", `?email=${encoded}`, "This link is not complete"],
-    ["without an address", `?token=${TOKEN}`, "This link is not complete"],
-    ["with half a token", `?email=${encoded}&token=${TOKEN.slice(0, 30)}`, "This link is damaged"],
-    ["with something else for a token", `?email=${encoded}&token=${"x".repeat(64)}`, "This link is damaged"],
-    ["with parts that nobody can read", `?${encoded}%26to%ken${TOKEN}token`, "This link is damaged"],
+  for (const [variant, parts, title] of [
+    ["cut at & (OnePoint-Global-Account-Toolkit#403)", `?email=${encoded}`, "This link is incomplete"],
+    ["no email address", `?token=${TOKEN}`, "This link is incomplete"],
+    ["half a token", `?email=${encoded}&token=${TOKEN.slice(0, 30)}`, "This link is damaged"],
+    ["invalid token", `?email=${encoded}&token=${"x".repeat(64)}`, "This link is damaged"],
+    ["unreadable parts", `?${encoded}%26to%ken${TOKEN}token`, "This link is damaged"],
   ]) {
-    test(`a link that cannot be used says so: ${what}`, () => inTab(async (page) => {
+    test(`the page rejects a link: ${variant}`, () => inTab(async (page) => {
       await open(page, server.url + parts);
       assert.equal(await page.$eval("#bad-title", (title) => title.textContent), title);
       assert.doesNotMatch(await page.evaluate(() => location.href), /token|[0-9a-f]{30}/i);
@@ -108,7 +108,7 @@ for (const name of ["chrome", "firefox"]) describe(name, () => {
     }));
   }
 
-  test("a reload says that the link must be opened again (identity-idp#8207)", () => inTab(async (page) => {
+  test("a reload asks the user to open the link again (identity-idp#8207)", () => inTab(async (page) => {
     await states["bad-reloaded"](page, server.url);
     assert.equal(await page.$eval("#bad-title", (title) => title.textContent), "Open the link again");
     await page.click("#bad-new");
@@ -116,7 +116,7 @@ for (const name of ["chrome", "firefox"]) describe(name, () => {
     await page.waitForSelector("#forgot:not([hidden])");
   }));
 
-  test("the flow works by keyboard alone, and the focus follows it", () => inTab(async (page) => {
+  test("the flow works by keyboard, and focus follows each view", () => inTab(async (page) => {
     await open(page, server.url);
     await page.keyboard.press("Tab");
     await page.keyboard.type("impatient@example.com");
@@ -138,33 +138,33 @@ for (const name of ["chrome", "firefox"]) describe(name, () => {
     }
     await page.keyboard.press("Enter");
     await page.waitForSelector("#reset-password[aria-invalid]");
-    assert.equal(await focused(page), "reset-password", "the first mistake");
-    assert.notEqual(await page.$eval("#reset-confirmation-error", (error) => error.textContent), "", "every mistake at once");
+    assert.equal(await focused(page), "reset-password", "focus is not on the first invalid field");
+    assert.notEqual(await page.$eval("#reset-confirmation-error", (error) => error.textContent), "", "no second error");
     await page.keyboard.type(" no longer");
     assert.equal(await page.$eval("#reset-password", (field) => field.getAttribute("aria-invalid")), null);
     assert.equal(await page.$eval("#reset-password-error", (error) => error.textContent), "");
   }));
 
-  test("\"Send again\" waits for the cooldown and asks once more for the same address", () => inTab(async (page) => {
-    const before = server.asked.length;
-    await ask(page, server.url, EMAIL);
+  test("\"Send again\" repeats the request after the cooldown", () => inTab(async (page) => {
+    const before = server.requests.length;
+    await requestLink(page, server.url, EMAIL);
     assert.match(await page.$eval("#sent-again", (button) => button.textContent), /^Send again in (1:00|0:59)$/);
     await page.click("#sent-again");
-    assert.equal(server.asked.length, before + 1, "within the cooldown, nothing is sent");
+    assert.equal(server.requests.length, before + 1, "the page sent a request within the cooldown");
     await states["sent-again"](page, server.url);
-    const asked = server.asked.slice(before + 1);
-    assert.deepEqual(asked.map(({ email }) => email), ["impatient@example.com", "impatient@example.com"]);
-    assert.deepEqual(asked[0].locale, "en");
+    const requests = server.requests.slice(before + 1);
+    assert.deepEqual(requests.map(({ email }) => email), ["impatient@example.com", "impatient@example.com"]);
+    assert.deepEqual(requests[0].locale, "en");
   }));
 
-  test("an address is shown as it was typed, whatever characters it has", () => inTab(async (page) => {
+  test("an address with special characters appears as typed", () => inTab(async (page) => {
     const email = "{ada}<b>&email;@example.com";
-    await ask(page, server.url, email);
+    await requestLink(page, server.url, email);
     assert.equal(await page.$eval("#sent-intro strong", (strong) => strong.textContent), email);
     assert.match(await page.$eval("#sent-intro", (intro) => intro.textContent), /The link works for 1 hour\.$/);
   }));
 
-  test("an address that its field cuts off is shown whole below it", () => inTab(async (page) => {
+  test("an address too long for its field appears in full below", () => inTab(async (page) => {
     const whole = () => page.$eval("#reset-email-whole", (hint) => (hint.hidden ? null : hint.textContent));
     await page.setViewport({ width: 1280, height: 800 });
     await states.reset(page, server.url);
@@ -173,57 +173,59 @@ for (const name of ["chrome", "firefox"]) describe(name, () => {
     await page.waitForSelector("#reset-email-whole:not([hidden])");
     assert.equal(await whole(), EMAIL);
     await states["reset-long"](page, server.url);
-    assert.equal(await whole(), LONG);
+    assert.equal(await whole(), LONG_EMAIL);
   }));
 
-  test("the page says what the API says", () => inTab(async (page) => {
-    const said = (selector) => page.$eval(selector, (element) => element.textContent);
-    for (const [email, words] of [
+  test("the page shows the errors of the API", () => inTab(async (page) => {
+    const text = (selector) => page.$eval(selector, (element) => element.textContent);
+    for (const [email, message] of [
       ["too-many@example.com", "Too many attempts. Try again in 2 minutes."],
       ["unavailable@example.com", "We can't do this right now. Try again in 2 seconds."],
-      ["our-fault@example.com", "Something went wrong on our side. Try again later."],
-      ["silence@example.com", "The server did not answer. Check your connection and try again."],
+      ["server-error@example.com", "Something went wrong on our end. Try again later."],
+      ["silence@example.com", "The server did not respond. Check your connection and try again."],
     ]) {
-      await ask(page, server.url, email);
-      assert.equal(await said("#forgot-status .failed"), words);
+      await requestLink(page, server.url, email);
+      assert.equal(await text("#forgot-status .failed"), message);
     }
-    await ask(page, server.url, "malformed@example.com");
-    assert.equal(await said("#forgot-email-error"), "Enter an email address, like ada@example.com.");
-    await save(page, `${server.url}?${whole}`, "a long password");
-    assert.equal(await said("#reset-password-error"), "Use at most 256 characters.");
-    await save(page, `${server.url}?${whole}`, "a silent password");
-    assert.match(await said("#reset-status .failed"), /your password may or may not be changed/);
+    await requestLink(page, server.url, "malformed@example.com");
+    assert.equal(await text("#forgot-email-error"), "Enter an email address, like ada@example.com.");
+    await setPassword(page, `${server.url}?${whole}`, "a long password");
+    assert.equal(await text("#reset-password-error"), "Use at most 256 characters.");
+    await setPassword(page, `${server.url}?${whole}`, "a silent password");
+    assert.match(await text("#reset-status .failed"), /We don't know whether your password was changed/);
+    await setPassword(page, `${server.url}?${whole}`, "an unlucky password");
+    assert.match(await text("#reset-status .failed"), /^We don't know whether your password was changed\. Try again in 2 seconds\./);
   }));
 
-  test("after the change, \"Sign in\" leads on, and nothing is kept", () => inTab(async (page) => {
+  test("after the change, \"Sign in\" works and the page stores nothing", () => inTab(async (page) => {
     await states.done(page, server.url);
-    const kept = () => localStorage.length + sessionStorage.length + document.cookie.length;
-    assert.equal(await page.evaluate(kept), 0);
+    const stored = () => localStorage.length + sessionStorage.length + document.cookie.length;
+    assert.equal(await page.evaluate(stored), 0);
     assert.equal(await page.$eval("#done a.primary", (link) => link.textContent), "Sign in");
     await Promise.all([page.waitForNavigation(), page.click("#done a.primary")]);
     assert.equal(new URL(page.url()).pathname, "/sign-in");
   }));
 
-  test("German browsers get German, and ask for German emails", () => inTab(async (page) => {
-    const before = server.asked.length;
-    await ask(page, server.url, EMAIL);
+  test("a German browser shows German texts and requests German emails", () => inTab(async (page) => {
+    const before = server.requests.length;
+    await requestLink(page, server.url, EMAIL);
     assert.equal(await page.$eval("html", (html) => html.lang), "de");
-    assert.equal(await page.$eval("#sent-title", (title) => title.textContent), "Sehen Sie in Ihr Postfach");
-    assert.match(await page.$eval("#sent-intro", (intro) => intro.textContent), /Der Link gilt 1 Stunde\./);
-    assert.equal(server.asked[before].locale, "de");
-    await states["reset-mistakes"](page, server.url);
+    assert.equal(await page.$eval("#sent-title", (title) => title.textContent), "Prüfen Sie Ihren Posteingang");
+    assert.match(await page.$eval("#sent-intro", (intro) => intro.textContent), /Der Link ist 1 Stunde gültig\./);
+    assert.equal(server.requests[before].locale, "de");
+    await states["reset-invalid"](page, server.url);
     assert.equal(await page.$eval("#reset-password-error", (error) => error.textContent), "Verwenden Sie mindestens 8 Zeichen.");
   }, () => Object.defineProperty(navigator, "languages", { value: ["fr-FR", "de-AT", "en"] })));
 
-  test("a browser without AbortSignal.timeout works (carbon-app#1415)", () => inTab(async (page) => {
+  test("the page works without AbortSignal.timeout (carbon-app#1415)", () => inTab(async (page) => {
     await states.done(page, server.url);
     assert.ok(await page.$("#done:not([hidden])"));
     await states.sent(page, server.url);
     assert.ok(await page.$("#sent:not([hidden])"));
   }, () => { delete AbortSignal.timeout; }));
 
-  test("a browser without ARIA reflection works (origami#662)", () => inTab(async (page) => {
-    await states["reset-mistakes"](page, server.url);
+  test("the page works without ARIA reflection (origami#662)", () => inTab(async (page) => {
+    await states["reset-invalid"](page, server.url);
     assert.equal(await page.$eval("#reset-password", (field) => field.getAttribute("aria-invalid")), "true");
     await states["reset-shown"](page, server.url);
     assert.equal(await page.$eval("#reset-toggle", (toggle) => toggle.getAttribute("aria-pressed")), "true");
@@ -236,13 +238,13 @@ for (const name of ["chrome", "firefox"]) describe(name, () => {
     }
   }));
 
-  test("a mistake of the page itself is not the network's", () => inTab(async (page) => {
-    await ask(page, server.url, EMAIL);
+  test("an error in the page is not reported as a network error", () => inTab(async (page) => {
+    await requestLink(page, server.url, EMAIL);
     assert.match(await page.$eval("#forgot-status .failed", (text) => text.textContent), /went wrong on this page/);
-  }, () => { JSON.stringify = () => { throw new TypeError("a mistake"); }; }));
+  }, () => { JSON.stringify = () => { throw new TypeError("an error in the page"); }; }));
 
-  // Firefox has no such switch for WebDriver.
-  if (name === "chrome") test("without JavaScript, the page says what it needs", () => inTab(async (page) => {
+  // WebDriver cannot disable JavaScript in Firefox.
+  if (name === "chrome") test("without JavaScript, the page asks for it", () => inTab(async (page) => {
     await page.setJavaScriptEnabled(false);
     await page.goto(server.url);
     const visible = await page.$$eval("main .card", (all) => all.filter((one) => !one.hidden).map((one) => one.textContent.trim()));
@@ -250,7 +252,7 @@ for (const name of ["chrome", "firefox"]) describe(name, () => {
   }));
 });
 
-/** The contrast of a read-only field's border with what is around it (WCAG 2.2, 1.4.11). axe looks at text only. */
+/** Returns the contrast of a read-only field's border with its background (WCAG 2.2, 1.4.11). axe checks only text. */
 function borderContrast() {
   const field = document.querySelector("section:not([hidden]) input[readonly]");
   if (!field) return null;

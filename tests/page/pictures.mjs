@@ -1,4 +1,4 @@
-// Writes every state of the page as PNG, and all of them on one contact sheet: `make pictures`.
+// Writes a PNG of every state of the page, and one contact sheet of all of them, for `make pictures`.
 
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
@@ -31,7 +31,7 @@ for (const [state, reach] of [...Object.entries(states), ["without-javascript", 
   rows.push(`<tr><th>${state}</th>${cells.join("")}</tr>`);
   console.log(state);
 }
-await writeFile(`${FOLDER}index.html`, `<!doctype html><meta charset="utf-8"><title>The page in every state</title>
+await writeFile(`${FOLDER}index.html`, `<!doctype html><meta charset="utf-8"><title>Every state of the page</title>
 <style>body { font: 14px sans-serif } td, th { vertical-align: top; padding: 8px } img { border: 1px solid #888 }</style>
 <table>${rows.join("\n")}</table>`);
 const sheet = await browser.newPage();
@@ -40,7 +40,7 @@ await sheet.goto(`file://${FOLDER}index.html`);
 await sheet.screenshot({ path: `${FOLDER}contact-sheet.png`, fullPage: true });
 await browser.close();
 server.close();
-console.log("target/pictures/index.html and target/pictures/contact-sheet.png");
+console.log("Wrote target/pictures/index.html and target/pictures/contact-sheet.png");
 
 async function withoutJavaScript(page, url) {
   await page.setJavaScriptEnabled(false);

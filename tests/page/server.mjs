@@ -1,4 +1,4 @@
-// Serves infra/page, with the headers that its comment asks for, beside an API that answers as Rekey's does.
+// Serves infra/page with the headers that index.html requires, and a fake API that responds like Rekey's.
 
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
@@ -7,16 +7,16 @@ import { extname } from "node:path";
 const PAGE = new URL("../../infra/page/", import.meta.url);
 const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8" };
 
-/** The token of a link that works. Every other one is refused. */
+/** The token of a valid link. The fake API rejects every other token. */
 export const TOKEN = "0123456789abcdef".repeat(4);
 
-/** Starts a server. `asked` collects the bodies that the API was sent. */
+/** Starts a server. `requests` collects the path and the body of each call to the API. */
 export async function serve() {
-  const asked = [];
+  const requests = [];
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url, "http://localhost");
     try {
-      if (request.method === "POST") return await answer(pathname, await bodyOf(request), asked, response);
+      if (request.method === "POST") return await respond(pathname, await bodyOf(request), requests, response);
       await send(pathname, response);
     } catch (error) {
       response.writeHead(404).end(String(error));
@@ -26,7 +26,7 @@ export async function serve() {
   const url = `http://localhost:${server.address().port}/`;
   server.config = { product: "Example App", logo: null, api: "", resetUrl: url, signIn: "/sign-in", minLength: 8,
     linkMinutes: 60 };
-  return { url, asked, close: () => { server.closeAllConnections(); server.close(); } };
+  return { url, requests, close: () => { server.closeAllConnections(); server.close(); } };
 
   async function send(pathname, response) {
     const name = pathname === "/" ? "index.html" : pathname.slice(1);
@@ -43,27 +43,27 @@ export async function serve() {
   }
 }
 
-/** What an address or a password of a test stands for. */
-async function answer(pathname, body, asked, response) {
-  asked.push({ pathname, ...body });
-  const what = pathname === "/password/forgot" ? body.email.split("@")[0] : body.password;
+/** Responds to a call. A test selects the response with the email address or the password it sends. */
+async function respond(pathname, body, requests, response) {
+  requests.push({ pathname, ...body });
+  const scenario = pathname === "/password/forgot" ? body.email.split("@")[0] : body.password;
   const invalid = (codes, parameters) => [422, { errors: {}, codes, parameters }];
-  const answers = {
+  const responses = {
     "too-many": [429, {}, { "Retry-After": "120" }],
     "unavailable": [503, {}, { "Retry-After": "2" }],
-    "our-fault": [500, {}],
+    "server-error": [500, {}],
     "malformed": invalid({ email: ["not_an_address"] }),
     "a leaked password": invalid({ password: ["leaked"] }),
     "a long password": invalid({ password: ["too_long"] }, { password: { max_length: 256 } }),
     "a busy password": [429, {}, { "Retry-After": "120" }],
     "an unlucky password": [503, {}, { "Retry-After": "2" }],
   };
-  if (what === "silence" || what === "a silent password") return response.destroy();
-  const [status, told, headers] = answers[what]
-    ?? (pathname === "/password/forgot" ? [202, { cooldown_seconds: what === "impatient" ? 1 : 60 }]
+  if (scenario === "silence" || scenario === "a silent password") return response.destroy();
+  const [status, content, headers] = responses[scenario]
+    ?? (pathname === "/password/forgot" ? [202, { cooldown_seconds: scenario === "impatient" ? 1 : 60 }]
       : body.token.toLowerCase() === TOKEN ? [204, null] : invalid({ token: ["bad_token"] }));
   response.writeHead(status, { "Content-Type": "application/json", ...headers });
-  response.end(told ? JSON.stringify(told) : undefined);
+  response.end(content ? JSON.stringify(content) : undefined);
 }
 
 async function bodyOf(request) {
