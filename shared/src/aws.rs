@@ -22,21 +22,21 @@ use aws_sdk_sesv2::operation::send_email::SendEmailError;
 use aws_smithy_runtime_api::client::interceptors::context::{Error, InterceptorContext};
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 
-use self::transactions::RetryCancelled;
+use self::transactions::RetryCanceled;
 use crate::fault;
 
-/// How long a call to `DynamoDB` may take, with all its attempts and the pauses between them.
+/// The timeout of a call to `DynamoDB`, with all its attempts and the pauses between them.
 pub const DYNAMODB_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How long a call to SES may take, likewise. Nobody waits for it but the stream.
+/// The timeout of a call to SES, likewise. Only the stream waits for it.
 pub const SES_TIMEOUT: Duration = DYNAMODB_TIMEOUT.saturating_mul(SES_TIMEOUT_FACTOR);
 const SES_TIMEOUT_FACTOR: u32 = 4;
 
-/// How often a call is tried.
+/// The maximum number of attempts of a call.
 pub const ATTEMPTS: u32 = 3;
 
-/// Configures the SDK by the environment variables that Lambda sets. The SDK's own loader also creates clients for half
-/// a dozen other sources of credentials.
+/// Returns the SDK's configuration, from the environment variables that Lambda sets. The SDK's own loader would also
+/// create clients for half a dozen other sources of credentials.
 ///
 /// The timeouts add up to less than the functions', and those to less than API Gateway's 30 seconds. So a caller always
 /// gets a response from Rekey.
@@ -49,8 +49,8 @@ pub fn sdk_config(variable: &dyn Fn(&str) -> Option<String>) -> SdkConfig {
         .http_client(tls::client())
         .retry_config(retries())
         .timeout_config(timeouts())
-        // It gives up, and tries again, what has stood still for longer than an attempt at DynamoDB may take. And of SES,
-        // which may take a mail and be slow to say so, nothing shall be asked twice for that.
+        // The protection would abort and retry stalled calls. It waits longer than an attempt at DynamoDB may take, so
+        // it is useless there. SES may accept an email and answer slowly, so a retry would send a second email.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     sdk.set_region(variable("AWS_REGION").map(Region::new));
     sdk.set_endpoint_url(variable("AWS_ENDPOINT_URL"));
@@ -59,16 +59,16 @@ pub fn sdk_config(variable: &dyn Fn(&str) -> Option<String>) -> SdkConfig {
     sdk.build()
 }
 
-/// `DynamoDB`, of which both tables are.
+/// Returns the client of `DynamoDB`, which both tables share.
 pub fn dynamodb(sdk: &SdkConfig) -> Client {
     let settings = Builder::from(sdk)
-        .retry_classifier(RetryCancelled)
+        .retry_classifier(RetryCanceled)
         .retry_classifier(RetryFrozen);
     Client::from_conf(settings.build())
 }
 
-/// Returns how often and after which pauses a call is retried: at random up to one second, and up to two before the last
-/// attempt. If many calls fail, the SDK stops retrying for a while, because the process has a retry budget.
+/// Returns the attempts of a call and the pauses between them. The first pause is random up to one second, and the
+/// second up to two. If many calls fail, the SDK stops retrying for a while, because the process has a retry budget.
 pub fn retries() -> RetryConfig {
     RetryConfig::standard()
         .with_max_attempts(ATTEMPTS)
@@ -85,8 +85,8 @@ pub fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// The same for SES, which may take a mail and be slow to say so. So no attempt is given up before the call is: to
-/// try again at once would send a second mail where waiting sends none.
+/// Returns the timeouts of a call to SES. Attempts have none of their own: SES may accept an email and answer slowly.
+/// A retry would then send a second email, and waiting does not.
 pub(crate) fn ses_timeouts(sdk: &SdkConfig) -> TimeoutConfig {
     let timeouts = sdk.timeout_config().cloned().unwrap_or_else(timeouts);
     let operation = timeouts.operation_timeout().unwrap_or(DYNAMODB_TIMEOUT) * SES_TIMEOUT_FACTOR;
@@ -94,7 +94,8 @@ pub(crate) fn ses_timeouts(sdk: &SdkConfig) -> TimeoutConfig {
     timeouts.operation_timeout(operation).build()
 }
 
-/// Retries a call that arrived too long after it was signed. The SDK corrects a clock that is wrong, but here it is not.
+/// Retries a call that arrived too long after it was signed. The SDK only corrects a wrong clock, but here the clock is
+/// right.
 #[derive(Debug)]
 pub(crate) struct RetryFrozen;
 
@@ -111,11 +112,11 @@ impl ClassifyRetry for RetryFrozen {
     }
 
     fn name(&self) -> &'static str {
-        "calls frozen on their way"
+        "frozen calls"
     }
 }
 
-/// Returns code and message of an error of any call that Rekey makes.
+/// Returns the code and the message of an error of any call that Rekey makes.
 fn metadata(error: &Error) -> Option<&ErrorMetadata> {
     fn of<E>(error: &Error) -> Option<&ErrorMetadata>
     where
@@ -137,13 +138,13 @@ mod tests {
 
     fn configured(variables: &[(&str, &str)]) -> SdkConfig {
         sdk_config(&|name| {
-            let found = variables.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| (*value).to_owned())
+            let entry = variables.iter().find(|(known, _)| *known == name);
+            entry.map(|(_, value)| (*value).to_owned())
         })
     }
 
     #[test]
-    fn the_environment_chooses_region_and_endpoints() {
+    fn the_environment_chooses_the_region_and_the_endpoints() {
         let sdk = configured(&[
             ("AWS_REGION", "eu-central-1"),
             ("AWS_ENDPOINT_URL", "http://127.0.0.1:4566"),

@@ -1,19 +1,34 @@
-//! The environment, read once at the start.
+//! The settings of a function: environment variables, read once at start-up.
 
 use std::fmt;
 use std::ops::RangeInclusive;
 
-/// An environment, and what is wrong with it.
+/// An environment, and the errors found in it.
 ///
-/// First everything is asked for, and only then unwrapped: so one error lists every error, and a deployment is
-/// put right in one go.
+/// Read every variable first and unwrap the values only in [`Env::finish`], so that one error lists every invalid
+/// variable:
+///
+/// ```
+/// use rekey::config::Env;
+///
+/// let variable = |name: &str| (name == "COOLDOWN_SECONDS").then(|| "soon".to_owned());
+/// let mut env = Env::new(&variable);
+/// let cooldown = env.number("COOLDOWN_SECONDS", 60, 1..=3600);
+/// let table = env.text("REKEY_TABLE");
+/// let error = env.finish(cooldown.zip(table)).unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "invalid settings: COOLDOWN_SECONDS: expected a whole number from 1 to 3600, got \"soon\"; \
+///      REKEY_TABLE: is not set"
+/// );
+/// ```
 pub struct Env<'a> {
     variable: &'a dyn Fn(&str) -> Option<String>,
     errors: Vec<String>,
 }
 
 impl<'a> Env<'a> {
-    /// Reads variables by a function: the process's by [`process`], a test's from a map.
+    /// Creates an environment whose variables a function returns: [`process`], or a test's map.
     pub fn new(variable: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self {
             variable,
@@ -21,19 +36,20 @@ impl<'a> Env<'a> {
         }
     }
 
-    /// A variable that has to be there. `parse` says what is wanted where it finds something else.
+    /// Parses a variable that must be set. `parse` returns what it expects if the value is invalid.
     pub fn required<T>(
         &mut self,
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        match self.get(name) {
-            Some(found) => self.parsed(name, &found, parse),
-            None => self.parsed(name, "", parse),
-        }
+        let Some(value) = self.get(name) else {
+            self.errors.push(format!("{name}: is not set"));
+            return None;
+        };
+        self.parsed(name, &value, parse)
     }
 
-    /// A variable that may be absent or empty.
+    /// Parses a variable, or returns the default if it is missing or empty.
     pub fn optional<T>(
         &mut self,
         name: &str,
@@ -41,42 +57,38 @@ impl<'a> Env<'a> {
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
         match self.get(name) {
-            Some(found) => self.parsed(name, &found, parse),
+            Some(value) => self.parsed(name, &value, parse),
             None => Some(default),
         }
     }
 
-    /// A whole number within bounds.
+    /// Parses a whole number within bounds, or returns the default if it is missing or empty.
     pub fn number(&mut self, name: &str, default: u32, bounds: RangeInclusive<u32>) -> Option<u32> {
-        self.optional(name, default, |found| {
-            let number = found.parse().ok().filter(|number| bounds.contains(number));
+        self.optional(name, default, |value| {
+            let number = value.parse().ok().filter(|number| bounds.contains(number));
             number.ok_or_else(|| {
                 format!("a whole number from {} to {}", bounds.start(), bounds.end())
             })
         })
     }
 
-    /// Any text but none.
+    /// Returns the text of a variable that must be set.
     pub fn text(&mut self, name: &str) -> Option<String> {
-        self.required(name, |found| {
-            if found.is_empty() {
-                Err("a text".to_owned())
-            } else {
-                Ok(found.to_owned())
-            }
-        })
+        self.required(name, |value| Ok(value.to_owned()))
     }
 
-    /// Adds a error that no single variable gave rise to.
-    pub fn report(&mut self, name: &str, found: &str, wanted: &str) {
+    /// Reports an invalid variable: its value, and the expected one.
+    ///
+    /// Call it directly for variables that contradict each other.
+    pub fn report(&mut self, name: &str, actual: &str, expected: &str) {
         self.errors
-            .push(format!("{name}: found {found:?}, wanted {wanted}"));
+            .push(format!("{name}: expected {expected}, got {actual:?}"));
     }
 
-    /// The value that was read.
+    /// Returns the value that was made from the variables.
     ///
     /// # Errors
-    /// All errors, where there are any.
+    /// Returns a [`ConfigError`] with every error that was reported.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, ConfigError> {
         match value {
             Some(value) if self.errors.is_empty() => Ok(value),
@@ -91,11 +103,11 @@ impl<'a> Env<'a> {
     fn parsed<T>(
         &mut self,
         name: &str,
-        found: &str,
+        value: &str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        parse(found)
-            .map_err(|wanted| self.report(name, found, &wanted))
+        parse(value)
+            .map_err(|expected| self.report(name, value, &expected))
             .ok()
     }
 }
@@ -108,25 +120,25 @@ impl fmt::Debug for Env<'_> {
     }
 }
 
-/// A variable of this process.
+/// Returns an environment variable of this process.
 pub fn process(name: &str) -> Option<String> {
     #[expect(
         clippy::disallowed_methods,
-        reason = "this is the place that reads the environment"
+        reason = "only this function reads the environment"
     )]
     std::env::var(name).ok()
 }
 
-/// What is wrong with the environment: the variables' names, what was found, and what is wanted.
+/// Every invalid setting: its name, the expected value, and the actual one.
 pub struct ConfigError(Vec<String>);
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the environment is not right: {}", self.0.join("; "))
+        write!(f, "invalid settings: {}", self.0.join("; "))
     }
 }
 
-/// As `Display`: a `main` that fails prints this.
+/// Prints the same as `Display`, because a `main` that fails prints the `Debug` output.
 impl fmt::Debug for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -140,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_error_is_told_at_once_with_name_found_and_wanted() {
+    fn one_error_lists_every_invalid_setting() {
         let variables = |name: &str| (name == "COOLDOWN_SECONDS").then(|| "soon".to_owned());
         let mut env = Env::new(&variables);
         let values = (
@@ -150,14 +162,14 @@ mod tests {
         let error = env.finish(values.0.zip(values.1)).unwrap_err().to_string();
         assert_eq!(
             error,
-            "the environment is not right: \
-             COOLDOWN_SECONDS: found \"soon\", wanted a whole number from 1 to 3600; \
-             REKEY_TABLE: found \"\", wanted a text"
+            "invalid settings: \
+             COOLDOWN_SECONDS: expected a whole number from 1 to 3600, got \"soon\"; \
+             REKEY_TABLE: is not set"
         );
     }
 
     #[test]
-    fn an_absent_or_empty_number_is_its_default() {
+    fn a_missing_or_empty_number_is_its_default() {
         for variables in [|_: &str| None, |_: &str| Some(String::new())] {
             let mut env = Env::new(&variables);
             let number = env.number("COOLDOWN_SECONDS", 60, 1..=3600);

@@ -1,15 +1,15 @@
-//! SHA-256, as the table's keys are written.
+//! SHA-256 and hexadecimal digits, for the table's keys.
 
 use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
-/// The SHA-256 of some bytes (FIPS 180-4), in lower-case hexadecimal digits.
+/// Returns the SHA-256 of some bytes (FIPS 180-4), in lower-case hexadecimal digits.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// Bytes in lower-case hexadecimal digits.
+/// Returns bytes in lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     let mut digits = String::with_capacity(2 * bytes.len());
     write_hex(&mut digits, bytes);
@@ -20,7 +20,7 @@ pub fn hex(bytes: &[u8]) -> String {
 pub(crate) fn write_hex(text: &mut impl Write, bytes: &[u8]) {
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     for digit in digits.filter_map(|digit| char::from_digit(digit.into(), 16)) {
-        // Writing to a text in memory cannot fail.
+        // Writing to memory cannot fail.
         let _ = text.write_char(digit);
     }
 }
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_digest_of_abc_is_that_of_fips_180() {
+    fn the_digest_of_abc_matches_fips_180() {
         assert_eq!(
             sha256_hex(b"abc"),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -15,14 +15,14 @@ use crate::table::rows::TokenIssued;
 use crate::times::unix_seconds;
 use crate::user::{User, UserKey};
 
-/// The attribute that says when a user's password was last replaced, in seconds since 1970, as a number.
+/// The attribute with the time of a user's last password change, in seconds since 1970, as a number.
 ///
 /// An application that compares it with the start of a session can end older sessions (OWASP ASVS 5.0, 7.4.3). An
-/// application that writes it ends the links that were issued before. A value of another type, or one that is further
-/// ahead than clocks can differ, says nothing about links: otherwise it would lock the user out for good.
+/// application that writes it ends the links that were issued before. Rekey ignores a value of another type, or one too
+/// far in the future for a clock's error. Such a value would lock the user out for good.
 pub const CHANGED_AT: &str = "password_changed_at";
 
-/// How far the application's clock may be ahead of ours.
+/// The time by which the application's clock may be ahead of Rekey's.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// The result of looking up an address.
@@ -77,17 +77,17 @@ impl Directory {
         Self { client, schema }
     }
 
-    /// Looks up an address. Only the key and the address are read.
+    /// Looks up an address. Reads only the key and the address.
     ///
     /// # Errors
     /// Returns a [`Fault`] if `DynamoDB` rejects the call or does not answer.
     pub async fn find_by_email(&self, email: &Email) -> Result<Lookup, Fault> {
-        let found = self.query(email).await?;
-        let mut users = found
+        let items = self.query(email).await?;
+        let mut users = items
             .iter()
             .filter_map(|item| self.user(item))
             .filter(|user| user.email == *email);
-        Ok(match (users.next(), found.len()) {
+        Ok(match (users.next(), items.len()) {
             (_, 2..) => Lookup::Ambiguous,
             (Some(user), _) => Lookup::Found(user),
             (None, _) => Lookup::NotFound,
@@ -96,7 +96,7 @@ impl Directory {
 
     /// Returns the statement that replaces a password.
     ///
-    /// It fails if the user no longer exists, if the address is no longer the one that the token was sent to, or if
+    /// It fails if the user no longer exists, or no longer has the address that the token was sent to. It also fails if
     /// [`CHANGED_AT`] shows that the password changed after the token was issued.
     pub fn password_statement(
         &self,
@@ -123,10 +123,10 @@ impl Directory {
             .expression_attribute_values(":horizon", unix_seconds::attribute(now + CLOCK_SKEW))
     }
 
-    /// Returns up to two users, because one that is not alone gets no link.
+    /// Returns up to two users. Two are enough to know that the address is ambiguous.
     ///
-    /// A `Query` for both layouts, and never a `GetItem`, because only a `Query` has `Select`: the role may then read
-    /// nothing but the attributes that are named here.
+    /// Both layouts use a `Query`, because a `GetItem` has no `Select`. With `Select`, the role can limit reads to the
+    /// attributes that are named here.
     async fn query(&self, email: &Email) -> Result<Vec<HashMap<String, AttributeValue>>, Fault> {
         let Schema {
             key,

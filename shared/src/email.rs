@@ -1,4 +1,4 @@
-//! An e-mail address.
+//! Email addresses.
 
 use std::borrow::Cow;
 use std::{fmt, iter};
@@ -14,10 +14,19 @@ const MAX_LENGTH: usize = 254;
 
 /// A plain email address in lower case that SES can send to.
 ///
-/// Surrounding whitespace and invisible characters are removed, ASCII letters are folded to lower case, and a domain is
-/// converted to its ASCII form (UTS 46), because Firefox sends `ada@münchen.de` as typed. Nothing else makes two
-/// addresses equal: Unicode case mapping of local parts has given accounts to strangers (CVE-2019-19844). Local parts
-/// are ASCII, because SES cannot send to others.
+/// Parsing removes surrounding whitespace and invisible characters, and converts ASCII letters to lower case. It also
+/// converts a domain to its ASCII form (UTS 46), because Firefox sends `ada@münchen.de` as typed. Nothing else makes
+/// two addresses equal: Unicode case mapping of local parts has given accounts to strangers (CVE-2019-19844). Local
+/// parts must be ASCII, because SES cannot send to any others.
+///
+/// ```
+/// use rekey::email::Email;
+///
+/// assert_eq!(Email::parse(" Ada@Example.COM\n")?.as_str(), "ada@example.com");
+/// assert_eq!(Email::parse("ada@münchen.de")?.as_str(), "ada@xn--mnchen-3ya.de");
+/// assert!(Email::parse("Ada <ada@example.com>").is_err());
+/// # Ok::<(), rekey::field_error::FieldError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Email(String);
@@ -25,24 +34,24 @@ pub struct Email(String);
 impl Email {
     /// Parses an address as a user typed or pasted it.
     ///
-    /// What is accepted is the `Dot-string@Domain` of RFC 5321 section 4.1.2 with at least two labels, within the
-    /// limits of its section 4.5.3.1 (64 octets, and 254 in all): no quoted strings, comments, lists, display names
-    /// or address literals.
+    /// Accepts the `Dot-string@Domain` of RFC 5321 section 4.1.2, with at least two labels. The limits are those of its
+    /// section 4.5.3.1: 64 octets for the local part, and 254 in all. Quoted strings, comments, lists, display names,
+    /// and address literals are invalid.
     ///
     /// # Errors
-    /// A error where it is anything else.
+    /// Returns [`FieldError::NotAnAddress`] for anything else.
     pub fn parse(typed: &str) -> Result<Self, FieldError> {
         let address = plain_address(unicode::trim(typed));
         address.map(Self).ok_or(FieldError::NotAnAddress)
     }
 
-    /// The address itself.
+    /// Returns the address as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Says nothing of the address: it would end up in a log.
+/// Omits the address, which would end up in a log.
 impl fmt::Debug for Email {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Email(..)")
@@ -65,28 +74,28 @@ fn plain_address(typed: &str) -> Option<String> {
     is_plain.then_some(address)
 }
 
-/// Converts a domain as browsers do (WHATWG URL, "domain to ASCII"), if it means what it looks like.
+/// Converts a domain as browsers do (WHATWG URL, "domain to ASCII"), unless it looks like another domain.
 ///
 /// UTS 46 also drops invisible characters and maps compatibility characters, so that `ⓔxample。com` becomes
-/// `example.com`. Such a domain is refused. An ASCII domain stays as it is.
+/// `example.com`. Such a domain is rejected. An ASCII domain stays unchanged.
 fn ascii_domain(typed: &str) -> Option<Cow<'_, str>> {
     if typed.is_ascii() {
         return Some(typed.into());
     }
-    // A domain that is too long for an address is not worth the conversion.
+    // Skip the conversion of a domain that cannot fit into an address: anyone can send one.
     if typed.len() > 4 * MAX_LENGTH || typed.contains(is_hidden) || typed.contains(becomes_ascii) {
         return None;
     }
     idna::domain_to_ascii(typed).ok().map(Cow::Owned)
 }
 
-/// Returns whether a character is invisible and has no meaning in a domain. UTS 46 accepts the two joiners only where a
-/// script needs them.
+/// Returns whether a character is invisible and has no meaning in a domain. The two joiners are left to UTS 46, which
+/// accepts them only if a script needs them.
 fn is_hidden(character: char) -> bool {
     is_ignorable(character) && !matches!(character, '\u{200c}' | '\u{200d}')
 }
 
-/// Returns whether UTS 46 maps a character to ASCII, or to a text with ASCII in it.
+/// Returns whether UTS 46 maps a character to text that contains ASCII.
 fn becomes_ascii(character: char) -> bool {
     let uts46 = Uts46MapperBorrowed::new();
     let mut mapped = uts46.map_normalize(iter::once(character));
@@ -100,7 +109,7 @@ fn is_dot_string(local: &str) -> bool {
             .all(|atom| !atom.is_empty() && atom.bytes().all(is_atext))
 }
 
-/// RFC 5322 section 3.2.3.
+/// Returns whether a byte may be part of an atom (RFC 5322 section 3.2.3).
 fn is_atext(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte)
 }
@@ -109,7 +118,8 @@ fn is_domain(domain: &str) -> bool {
     domain.contains('.') && domain.split('.').all(is_label)
 }
 
-/// RFC 1035 section 2.3.4, and RFC 1123 section 2.1 for the first character.
+/// Returns whether a text is a label of a domain (RFC 1035 section 2.3.4, and RFC 1123 section 2.1 for its first
+/// character).
 fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.len())
         && !label.starts_with('-')
@@ -126,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn surrounding_invisible_characters_and_ascii_case_do_not_make_another_address() {
+    fn surrounding_invisible_characters_and_ascii_case_are_ignored() {
         for invisible in [
             " ", "\t", "\n", "\r\n", "\u{a0}", "\u{200b}", "\u{feff}", "\u{3000}",
         ] {
@@ -144,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_is_converted_to_ascii() {
+    fn an_international_domain_is_converted_to_ascii() {
         for (typed, expected) in [
             ("Ada@München.de", "ada@xn--mnchen-3ya.de"),
             ("ada@MÜNCHEN.DE", "ada@xn--mnchen-3ya.de"),
@@ -161,14 +171,14 @@ mod tests {
         let long = format!("ada@{}.de", "ü".repeat(60));
         assert!(
             Email::parse(&long).is_err(),
-            "a label of more than 63 octets"
+            "a label has at most 63 octets"
         );
         let long = format!("ada@{}de", "ü.".repeat(600));
         assert!(Email::parse(&long).is_err());
     }
 
     #[test]
-    fn addresses_that_people_have_are_accepted() {
+    fn ordinary_addresses_are_accepted() {
         for good in [
             "a@b.co",
             "ada+x@example.com",
@@ -182,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_single_plain_address_is_refused() {
+    fn anything_but_one_plain_address_is_rejected() {
         let bad = [
             "",
             " ",
@@ -234,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_output_holds_no_address() {
+    fn debug_output_omits_the_address() {
         assert_eq!(
             format!("{:?}", Email::parse("ada@example.com").unwrap()),
             "Email(..)"
@@ -243,7 +253,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parsing_twice_is_parsing_once(typed in ".*") {
+        fn parsing_a_parsed_address_changes_nothing(typed in ".*") {
             if let Ok(email) = Email::parse(&typed) {
                 prop_assert!(email.as_str().is_ascii());
                 prop_assert_eq!(Email::parse(email.as_str()), Ok(email));

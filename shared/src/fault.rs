@@ -1,4 +1,4 @@
-//! A call to AWS that did not work.
+//! Failed calls to AWS.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use aws_sdk_dynamodb::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
-/// What the log is told of a call that did not work.
+/// A failed call, reduced to what may be logged.
 ///
-/// It is *extracted* from the SDK's error, which is not kept: the exceptions of `DynamoDB` carry rows, and their `Debug`
-/// output prints them, addresses and password hashes included.
+/// A fault copies a few fields of the SDK's error and drops the rest. `DynamoDB`'s exceptions contain rows, and their
+/// `Debug` output prints them with addresses and password hashes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     operation: &'static str,
@@ -19,7 +19,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// Takes from the SDK's error what may be logged. `operation` says what was tried, like `table.record_request`.
+    /// Creates a fault from the SDK's error. `operation` names the attempted call, such as `table.record_request`.
     pub fn from_sdk<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata,
@@ -27,7 +27,7 @@ impl Fault {
         let status = error
             .raw_response()
             .map(|response| response.status().as_u16());
-        // What was sent may be done all the same, or not: nobody said.
+        // No answer: the operation may or may not have been applied.
         let unanswered = match error {
             SdkError::TimeoutError(_) => Some("Timeout"),
             SdkError::DispatchFailure(_) => Some("DispatchFailure"),
@@ -50,7 +50,7 @@ impl Fault {
         }
     }
 
-    /// A fault without a call to AWS.
+    /// Creates a fault that no call to AWS caused.
     pub fn internal(operation: &'static str, code: &str) -> Self {
         Self {
             operation,
@@ -60,7 +60,7 @@ impl Fault {
         }
     }
 
-    /// The same fault where trying again is known to help.
+    /// Returns the same fault, marked as transient.
     #[must_use]
     pub fn transient(self) -> Self {
         Self {
@@ -69,12 +69,12 @@ impl Fault {
         }
     }
 
-    /// Whether the same call may work a little later: throttling, a time-out, an outage.
+    /// Returns whether a retry may succeed, as after throttling, a timeout, or an outage.
     pub fn is_transient(&self) -> bool {
         self.is_transient
     }
 
-    /// The same fault if nothing but another transaction on the same rows caused it. Trying again is known to help.
+    /// Returns the same fault, marked as transient and caused only by another transaction on the same rows.
     #[must_use]
     pub fn conflict(self) -> Self {
         Self {
@@ -84,51 +84,51 @@ impl Fault {
         }
     }
 
-    /// Whether nothing but another transaction on the same rows caused it.
+    /// Returns whether only another transaction on the same rows caused the fault.
     pub fn is_conflict(&self) -> bool {
         self.code == TRANSACTION_CONFLICT || self.code == "TransactionConflictException"
     }
 
-    /// What was tried.
+    /// Returns the name of the attempted call.
     pub fn operation(&self) -> &'static str {
         self.operation
     }
 
-    /// AWS's code for what went wrong, or ours.
+    /// Returns AWS's error code, or Rekey's if AWS gave none.
     pub fn code(&self) -> &str {
         &self.code
     }
 
-    /// AWS's request id, to ask AWS about.
+    /// Returns AWS's request ID, which AWS Support can trace.
     pub fn aws_request_id(&self) -> Option<&str> {
         self.aws_request_id.as_deref()
     }
 }
 
-/// The reason that `DynamoDB` gives in a cancelled transaction. A write outside one gets an exception instead.
+/// The reason that `DynamoDB` gives in a canceled transaction. A write outside a transaction gets an exception instead.
 const TRANSACTION_CONFLICT: &str = "TransactionConflict";
 
-/// What makes AWS refuse a call.
+/// The cause for which AWS rejects a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
-    /// Load or time: the same call may work a little later. Callers get 503.
+    /// Load or time: a retry may succeed. Callers get a 503.
     Transient,
-    /// The call, its permissions, or the account: somebody has to change something. Callers get 500.
+    /// The call, its permissions, or the account: an operator must fix it. Callers get a 500.
     Ours,
 }
 
-/// The error codes of the calls that Rekey makes, in alphabetical order. A code that is missing here is judged by its
-/// HTTP status alone: 429 and 5xx are transient.
+/// The error codes of the calls that Rekey makes, in alphabetical order. For any other code, the HTTP status decides:
+/// 429 and 5xx are transient.
 ///
-/// Sources: `DynamoDB` Developer Guide, "Error handling with DynamoDB"; SES API Reference v2, `SendEmail`; the errors
-/// common to all AWS services; and the codes that the SDK retries.
+/// They are from the `DynamoDB` Developer Guide ("Error handling with DynamoDB") and the SES API Reference v2
+/// (`SendEmail`). The errors common to all AWS services, and the codes that the SDK retries, are included.
 const CAUSES: [(&str, Cause); 42] = [
     ("AccessDeniedException", Cause::Ours),
     ("AccountSuspendedException", Cause::Ours),
     ("BadRequestException", Cause::Ours),
     ("BandwidthLimitExceeded", Cause::Transient),
     ("ConditionalCheckFailedException", Cause::Ours),
-    // The credentials of this process: it cannot renew them itself.
+    // The process cannot renew its own credentials.
     ("ExpiredTokenException", Cause::Ours),
     ("IdempotentParameterMismatchException", Cause::Ours),
     ("IncompleteSignature", Cause::Ours),
@@ -155,7 +155,7 @@ const CAUSES: [(&str, Cause); 42] = [
     ("RequestTimeout", Cause::Transient),
     ("RequestTimeoutException", Cause::Transient),
     ("ResourceNotFoundException", Cause::Ours),
-    // Somebody paused sending, and has to resume it.
+    // An operator or AWS paused sending, and must resume it.
     ("SendingPausedException", Cause::Ours),
     ("ServiceUnavailable", Cause::Transient),
     ("SlowDown", Cause::Transient),
@@ -163,7 +163,7 @@ const CAUSES: [(&str, Cause); 42] = [
     ("Throttling", Cause::Transient),
     ("ThrottlingException", Cause::Transient),
     ("TooManyRequestsException", Cause::Transient),
-    // Transient if each of its reasons is: `aws::is_transient_cancellation`.
+    // Transient if each of its reasons is: `aws::transactions::is_transient_cancellation`.
     ("TransactionCanceledException", Cause::Ours),
     ("TransactionConflictException", Cause::Transient),
     ("TransactionInProgressException", Cause::Transient),
@@ -172,12 +172,13 @@ const CAUSES: [(&str, Cause); 42] = [
 ];
 
 fn cause(code: &str) -> Option<Cause> {
-    let found = CAUSES.iter().find(|(known, _)| *known == code);
-    found.map(|(_, cause)| *cause)
+    let entry = CAUSES.iter().find(|(known, _)| *known == code);
+    entry.map(|(_, cause)| *cause)
 }
 
-/// Returns whether AWS refused a call because it arrived too long after it was signed. That happens to a call which
-/// Lambda froze on its way out, and thawed minutes later. A retry is signed anew.
+/// Returns whether AWS rejected a call because it arrived too long after it was signed.
+///
+/// This happens if Lambda freezes the process during a call and thaws it minutes later. A retry has a new signature.
 pub(crate) fn is_signed_too_early(error: &ErrorMetadata) -> bool {
     match error.code() {
         Some("RequestExpired") => true,
@@ -202,7 +203,7 @@ mod tests {
 
     use super::*;
 
-    fn refused(status: u16, code: &str, message: &str) -> Fault {
+    fn rejected(status: u16, code: &str, message: &str) -> Fault {
         let status = StatusCode::try_from(status).unwrap();
         let error = ErrorMetadata::builder().code(code).message(message).build();
         let response = HttpResponse::new(status, "".into());
@@ -215,40 +216,40 @@ mod tests {
     #[test]
     fn the_code_decides_whether_a_client_error_is_transient() {
         for (code, cause) in CAUSES {
-            let is_transient = refused(400, code, "").is_transient();
+            let is_transient = rejected(400, code, "").is_transient();
             assert_eq!(is_transient, cause == Cause::Transient, "{code}");
         }
         assert!(CAUSES.is_sorted_by(|(one, _), (next, _)| one < next));
     }
 
     #[test]
-    fn the_status_decides_about_an_unknown_code() {
+    fn the_status_decides_whether_an_unknown_code_is_transient() {
         for (status, is_transient) in [(400, false), (429, true), (499, false), (500, true)] {
-            let fault = refused(status, "Novelty", "");
+            let fault = rejected(status, "Novelty", "");
             assert_eq!(fault.is_transient(), is_transient, "{status}");
             assert_eq!(fault.code(), "Novelty");
         }
     }
 
     #[test]
-    fn an_expired_signature_is_transient_and_a_wrong_one_is_ours() {
+    fn an_expired_signature_is_transient_and_a_wrong_one_is_not() {
         let expired = "Signature expired: 20261125T100000Z is now earlier than 20261125T100500Z";
         let wrong =
             "The request signature we calculated does not match the signature you provided.";
-        assert!(refused(403, "InvalidSignatureException", expired).is_transient());
-        assert!(!refused(403, "InvalidSignatureException", wrong).is_transient());
+        assert!(rejected(403, "InvalidSignatureException", expired).is_transient());
+        assert!(!rejected(403, "InvalidSignatureException", wrong).is_transient());
     }
 
-    /// The SDK could not read what came: the call may have been carried out.
+    /// The SDK could not read the response, so the operation may have been applied.
     #[test]
-    fn an_answer_of_success_that_nobody_can_read_is_no_answer() {
+    fn an_unreadable_success_response_counts_as_no_answer() {
         for (status, code) in [(200, "ResponseError"), (299, "ResponseError"), (300, "Odd")] {
-            assert_eq!(refused(status, "Odd", "").code(), code, "{status}");
+            assert_eq!(rejected(status, "Odd", "").code(), code, "{status}");
         }
     }
 
     #[test]
-    fn a_fault_says_what_failed_and_how() {
+    fn a_fault_names_the_operation_and_the_code() {
         let fault = Fault::internal("token.generate", "NoRandomness");
         assert_eq!(fault.to_string(), "token.generate failed: NoRandomness");
         assert_eq!(fault.aws_request_id(), None);

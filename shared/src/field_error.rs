@@ -1,9 +1,10 @@
-//! What is wrong with a field of a request.
+//! Errors of a request's fields.
 
 use std::fmt;
 
-/// What is wrong with one field: words for the person who filled it in, and a code for a front end that has its own. It
-/// never repeats what was typed.
+/// The error of one field. It never repeats the input.
+///
+/// Its `Display` text is for the person who filled in the field, and its code for a front end that has other texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldError {
     /// The field is missing.
@@ -16,30 +17,31 @@ pub enum FieldError {
     NotAllowed,
     /// The password is too short.
     TooShort {
-        /// The least length, in code points.
+        /// The minimum length, in code points.
         min_length: usize,
     },
     /// The password is too long.
     TooLong {
-        /// The greatest length, in code points.
+        /// The maximum length, in code points.
         max_length: usize,
     },
     /// The password has no visible character.
     Invisible,
     /// The password is one character, repeated.
     Repeated,
-    /// The password is made of the user's address or the product's name.
+    /// The password is based on the user's address or the product's name.
     MadeOfContext,
-    /// Attackers know the password.
+    /// The password has appeared in a data breach.
     Leaked,
     /// The confirmation differs from the password.
     NotTheSame,
-    /// The one answer for a token that is malformed, unknown, used, expired, or somebody else's.
+    /// The token is malformed, unknown, used, expired, or for another address. All share one error, so that it reveals
+    /// nothing.
     BadToken,
 }
 
 impl FieldError {
-    /// One of each, for tests that hold the documentation against them.
+    /// One error of each kind, for tests that compare them with the documentation.
     pub const ALL: [Self; 12] = [
         Self::Required,
         Self::NotText,
@@ -55,7 +57,7 @@ impl FieldError {
         Self::BadToken,
     ];
 
-    /// Returns the code: part of the API, so it never changes.
+    /// Returns the code. It is part of the API, so it never changes.
     pub const fn code(self) -> &'static str {
         match self {
             Self::Required => "required",
@@ -72,7 +74,7 @@ impl FieldError {
         }
     }
 
-    /// Returns the number in the words, with its name.
+    /// Returns the number in the text, with its name.
     pub const fn parameter(self) -> Option<(&'static str, usize)> {
         match self {
             Self::TooShort { min_length } => Some(("min_length", min_length)),
@@ -102,17 +104,17 @@ impl fmt::Display for FieldError {
             Self::NotText => f.write_str("must be a string"),
             Self::NotAnAddress => f.write_str("must be one email address, like ada@example.com"),
             Self::NotAllowed => f.write_str("must be one of the allowed reset URLs"),
-            Self::Invisible => f.write_str("must have visible characters"),
+            Self::Invisible => f.write_str("must contain a visible character"),
             Self::Repeated => f.write_str("must not repeat a single character"),
             Self::MadeOfContext => {
-                f.write_str("must not be made of your email address or of the name of this service")
+                f.write_str("must not be based on your email address or the name of this service")
             }
             Self::Leaked => {
-                f.write_str("appears in data leaks, so attackers try it first. Choose another one.")
+                f.write_str("has appeared in a data breach. Choose a different password.")
             }
-            Self::NotTheSame => f.write_str("must be the same as the password"),
+            Self::NotTheSame => f.write_str("must match the password"),
             Self::BadToken => {
-                f.write_str("This link is not valid, or no longer. Please ask for a new one.")
+                f.write_str("This link is invalid or has expired. Request a new one.")
             }
         }
     }

@@ -1,13 +1,13 @@
-//! How text is escaped in HTML emails.
+//! HTML escaping for emails.
 
 use std::fmt::{self, Write};
 
 use askama::filters::Escaper;
 
-/// Escapes by named entities, for the functions' `askama.toml`.
+/// An escaper that writes named entities. The functions' `askama.toml` refers to it.
 ///
-/// Askama's own escaper writes `&#38;`. Programs that rewrite the links in emails know `&amp;`, and some of them break the
-/// numeric form (easy-digital-downloads#6413).
+/// Askama's default escaper writes `&#38;`. Programs that rewrite the links in emails know `&amp;`, but some of them
+/// break the numeric form (easy-digital-downloads#6413).
 #[derive(Clone, Copy, Debug)]
 pub struct NamedEntities;
 
@@ -23,7 +23,7 @@ impl Escaper for NamedEntities {
                 "<" => "&lt;",
                 ">" => "&gt;",
                 "\"" => "&quot;",
-                // HTML 4, which email clients know, has no name for it.
+                // HTML 4, which email clients support, has no named entity for the apostrophe.
                 _ => "&#39;",
             })?;
             rest = after;

@@ -1,4 +1,4 @@
-//! HTTP, as both kinds of API Gateway speak it.
+//! HTTP requests and responses, in the formats of API Gateway's HTTP APIs and REST APIs.
 
 pub mod form;
 pub mod problem;

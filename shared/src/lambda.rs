@@ -18,7 +18,7 @@ use crate::http::response::Response;
 use crate::mailer::feedback;
 use crate::pace::Pace;
 
-/// What Rekey returns to Lambda.
+/// The result that Rekey returns to Lambda.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Output {

@@ -1,7 +1,8 @@
-//! How often is too often.
+//! Rate limits.
 //!
-//! What is asked for counts alike whether or not an address has an account. The table counts for all instances of a
-//! function together; beside it each instance remembers the sources that it has seen itself, so that a flood ends there.
+//! Requests count the same whether or not an account exists for the address. The table counts for all instances of a
+//! function together. Each instance also counts the sources that it has seen itself, so it rejects a flood without
+//! calling `DynamoDB`.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,19 +15,19 @@ use crate::source::Source;
 /// The limits of a deployment.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How long after a request further ones for the same address send nothing.
+    /// The time after a request during which further requests for the same address send nothing.
     pub cooldown: SignedDuration,
-    /// Of one source, at each door.
+    /// The limit on requests from one source, for each route.
     pub source: Limit,
     /// The limits on links sent to one address.
     pub address: AddressLimits,
-    /// Of requests for links, of everybody together.
+    /// The limit on requests for links that are processed in a day, from all sources together.
     pub daily_emails: Limit,
 }
 
 impl Limits {
-    /// Reads `COOLDOWN_SECONDS`, `SOURCE_LIMIT`, `SOURCE_WINDOW_SECONDS`, `ADDRESS_LIMIT`, `ADDRESS_DAILY_LIMIT` and
-    /// `DAILY_MAIL_BUDGET`, and rejects limits that contradict each other.
+    /// Reads `COOLDOWN_SECONDS`, `SOURCE_LIMIT`, `SOURCE_WINDOW_SECONDS`, `ADDRESS_LIMIT`, `ADDRESS_DAILY_LIMIT`, and
+    /// `DAILY_MAIL_BUDGET`. Rejects limits that contradict each other.
     pub fn read(env: &mut Env<'_>, lifetime: Option<SignedDuration>) -> Option<Self> {
         let cooldown = env.number("COOLDOWN_SECONDS", 60, 1..=3600);
         let per_source = env.number("SOURCE_LIMIT", 100, 1..=100_000);
@@ -56,18 +57,18 @@ impl Limits {
     /// Reports each pair of settings that contradict each other.
     fn reject_contradictions(&self, env: &mut Env<'_>, lifetime: SignedDuration) {
         if self.cooldown > lifetime {
-            let wanted = format!(
-                "at most {} seconds, as long as a link lives (TOKEN_LIFETIME_MINUTES)",
+            let expected = format!(
+                "at most {} seconds, the lifetime of a link (TOKEN_LIFETIME_MINUTES)",
                 lifetime.as_secs()
             );
-            let found = self.cooldown.as_secs().to_string();
-            env.report("COOLDOWN_SECONDS", &found, &wanted);
+            let actual = self.cooldown.as_secs().to_string();
+            env.report("COOLDOWN_SECONDS", &actual, &expected);
         }
         if self.address.live > self.address.daily {
-            let wanted = format!("at most {} (ADDRESS_DAILY_LIMIT)", self.address.daily);
-            env.report("ADDRESS_LIMIT", &self.address.live.to_string(), &wanted);
+            let expected = format!("at most {} (ADDRESS_DAILY_LIMIT)", self.address.daily);
+            env.report("ADDRESS_LIMIT", &self.address.live.to_string(), &expected);
         }
-        // Otherwise a few sources could use up the day's emails, and everybody else would wait.
+        // Otherwise a few sources could use up the day's budget, and no one else would get a link.
         let (day, window) = (DAY.as_secs(), self.source.window.as_secs());
         // A window that does not divide the day can begin on one day and end on the next.
         let windows = if day % window == 0 {
@@ -78,38 +79,38 @@ impl Limits {
         let (per_source, per_day) = (self.source.max, self.daily_emails.max);
         let of_one_source = i64::from(per_source) * windows;
         if of_one_source * 4 > i64::from(per_day) {
-            let wanted = format!(
-                "a limit for which one source has at most {} requests a day, a quarter of DAILY_MAIL_BUDGET \
-                 ({per_day}); with SOURCE_WINDOW_SECONDS ({window}) it has {of_one_source}",
+            let expected = format!(
+                "a limit that allows each source at most {} requests a day, a quarter of DAILY_MAIL_BUDGET \
+                 ({per_day}), instead of {of_one_source} (SOURCE_WINDOW_SECONDS is {window})",
                 per_day / 4
             );
-            env.report("SOURCE_LIMIT", &per_source.to_string(), &wanted);
+            env.report("SOURCE_LIMIT", &per_source.to_string(), &expected);
         }
     }
 }
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// How many links one address may be sent.
+/// The limits on links that are sent to one address.
 #[derive(Clone, Copy, Debug)]
 pub struct AddressLimits {
-    /// The number of links that may be alive at a time.
+    /// The number of links that may be live at a time.
     pub live: u32,
-    /// The number of links in 24 hours after which one may be alive at a time.
+    /// The number of links in 24 hours after which only one may be live at a time.
     pub daily: u32,
 }
 
-/// So many in a window. Windows follow one another, all of the same length, from 1970 on.
+/// A maximum for each window. Windows all have the same length and follow one another from 1970 on.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit {
-    /// How many.
+    /// The maximum in a window.
     pub max: u32,
     /// The length of a window, in whole seconds.
     pub window: SignedDuration,
 }
 
 impl Limit {
-    /// When the window of now began.
+    /// Returns the start of the current window.
     pub fn window_start(&self, now: Timestamp) -> Timestamp {
         now - SignedDuration::new(
             now.as_second().rem_euclid(self.window.as_secs()),
@@ -117,35 +118,36 @@ impl Limit {
         )
     }
 
-    /// When the window of now ends.
+    /// Returns the end of the current window.
     pub fn window_end(&self, now: Timestamp) -> Timestamp {
         self.window_start(now) + self.window
     }
 }
 
-/// The sources that this process has seen in their windows of now.
+/// This instance's counts of the sources that it has seen in the current window.
 ///
-/// It counts what the table may not have: a transaction that meets the cooldown takes its counter back. And it answers
-/// a source that has had enough without asking the table, whose row a flood would otherwise make hot.
+/// They include requests that the table does not count: a request within the cooldown cancels the transaction that
+/// would count it. They also reject a source at its limit without calling `DynamoDB`, since a flood would make its row
+/// hot.
 #[derive(Debug, Default)]
 pub(crate) struct LocalLimiter(Mutex<HashMap<Source, (Timestamp, u32)>>);
 
 impl LocalLimiter {
-    /// The most sources that are remembered. A stranger can make up sources; memory is finite.
+    /// The maximum number of sources. Memory is finite, and an attacker may use any number of sources.
     const CAPACITY: usize = 10_000;
 
-    /// Counts one more of a source, and says whether that is still within the limit.
+    /// Counts one more request of a source, and returns whether it is within the limit.
     pub(crate) fn allows(&self, source: Source, limit: &Limit, now: Timestamp) -> bool {
         let window = limit.window_start(now);
-        // A count is right whatever happened to another one.
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.len() >= Self::CAPACITY && !seen.contains_key(&source) {
-            seen.retain(|_, (started, _)| *started == window);
-            if seen.len() >= Self::CAPACITY {
-                seen.clear();
+        // The counts are valid even if another thread panicked.
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.len() >= Self::CAPACITY && !counts.contains_key(&source) {
+            counts.retain(|_, (started, _)| *started == window);
+            if counts.len() >= Self::CAPACITY {
+                counts.clear();
             }
         }
-        let (started, count) = seen.entry(source).or_insert((window, 0));
+        let (started, count) = counts.entry(source).or_insert((window, 0));
         if *started != window {
             (*started, *count) = (window, 0);
         }
@@ -179,49 +181,53 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_counted_anew_in_each_window() {
-        let seen = LocalLimiter::default();
+    fn each_window_starts_a_new_count() {
+        let limiter = LocalLimiter::default();
         let source = Source::parse(Some("192.0.2.1"));
-        let allowed = |now| (0..5).filter(|_| seen.allows(source, &LIMIT, now)).count();
+        let allowed = |now| {
+            (0..5)
+                .filter(|_| limiter.allows(source, &LIMIT, now))
+                .count()
+        };
         assert_eq!(allowed(noon()), 3);
         assert_eq!(allowed(noon() + SignedDuration::from_secs(300)), 3);
     }
 
-    fn made_up(n: usize) -> Source {
+    fn numbered(n: usize) -> Source {
         let address = format!("2001:db8:{:x}:{:x}::1", n >> 16, n & 0xffff);
         Source::parse(Some(&address))
     }
 
     #[test]
-    fn a_full_memory_still_knows_a_flood() {
+    fn a_full_limiter_still_rejects_a_flood() {
         let flood = Source::parse(Some("192.0.2.1"));
-        for others_asked_at in [noon(), noon() - LIMIT.window] {
-            let seen = LocalLimiter::default();
+        for others_at in [noon(), noon() - LIMIT.window] {
+            let limiter = LocalLimiter::default();
             for n in 1..LocalLimiter::CAPACITY {
-                seen.allows(made_up(n), &LIMIT, others_asked_at);
+                limiter.allows(numbered(n), &LIMIT, others_at);
             }
-            assert!((0..3).all(|_| seen.allows(flood, &LIMIT, noon())));
-            assert!(!seen.allows(flood, &LIMIT, noon()));
+            assert!((0..3).all(|_| limiter.allows(flood, &LIMIT, noon())));
+            assert!(!limiter.allows(flood, &LIMIT, noon()));
         }
     }
 
     #[test]
-    fn a_full_memory_forgets_earlier_windows_first() {
-        let (seen, flood) = (LocalLimiter::default(), Source::parse(Some("192.0.2.1")));
+    fn a_full_limiter_drops_earlier_windows_first() {
+        let (limiter, flood) = (LocalLimiter::default(), Source::parse(Some("192.0.2.1")));
         for n in 1..LocalLimiter::CAPACITY {
-            seen.allows(made_up(n), &LIMIT, noon() - LIMIT.window);
+            limiter.allows(numbered(n), &LIMIT, noon() - LIMIT.window);
         }
-        assert!((0..3).all(|_| seen.allows(flood, &LIMIT, noon())));
-        assert!(seen.allows(made_up(0), &LIMIT, noon()));
-        assert!(!seen.allows(flood, &LIMIT, noon()));
+        assert!((0..3).all(|_| limiter.allows(flood, &LIMIT, noon())));
+        assert!(limiter.allows(numbered(0), &LIMIT, noon()));
+        assert!(!limiter.allows(flood, &LIMIT, noon()));
     }
 
     #[test]
-    fn made_up_sources_do_not_fill_the_memory() {
-        let seen = LocalLimiter::default();
+    fn many_sources_do_not_exceed_the_capacity() {
+        let limiter = LocalLimiter::default();
         for n in 0..3 * LocalLimiter::CAPACITY {
-            assert!(seen.allows(made_up(n), &LIMIT, noon()));
+            assert!(limiter.allows(numbered(n), &LIMIT, noon()));
         }
-        assert!(seen.0.lock().unwrap().len() <= LocalLimiter::CAPACITY);
+        assert!(limiter.0.lock().unwrap().len() <= LocalLimiter::CAPACITY);
     }
 }

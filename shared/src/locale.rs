@@ -1,8 +1,8 @@
-//! The language of an email.
+//! The languages of the emails.
 
 use serde::{Deserialize, Serialize};
 
-/// A language that the emails are written in.
+/// A language of the emails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Locale {
@@ -16,8 +16,16 @@ pub enum Locale {
 impl Locale {
     /// Chooses by a language tag (RFC 5646) or a POSIX locale: `de`, `de-AT`, `de_DE.UTF-8`. Only the language counts.
     ///
-    /// A front end passes on what its platform reports. So nothing here is an error: an unknown language, an empty
-    /// text, and nonsense all choose the default.
+    /// A front end sends whatever its platform reports. So no tag is an error: an unknown language, an empty text, and
+    /// an invalid tag all choose the default.
+    ///
+    /// ```
+    /// use rekey::locale::Locale;
+    ///
+    /// assert_eq!(Locale::choose("de_AT.UTF-8"), Locale::De);
+    /// assert_eq!(Locale::choose("fr-CA"), Locale::En);
+    /// assert_eq!(Locale::choose(""), Locale::En);
+    /// ```
     pub fn choose(tag: &str) -> Self {
         let language = tag.trim().split(['-', '_', '.', '@']).next();
         match language {
@@ -32,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_language_chooses_in_any_notation() {
+    fn german_is_chosen_in_any_notation() {
         for tag in [
             "de",
             "DE-at",
@@ -47,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_english() {
+    fn any_other_tag_chooses_english() {
         for tag in [
             "en-GB",
             "pt-BR",

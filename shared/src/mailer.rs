@@ -1,4 +1,4 @@
-//! Emails, sent by SES.
+//! Sends emails through SES.
 
 pub mod feedback;
 
@@ -41,7 +41,7 @@ pub struct RenderedEmail {
 pub enum SendOutcome {
     /// SES accepted it.
     Accepted,
-    /// SES rejected it because of its recipient, and will again.
+    /// SES rejected it because of its recipient, so a retry would fail too.
     Rejected(Fault),
 }
 
@@ -54,20 +54,20 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Reads `MAIL_FROM_ADDRESS`, `MAIL_FROM_NAME` and `SES_CONFIGURATION_SET`.
+    /// Reads `MAIL_FROM_ADDRESS`, `MAIL_FROM_NAME`, and `SES_CONFIGURATION_SET`.
     pub fn read(env: &mut Env<'_>) -> Option<Self> {
-        let address = env.required("MAIL_FROM_ADDRESS", |found| {
-            // IAM compares the sender with the template's, character by character.
-            Email::parse(found)
+        let address = env.required("MAIL_FROM_ADDRESS", |value| {
+            // IAM compares the sender with the template's parameter, character by character.
+            Email::parse(value)
                 .ok()
-                .filter(|address| address.as_str() == found)
+                .filter(|address| address.as_str() == value)
                 .ok_or("one email address in lower case, like no-reply@example.com".to_owned())
         });
-        let name = env.optional("MAIL_FROM_NAME", None, |found| {
-            parse_single_line(found).map(Some)
+        let name = env.optional("MAIL_FROM_NAME", None, |value| {
+            parse_single_line(value).map(Some)
         });
-        let configuration_set = env.optional("SES_CONFIGURATION_SET", None, |found| {
-            Ok(Some(found.to_owned()))
+        let configuration_set = env.optional("SES_CONFIGURATION_SET", None, |value| {
+            Ok(Some(value.to_owned()))
         });
         let (address, name) = (address?, name?);
         let from = match name {
@@ -83,15 +83,15 @@ impl Sender {
 
     /// Returns whether the sender is, or may be, among the identities that SES says are not verified.
     ///
-    /// SES has one error for the sender and, in the sandbox, for the recipient. Only its words tell them apart (SES
+    /// SES has the same error for the sender and, in the sandbox, for the recipient. Only its message differs (SES
     /// Developer Guide, "Amazon SES email sending errors"): "Email address is not verified. The following identities
     /// failed the check in region EU-WEST-1: Ada <ada@example.com>, example.com". An ellipsis stands for identities
     /// that are not shown.
     ///
     /// Identities are compared whole: anyone can own an address that contains the sender's.
-    fn is_among(&self, words: &str) -> bool {
-        let words = words.to_ascii_lowercase();
-        let list = words.split_once("failed the check");
+    fn is_among(&self, message: &str) -> bool {
+        let message = message.to_ascii_lowercase();
+        let list = message.split_once("failed the check");
         let Some((_, identities)) = list.and_then(|(_, list)| list.split_once(':')) else {
             return false;
         };
@@ -120,7 +120,7 @@ pub fn parse_single_line(text: &str) -> Result<String, String> {
     }
 }
 
-/// Encodes a name of any characters for a header (RFC 2047 section 2: words of at most 75 characters).
+/// Encodes a name for a header, in encoded words of at most 75 characters (RFC 2047 section 2).
 fn encoded_words(name: &str) -> String {
     let mut words = vec![String::new()];
     for character in name.chars() {
@@ -159,7 +159,7 @@ impl Mailer {
         }
     }
 
-    /// Returns the SDK's client, created for the first email. The public halves send none, and do not wait for it.
+    /// Returns the SDK's client. It is created for the first email, so the public halves never create it.
     fn client(&self) -> &Client {
         self.client.get_or_init(|| {
             let settings = Builder::from(&self.sdk)
@@ -169,29 +169,30 @@ impl Mailer {
         })
     }
 
-    /// Sends an email to one address. `id` is the request that SES's events about the email will name.
+    /// Sends an email to one address. SES's events about the email will name the request `id`.
     ///
     /// The errors of `SendEmail` (SES API Reference v2), and what happens to the email:
     ///
-    /// | error | whose fault | the email |
+    /// | error | cause | the email |
     /// |---|---|---|
-    /// | `MessageRejected` | the recipient's: not verified in the sandbox, suppressed, content that SES rejects | dropped and counted |
-    /// | `MessageRejected` that names the sender | ours: the sender is not verified | waits, logged as an error |
-    /// | `AccountSuspendedException`, `SendingPausedException` | ours: the account may not send | waits, logged as an error |
-    /// | `BadRequestException` | ours: a request that SES cannot read | waits, logged as an error |
-    /// | `MailFromDomainNotVerifiedException` | ours: the MX record of the MAIL FROM domain | waits, logged as an error |
-    /// | `NotFoundException` | ours: the configuration set is gone | waits, logged as an error |
-    /// | any other 4xx, such as `AccessDeniedException` | ours | waits, logged as an error |
-    /// | `LimitExceededException`, `TooManyRequestsException`, `ThrottlingException` | nobody's: the rate or the quota | waits, logged as a warning |
-    /// | 5xx, no answer | nobody's | waits, logged as a warning |
+    /// | `MessageRejected` | the recipient (unverified in sandbox, or suppressed), or content | discarded, counted |
+    /// | `MessageRejected` that names the sender | the sender is not verified | waits, logged as an error |
+    /// | `AccountSuspendedException`, `SendingPausedException` | the account may not send | waits, logged as an error |
+    /// | `BadRequestException` | Rekey: SES cannot read the request | waits, logged as an error |
+    /// | `MailFromDomainNotVerifiedException` | the MX record of the MAIL FROM domain | waits, logged as an error |
+    /// | `NotFoundException` | the configuration set is gone | waits, logged as an error |
+    /// | any other 4xx, such as `AccessDeniedException` | the deployment | waits, logged as an error |
+    /// | `LimitExceededException`, `TooManyRequestsException` | the rate or the quota | waits, logged as a warning |
+    /// | `ThrottlingException` | the rate or the quota | waits, logged as a warning |
+    /// | 5xx, no answer | an outage | waits, logged as a warning |
     ///
-    /// An email waits because the stream retries its record. If that does not help in time, the record goes to the
-    /// failure queue, which has an alarm.
+    /// An email that waits is sent when the stream retries its record. If no retry succeeds in time, Lambda moves the
+    /// record to the failure queue, which has an alarm.
     ///
-    /// Sending cannot be undone, so it comes last.
+    /// Sending cannot be undone, so call this last.
     ///
     /// # Errors
-    /// Returns a [`Fault`] if the email waits.
+    /// Returns a [`Fault`] if the email must wait.
     pub async fn send(
         &self,
         to: &Email,
@@ -211,11 +212,11 @@ impl Mailer {
             return Ok(SendOutcome::Accepted);
         };
         let fault = Fault::from_sdk("mailer.send", &error);
-        let is_the_recipients = error.as_service_error().is_some_and(|error| {
+        let is_recipients_fault = error.as_service_error().is_some_and(|error| {
             error.is_message_rejected()
                 && !self.sender.is_among(error.message().unwrap_or_default())
         });
-        if is_the_recipients {
+        if is_recipients_fault {
             Ok(SendOutcome::Rejected(fault))
         } else {
             Err(fault)
@@ -245,11 +246,11 @@ fn message(email: &RenderedEmail) -> Result<Message, Fault> {
     Ok(Message::builder()
         .subject(content(&email.subject)?)
         .body(body)
-        // RFC 3834 section 5: automatic replies must not answer an automatic email. The second header is Exchange's.
+        // Automatic replies must not answer an automatic email (RFC 3834 section 5). Exchange reads the second header.
         .headers(header("Auto-Submitted", "auto-generated")?)
         .headers(header("X-Auto-Response-Suppress", "All")?)
-        // Gmail folds emails with the same subject into one thread and hides the newer link, unless these differ. A
-        // request's id would not do: a link that is sent twice is two links.
+        // Without distinct values here, Gmail groups emails with the same subject and hides the newer link. The
+        // request's ID would not be distinct: a request that is delivered twice has two links.
         .headers(header("X-Entity-Ref-ID", &random_id()?)?)
         .build())
 }
@@ -271,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_holds_45_bytes() {
+    fn an_encoded_word_holds_45_bytes() {
         let name = format!("{}a", "é".repeat(22));
         assert_eq!(encoded_words(&name).split(' ').count(), 1);
         assert_eq!(encoded_words(&format!("{name}a")).split(' ').count(), 2);

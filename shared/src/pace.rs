@@ -1,17 +1,19 @@
-//! The pace of the private halves, which must not depend on whose address a record has.
+//! The pace of the private halves, which must not depend on whether an account exists for an address.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// When the emails of a batch leave, and when the batch ends.
+/// The times at which the emails of a batch leave and the batch ends.
 ///
 /// A record that sends an email takes longer than one for an unknown address. If that delay reached other records, an
-/// outsider could put a suspect's address among their own, and read from their own emails whether the suspect has an
-/// account. So timers set the pace, not the work: all records begin at once, each email leaves at an offset that
-/// depends only on its record's index, and the batch ends at a multiple of a fixed quantum.
+/// attacker could put a suspect's address among their own. Their own emails would then show whether the suspect has an
+/// account.
 ///
-/// This holds while the work fits: what comes before an email into `preparation`, and SES's answer into the quantum.
+/// So timers set the pace, not the work. All records start at once, and each email leaves at an offset that depends
+/// only on its record's index. The batch ends at a multiple of a fixed quantum.
+///
+/// This holds only if the work before an email fits into `preparation`, and SES's response into the quantum.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     /// The time from the start of the batch until its first email leaves.
@@ -23,13 +25,13 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// The product's own pace: 64 links a second for each shard.
+    /// The pace in production: 64 links a second for each shard.
     pub const STEADY: Self = Self {
         preparation: Duration::from_millis(80),
         spacing: Duration::from_millis(3),
         quantum: Duration::from_millis(250),
     };
-    /// No waiting at all, for tests of everything else.
+    /// A pace without waits, for tests of everything else.
     pub const UNPACED: Self = Self {
         preparation: Duration::ZERO,
         spacing: Duration::ZERO,
@@ -50,13 +52,13 @@ impl Pace {
 pub struct Departure(Option<Instant>);
 
 impl Departure {
-    /// The departure of the record at this index of a batch that began at `start`.
+    /// Returns the departure of the record at this index of a batch that began at `start`.
     pub(crate) fn at(start: Instant, index: u32, pace: Pace) -> Self {
         let offset = pace.preparation + pace.spacing * index;
         Self((!offset.is_zero()).then(|| start + offset))
     }
 
-    /// Waits for it. Call this last before the email is sent.
+    /// Waits until the email may leave. Call this just before sending the email.
     pub async fn wait(self) {
         if let Some(time) = self.0 {
             tokio::time::sleep_until(time).await;

@@ -1,18 +1,18 @@
-//! Text that is secret from its first letter on.
+//! Secret text that is built piece by piece.
 
 use std::fmt;
 
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
-/// A text that is being written, and wiped after use: what was outgrown meanwhile, too.
+/// A secret text that is being written. Every buffer that it outgrows is wiped, and so is the last one.
 ///
-/// A `String` that grows leaves copies of what was in it so far behind, wherever it was.
+/// A plain `String` that grows leaves copies of its content behind in freed memory.
 #[derive(Default)]
 pub struct SecretText(Zeroizing<String>);
 
 impl SecretText {
-    /// Writes more.
+    /// Appends text.
     pub fn push(&mut self, more: &str) {
         let length = self.0.len() + more.len();
         if length > self.0.capacity() {
@@ -23,9 +23,10 @@ impl SecretText {
         self.0.push_str(more);
     }
 
-    /// The whole text.
+    /// Returns the whole text.
     pub fn finish(self) -> SecretString {
-        // Of the exact length: one with room to spare would be moved once more, and not wiped where it was.
+        // The copy has the exact length. With spare capacity, its conversion would reallocate it and leave an unwiped
+        // copy.
         SecretString::from(self.0.as_str())
     }
 }
@@ -52,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_there_however_it_grew() {
+    fn a_text_that_grew_is_complete() {
         let mut text = SecretText::default();
         for n in 0..100 {
             write!(text, "{n},").unwrap();

@@ -36,7 +36,7 @@ pub struct Services {
 }
 
 impl Services {
-    /// Reads the settings that both functions need. Logs to `log`.
+    /// Reads the settings that both functions need, and creates the clients. Logs to `log`.
     pub fn read(env: &mut Env<'_>, sdk: &SdkConfig, log: Box<dyn Write + Send>) -> Option<Self> {
         let stack = env.text("STACK_NAME");
         let table = env.text("REKEY_TABLE");

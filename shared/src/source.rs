@@ -1,17 +1,18 @@
-//! Where a request came from.
+//! The source of a request, for rate limits.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::digest::sha256_hex;
 
-/// The network that a request came from: an IPv4 address, or the /64 of an IPv6 address, of which one customer has all.
+/// The network that a request came from: an IPv4 address, or the /64 of an IPv6 address, because one customer has a
+/// whole /64.
 ///
-/// API Gateway says it, from the connection. No header is believed.
+/// API Gateway takes it from the connection. Rekey trusts no header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Source(Option<IpAddr>);
 
 impl Source {
-    /// Reads the source address of a gateway's event. All requests without a readable one are one source.
+    /// Parses the source address of a gateway's event. All requests without a valid one count as one source.
     pub fn parse(address: Option<&str>) -> Self {
         Self(
             address
@@ -20,9 +21,9 @@ impl Source {
         )
     }
 
-    /// A name for it that does not show it at once, in hexadecimal digits.
+    /// Returns a pseudonym of the source, in hexadecimal digits.
     ///
-    /// This is a pseudonym, no secret: there are few enough addresses to try them all.
+    /// It is not a secret: there are few enough IPv4 addresses to try them all.
     pub fn key(&self) -> String {
         match self.0 {
             Some(IpAddr::V4(address)) => sha256_hex(&address.octets()),
@@ -57,13 +58,13 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv4_source_is_one_address_however_it_is_written() {
+    fn an_ipv4_source_is_one_address_in_either_notation() {
         assert!(!same("192.0.2.1", "192.0.2.2"));
         assert!(same("192.0.2.1", "::ffff:192.0.2.1"));
     }
 
     #[test]
-    fn what_is_no_address_is_one_source() {
+    fn all_invalid_addresses_are_one_source() {
         assert_eq!(
             Source::parse(None),
             Source::parse(Some("192.0.2.1, 10.0.0.1"))

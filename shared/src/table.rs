@@ -5,9 +5,9 @@
 //! | [`rows::ResetRequested`] | `request#` and the SHA-256 of the address | an hour |
 //! | [`rows::TokenIssued`] | `token#` and the SHA-256 of the token | the token's lifetime; deleted at first use |
 //! | [`links::SentLinks`] | `links#` and the SHA-256 of the address and the user's key | a day after the last link |
-//! | [`epochs::Epoch`] | `epoch#` and the SHA-256 of the user's key | 25 hours: longer than any link |
-//! | [`rows::PasswordChanged`] | `change#` and the SHA-256 of the token | 15 days: longer than the failure queue keeps it |
-//! | a counter | `rate#`, what is counted, the start of its window | the window |
+//! | [`epochs::Epoch`] | `epoch#` and the SHA-256 of the user's key | 25 hours, longer than any link |
+//! | [`rows::PasswordChanged`] | `change#` and the SHA-256 of the token | 15 days, longer than in the failure queue |
+//! | a counter | `rate#`, the subject, the start of its window | the window |
 //!
 //! These rules hold:
 //!
@@ -94,7 +94,7 @@ impl Table {
         }
     }
 
-    /// The limits of this deployment.
+    /// Returns the limits of this deployment.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }

@@ -1,4 +1,4 @@
-//! How rows hold times.
+//! The formats of times in rows.
 
 /// Times as seconds since 1970, to the millisecond: a number that other programs can compare.
 pub(crate) mod unix_seconds {
@@ -6,7 +6,7 @@ pub(crate) mod unix_seconds {
     use jiff::Timestamp;
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
-    /// The number, in a condition.
+    /// Returns the number, for a condition.
     pub(crate) fn attribute(time: Timestamp) -> AttributeValue {
         AttributeValue::N(format!(
             "{}.{:03}",
@@ -30,19 +30,19 @@ pub(crate) mod unix_seconds {
         deserializer: D,
     ) -> Result<Timestamp, D::Error> {
         let seconds = f64::deserialize(deserializer)?;
-        // A cast would make 1970 of it.
+        // A cast would turn it into 1970.
         if seconds.is_nan() {
             return Err(D::Error::custom("not a number"));
         }
         #[expect(
             clippy::cast_possible_truncation,
-            reason = "out of bounds saturates, and is refused"
+            reason = "an out-of-range value saturates, and is rejected"
         )]
         Timestamp::from_millisecond((seconds * 1000.0).round() as i64).map_err(D::Error::custom)
     }
 }
 
-/// Times in whole seconds since 1970, as the TTL attribute wants them.
+/// Times in whole seconds since 1970, as the TTL attribute requires.
 pub(crate) mod whole_seconds {
     use jiff::Timestamp;
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};

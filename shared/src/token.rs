@@ -1,4 +1,4 @@
-//! The secret in the link.
+//! Tokens: the secrets in links.
 
 use std::fmt;
 
@@ -13,15 +13,30 @@ use crate::field_error::FieldError;
 use crate::secret::SecretText;
 use crate::unicode;
 
-/// 32 bytes from the operating system's generator: twice the 128 bits that OWASP ASVS 5.0, 11.5.1 asks for.
+/// A secret of 32 bytes from the operating system's random generator.
 ///
-/// It does not print, is wiped after use, and has two ways out: [`Token::hash`] for the table and
-/// [`Token::hex`] for the link.
+/// OWASP ASVS 5.0, 11.5.1 requires 128 bits, half as many. A token is wiped after use. Only two methods expose it:
+/// [`Token::hash`] for the table and [`Token::hex`] for the link.
+///
+/// ```
+/// use rekey::token::Token;
+/// use secrecy::ExposeSecret as _;
+///
+/// let token = Token::generate()?;
+/// let typed = token.hex();
+/// let parsed = Token::parse(typed.expose_secret())?;
+/// assert_eq!(parsed.hash(), token.hash());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A token cannot be printed:
 ///
 /// ```compile_fail
 /// # let token = rekey::token::Token::generate().unwrap();
 /// println!("{token}");
 /// ```
+///
+/// Its hash can, although its `Debug` output omits the digits:
 ///
 /// ```
 /// # let token = rekey::token::Token::generate().unwrap();
@@ -31,10 +46,10 @@ use crate::unicode;
 pub struct Token(SecretBox<[u8; 32]>);
 
 impl Token {
-    /// Makes a new token.
+    /// Generates a new token.
     ///
     /// # Errors
-    /// A fault where the operating system has no randomness.
+    /// Returns a [`Fault`] if the operating system has no randomness.
     pub fn generate() -> Result<Self, Fault> {
         let mut token = Self(SecretBox::new(Box::new([0; 32])));
         let bytes = secrecy::ExposeSecretMut::expose_secret_mut(&mut token.0);
@@ -49,7 +64,8 @@ impl Token {
     /// Surrounding whitespace and invisible characters are ignored, because people copy them along with the digits.
     ///
     /// # Errors
-    /// Returns [`FieldError::BadToken`] for anything else, as for a token that is unknown, used, or expired.
+    /// Returns [`FieldError::BadToken`] for anything else. A token that is unknown, used, or expired has the same
+    /// error.
     pub fn parse(typed: &str) -> Result<Self, FieldError> {
         let typed = unicode::trim(typed);
         let mut token = Self(SecretBox::new(Box::new([0; 32])));
@@ -64,12 +80,12 @@ impl Token {
         Ok(token)
     }
 
-    /// The key that the token is stored under. It leads nowhere without the token.
+    /// Returns the hash that the token is stored under. The token cannot be derived from it.
     pub fn hash(&self) -> TokenHash {
         TokenHash(sha256_hex(self.0.expose_secret()))
     }
 
-    /// The token as the link carries it.
+    /// Returns the token as hexadecimal digits, for the link.
     pub fn hex(&self) -> SecretString {
         let mut digits = SecretText::default();
         write_hex(&mut digits, self.0.expose_secret());
@@ -86,18 +102,18 @@ fn nibble(digit: u8) -> Result<u8, FieldError> {
     }
 }
 
-/// The SHA-256 of a token: all that the table knows of it.
+/// The SHA-256 of a token, which the table stores instead of the token.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenHash(String);
 
 impl TokenHash {
-    /// Its hexadecimal digits.
+    /// Returns the hash in hexadecimal digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Says nothing: not even the hash of a token belongs into a log.
+/// Omits the digits: even the hash of a token does not belong in a log.
 impl fmt::Debug for TokenHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TokenHash(..)")
@@ -109,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_comes_back_from_its_digits() {
+    fn a_token_survives_a_round_trip_through_its_digits() {
         let token = Token::generate().unwrap();
         let digits = token.hex();
         assert_eq!(digits.expose_secret().len(), 64);
@@ -128,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn case_and_surrounding_invisible_characters_do_not_matter() {
+    fn case_and_surrounding_invisible_characters_are_ignored() {
         let digits = "0f".repeat(32);
         let token = Token::parse(&digits).unwrap();
         for same in [
@@ -146,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_64_hexadecimal_digits_is_refused() {
+    fn anything_but_64_hexadecimal_digits_is_rejected() {
         let good = "0f".repeat(32);
         assert!(Token::parse(&good).is_ok());
         for bad in [
@@ -167,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_output_holds_neither_token_nor_hash() {
+    fn debug_output_omits_the_token_and_its_hash() {
         let token = Token::parse(&"ab".repeat(32)).unwrap();
         let printed = format!("{token:?} {:?}", token.hash());
         assert!(

@@ -1,4 +1,4 @@
-//! What Unicode says about the visibility of characters.
+//! Invisible characters, as Unicode defines them.
 
 use icu_properties::CodePointSetData;
 use icu_properties::props::DefaultIgnorableCodePoint;
@@ -9,9 +9,9 @@ pub fn is_ignorable(character: char) -> bool {
     CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(character)
 }
 
-/// Removes surrounding whitespace and ignorable characters, which people copy along with what they mean.
+/// Removes surrounding whitespace and ignorable characters, which people often copy along with a text.
 ///
-/// Controls that change the direction of text stay, because they can hide what a text says.
+/// Keeps controls that change the direction of text, because they can disguise a text.
 pub fn trim(text: &str) -> &str {
     text.trim_matches(|character: char| {
         let is_bidi_control =
@@ -34,7 +34,7 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_are_not_removed() {
+    fn control_characters_stay() {
         for kept in ["\0a\u{1b}", "\u{202e}a\u{202c}", "\u{2066}a\u{2069}"] {
             assert_eq!(trim(kept), kept);
         }

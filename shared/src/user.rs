@@ -1,4 +1,4 @@
-//! A user, as Rekey knows one.
+//! Users, reduced to what Rekey reads.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use crate::email::Email;
 pub struct User {
     /// The key in the users table.
     pub key: UserKey,
-    /// The stored address. Emails go to this one, never to the one that was typed.
+    /// The stored address. Rekey sends emails to this address, never to the one that was typed.
     pub email: Email,
 }
 
@@ -18,13 +18,13 @@ pub struct User {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "StoredKey", into = "StoredKey")]
 pub enum UserKey {
-    /// A key of type S.
+    /// A key of type `S`.
     Text(String),
-    /// A key of type N, in the decimal text that `DynamoDB` returns: up to 38 digits, which no number type of Rust keeps.
+    /// A key of type `N`, as the decimal text that `DynamoDB` returns. Its 38 digits exceed every number type of Rust.
     Number(String),
 }
 
-/// A user's key in Rekey's own rows. A number is text there too, as serde would round a large one.
+/// A user's key in Rekey's rows. A number is text here too, because serde would round a large one.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum StoredKey {
@@ -32,7 +32,7 @@ enum StoredKey {
     Number {
         number: String,
     },
-    /// As rows held it until version 0.1.0.
+    /// The format of rows until version 0.1.0.
     Whole(i64),
 }
 
@@ -56,6 +56,7 @@ impl From<UserKey> for StoredKey {
 }
 
 impl UserKey {
+    /// Parses the value of a key attribute.
     pub(crate) fn parse(value: &AttributeValue) -> Option<Self> {
         match (value.as_s(), value.as_n()) {
             (Ok(text), _) => Some(Self::Text(text.clone())),
@@ -71,6 +72,7 @@ impl UserKey {
         }
     }
 
+    /// Returns the key as the value of an attribute.
     pub(crate) fn to_attribute(&self) -> AttributeValue {
         match self {
             Self::Text(text) => AttributeValue::S(text.clone()),

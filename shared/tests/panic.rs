@@ -1,15 +1,15 @@
-//! A panic is logged with its place and without its words, which could hold what the code had in hand.
+//! A panic is logged with its location and without its message, which could contain a secret.
 
 use std::process::Command;
 
-const WORDS: &str = "correct horse battery staple";
+const MESSAGE: &str = "correct horse battery staple";
 
-/// In a process of its own, since the log and what is done at a panic are the process's.
+/// Runs in a child process, because the log and the panic hook are global to a process.
 #[test]
-fn a_panics_words_do_not_reach_the_log() {
+fn the_message_of_a_panic_is_not_logged() {
     if rekey::config::process("PANIC").is_some() {
         rekey::telemetry::init();
-        panic!("{WORDS}");
+        panic!("{MESSAGE}");
     }
     let child = Command::new(std::env::current_exe().unwrap())
         .arg("--nocapture")
@@ -19,7 +19,7 @@ fn a_panics_words_do_not_reach_the_log() {
         .unwrap();
     assert!(!child.status.success());
     let written = String::from_utf8([child.stdout, child.stderr].concat()).unwrap();
-    assert!(!written.contains(WORDS), "{written}");
+    assert!(!written.contains(MESSAGE), "{written}");
     let line = written
         .lines()
         .find(|line| line.starts_with('{'))

@@ -1,4 +1,4 @@
-//! The allow list: the pages that links may lead to, and the origins that may ask for them.
+//! The allow list: the pages that links may lead to, and the origins that may request links.
 
 use rekey::field_error::FieldError;
 use url::{Host, Url};
@@ -34,7 +34,7 @@ impl AllowList {
         let urls: Option<Vec<ResetUrl>> = urls.collect();
         urls.map(|urls| Self { urls, placement }).ok_or_else(|| {
             "absolute https URLs (http for localhost), separated by commas, without wildcards, user info, \
-             a fragment that is not a path, or a query that has email or token already"
+             a fragment that is not a path, or an email or token parameter"
                 .to_owned()
         })
     }
@@ -58,8 +58,8 @@ impl AllowList {
         let origins: Vec<&str> = setting.split(',').collect();
         if !origins.iter().all(|origin| is_origin(origin)) {
             return Err(
-                "origins in lower case: scheme, host, and a port that is not the scheme's own, \
-                 without path or wildcard (http for localhost), separated by commas"
+                "origins in lower case (scheme, host, and a port other than the scheme's default), \
+                 separated by commas, without paths or wildcards, and with http only for localhost"
                     .to_owned(),
             );
         }
@@ -75,15 +75,15 @@ impl AllowList {
             Ok(())
         } else {
             Err(format!(
-                "also the origins of RESET_URLS: {}",
+                "a list that includes every origin of RESET_URLS (missing: {})",
                 missing.join(",")
             ))
         }
     }
 }
 
-/// Returns whether a browser may send a text as an `Origin` (RFC 6454, Section 6.2), and not from a page that a stranger
-/// could serve over plain HTTP.
+/// Returns whether a browser may send a text as an `Origin` (RFC 6454, Section 6.2). Plain HTTP is safe only for
+/// localhost: on other hosts, an attacker in the network could serve the page.
 fn is_origin(text: &str) -> bool {
     let Ok(url) = Url::parse(text) else {
         return false;
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_admitted_when_it_is_equal_after_parsing() {
+    fn a_url_is_allowed_if_it_is_equal_after_parsing() {
         for same in [
             PAGE,
             "HTTPS://APP.EXAMPLE.COM/password/reset",
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn any_other_url_is_refused() {
+    fn any_other_url_is_rejected() {
         let others = [
             "",
             "/password/reset",
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_with_a_url_that_is_not_safe_is_refused() {
+    fn a_setting_with_an_unsafe_url_is_rejected() {
         let bad = [
             "",
             "http://app.example.com/",
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_origins_include_those_of_the_urls() {
+    fn the_origins_must_include_those_of_the_urls() {
         let list =
             allow_list("https://a.example/x,https://a.example/y?view=reset,http://localhost:4601/");
         for allowed in [
@@ -198,12 +198,12 @@ mod tests {
         }
         assert_eq!(
             list.check_origins("https://b.example").unwrap_err(),
-            "also the origins of RESET_URLS: http://localhost:4601,https://a.example"
+            "a list that includes every origin of RESET_URLS (missing: http://localhost:4601,https://a.example)"
         );
     }
 
     #[test]
-    fn an_origin_is_what_a_browser_sends() {
+    fn an_origin_must_equal_what_a_browser_sends() {
         let list = allow_list(PAGE);
         for bad in [
             "",
@@ -223,8 +223,8 @@ mod tests {
             " https://login.example.com",
         ] {
             let setting = format!("https://app.example.com,{bad}");
-            let wanted = list.check_origins(&setting).unwrap_err();
-            assert!(wanted.starts_with("origins in lower case"), "{bad:?}");
+            let expected = list.check_origins(&setting).unwrap_err();
+            assert!(expected.starts_with("origins in lower case"), "{bad:?}");
         }
     }
 }

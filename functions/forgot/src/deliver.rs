@@ -16,7 +16,7 @@ use rekey::user::User;
 
 use crate::Forgot;
 
-/// The part of the day's budget from which on each request logs it, in percent.
+/// The used part of the day's budget, in percent, from which each request logs it.
 const BUDGET_WARNING: u32 = 80;
 
 const NOT_ALLOWED: &str = "the reset URL is not in the allow list";
@@ -60,7 +60,7 @@ impl Forgot {
         };
         let sent_links = table.sent_links(&user).await?;
         if sent_links.has_link_for(requested.requested_at) {
-            // The stream delivers this record again because an earlier one of its batch failed.
+            // The stream delivers this record again because an earlier one in its batch failed.
             return Ok(());
         }
         if !sent_links.allow_another(&table.limits().address, now) {
@@ -71,7 +71,7 @@ impl Forgot {
         let issued = TokenIssued::new(user, requested.locale, now, *lifetime);
         table.store_token(&token.hash(), &issued).await?;
 
-        // Last, because it cannot be undone.
+        // Send last, because it cannot be undone.
         let link = reset_url.link(&issued.email, &token);
         let email = self.render_email(&issued.email, &link, issued.locale)?;
         departure.wait().await;
@@ -81,7 +81,8 @@ impl Forgot {
             return Ok(());
         }
         log.count(Metric::LinksSent, "accepted by SES");
-        // The email has left, so an error here would send another one. Without this write, the limit allows one more.
+        // The email has been sent, so an error here would send another. Without this write, the limit allows one more
+        // link.
         let sent_links = sent_links.with(&issued, requested.requested_at);
         if let Err(fault) = table.store_links(&issued, &sent_links).await {
             log.fault(&fault);

@@ -67,10 +67,10 @@ impl Forgot {
 
 fn read_allow_list(env: &mut Env<'_>) -> Option<AllowList> {
     let placement = env.optional("LINK_PLACEMENT", Placement::Query, Placement::parse)?;
-    let allow_list = env.required("RESET_URLS", |found| AllowList::parse(found, placement))?;
-    // CloudFormation cannot parse URLs, so CORS has its own setting.
-    env.optional("RESET_URL_ORIGINS", (), |found| {
-        allow_list.check_origins(found)
+    let allow_list = env.required("RESET_URLS", |value| AllowList::parse(value, placement))?;
+    // CloudFormation cannot parse URLs, so CORS has a separate setting.
+    env.optional("RESET_URL_ORIGINS", (), |value| {
+        allow_list.check_origins(value)
     })?;
     Some(allow_list)
 }

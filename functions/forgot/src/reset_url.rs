@@ -6,16 +6,16 @@ use rekey::token::Token;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url, form_urlencoded};
 
-/// Where a link carries the address and the token.
+/// The part of a link that contains the address and the token.
 ///
-/// If the reset URL has a fragment that is a path, they follow that path inside the fragment, whatever the setting: the
+/// If the reset URL's fragment is a path, they follow that path inside the fragment, regardless of the setting. The
 /// page's router reads its parameters there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Placement {
-    /// In the query.
+    /// The query.
     #[default]
     Query,
-    /// In the fragment, which browsers send to no server.
+    /// The fragment, which browsers do not send to servers.
     Fragment,
 }
 
@@ -41,9 +41,9 @@ pub struct ResetUrl {
 }
 
 impl ResetUrl {
-    /// Parses a URL that can be a reset URL at all. Browsers drop some characters from URLs. Here they are rejected.
+    /// Parses a URL that may be a reset URL. Rejects characters that browsers silently drop from URLs.
     pub(crate) fn parse(typed: &str, placement: Placement) -> Option<Self> {
-        // In an allow list, an asterisk is meant as a wildcard, and Rekey has none.
+        // Reject asterisks: an operator would mean a wildcard, and Rekey supports none.
         let is_clean = !typed.contains(|character: char| {
             character.is_control() || character == ' ' || character == '*'
         });
@@ -76,12 +76,12 @@ impl ResetUrl {
     ///
     /// The link is written piece by piece, because `Url` would leave copies of the token in memory when it grows.
     pub fn link(&self, email: &Email, token: &Token) -> Link {
-        let carrier = match (self.url.fragment(), self.placement) {
+        let parameters = match (self.url.fragment(), self.placement) {
             (Some(path), _) => Some(query_of(path)),
             (None, Placement::Query) => Some(self.url.query()),
             (None, Placement::Fragment) => None,
         };
-        let before = match carrier {
+        let before = match parameters {
             None => "#",
             Some(None) => "?",
             Some(Some("")) => "",
@@ -176,16 +176,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parsing_a_link_gives_the_address_and_the_token_back(email in emails(), page in urls(), in_query: bool) {
+        fn a_parsed_link_has_the_address_and_the_token(email in emails(), page in urls(), in_query: bool) {
             let placement = if in_query { Placement::Query } else { Placement::Fragment };
             let reset_url = reset_url(&page, placement);
             let token = Token::generate().unwrap();
             let link = Url::parse(reset_url.link(&email, &token).expose()).unwrap();
 
-            let carrier = if in_query { link.query() } else { link.fragment() };
-            let pairs: Vec<_> = form_urlencoded::parse(carrier.unwrap().as_bytes()).into_owned().collect();
-            let value = |wanted: &str| {
-                let mut values = pairs.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+            let parameters = if in_query { link.query() } else { link.fragment() };
+            let pairs: Vec<_> = form_urlencoded::parse(parameters.unwrap().as_bytes()).into_owned().collect();
+            let value = |parameter: &str| {
+                let mut values = pairs.iter().filter(|(name, _)| name == parameter).map(|(_, value)| value.as_str());
                 (values.next(), values.next())
             };
             prop_assert_eq!(value("email"), (Some(email.as_str()), None));

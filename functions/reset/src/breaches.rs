@@ -1,8 +1,8 @@
-//! Whether a password is known from data leaks, as others know: a range endpoint of Have I Been Pwned, or one like it.
+//! A check against known data breaches, by Have I Been Pwned's range API or a compatible one.
 //!
-//! Five of the forty digits of its SHA-1 are told, which it shares with about a thousand other leaked ones; the answer
-//! has all of these, and padding, so that its length says nothing either (Have I Been Pwned, API v3, "Searching by
-//! range" and "Padding").
+//! Rekey sends five of the forty digits of the password's SHA-1. About a thousand breached passwords share them, and
+//! the response lists all of these. It is padded, so its length reveals nothing either (Have I Been Pwned, API v3,
+//! "Searching by range" and "Padding").
 
 use std::time::Duration;
 
@@ -22,14 +22,14 @@ use url::{Host, Url};
 
 use crate::policy::NewPassword;
 
-/// For all of it. The endpoint answers in a tenth of this; the caller waits meanwhile, and pays for an outage with it.
+/// The timeout of the whole check. The API answers in a tenth of this, and an outage delays the caller by all of it.
 pub const TIMEOUT: Duration = Duration::from_millis(1500);
-/// The longest answer that is read, in bytes. Padded ones have 35 KiB.
+/// The maximum length of a response, in bytes. Padded responses have 35 KiB.
 const MAX_ANSWER: usize = 256 * 1024;
 const _: () = assert!(MAX_ANSWER > 35 * 1024);
 const OPERATION: &str = "breaches.contains";
 
-/// Somebody who knows which passwords were leaked.
+/// A client for a breached-password range API.
 #[derive(Debug)]
 pub struct Breaches {
     range: Url,
@@ -37,24 +37,24 @@ pub struct Breaches {
     http: SharedHttpConnector,
 }
 
-/// What happens to a password when nobody says whether it was leaked.
+/// The treatment of a password if the API does not answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FailureMode {
-    /// It is taken: the passwords that are used most are refused all the same.
+    /// Accepts the password. The list of common passwords applies all the same.
     #[default]
     Open,
-    /// It is not: the caller is told to come back.
+    /// Rejects the request with a 503, so the caller retries later.
     Closed,
 }
 
 impl Breaches {
-    /// Reads `BREACH_CHECK_URL`, without which nobody is asked, and `BREACH_CHECK_UNANSWERED`.
+    /// Reads `BREACH_CHECK_URL` and `BREACH_CHECK_UNANSWERED`. Without the URL, Rekey checks no password.
     pub fn read(env: &mut Env<'_>) -> Option<Option<Self>> {
-        let range = env.optional("BREACH_CHECK_URL", None, |found| range(found).map(Some));
+        let range = env.optional("BREACH_CHECK_URL", None, |value| range(value).map(Some));
         let failure_mode = env.optional(
             "BREACH_CHECK_UNANSWERED",
             FailureMode::default(),
-            |found| match found {
+            |value| match value {
                 "accept" => Ok(FailureMode::Open),
                 "refuse" => Ok(FailureMode::Closed),
                 _ => Err("accept or refuse".to_owned()),
@@ -71,24 +71,25 @@ impl Breaches {
         }))
     }
 
-    /// What happens to a password when there is no answer.
+    /// Returns the treatment of a password if the API does not answer.
     pub fn failure_mode(&self) -> FailureMode {
         self.failure_mode
     }
 
-    /// Whether a password is known from a leak.
+    /// Returns whether a password has appeared in a breach.
     ///
     /// # Errors
-    /// A fault where there is no answer in time, or none that can be read.
+    /// Returns a transient [`Fault`] if the API does not answer in time, or with an unreadable response.
     pub async fn contains(&self, password: &NewPassword) -> Result<bool, Fault> {
         let digits = SecretString::from(hex(&Sha1::digest(password.as_bytes())));
         let (prefix, suffix) = digits.expose_secret().split_at(5);
-        let answer = timeout(TIMEOUT, self.ask(prefix)).await;
-        let answer = answer.unwrap_or_else(|_| Err(fault("Timeout")))?;
-        Ok(answer.lines().any(|line| is_leaked(line, suffix)))
+        let lines = timeout(TIMEOUT, self.query(prefix)).await;
+        let lines = lines.unwrap_or_else(|_| Err(fault("Timeout")))?;
+        Ok(lines.lines().any(|line| is_breached(line, suffix)))
     }
 
-    async fn ask(&self, prefix: &str) -> Result<String, Fault> {
+    /// Returns the lines for all hashes that start with these digits.
+    async fn query(&self, prefix: &str) -> Result<String, Fault> {
         let url = self.range.join(prefix).map_err(|_| fault("NoUrl"))?;
         let mut request = HttpRequest::get(url).map_err(|_| fault("NoRequest"))?;
         request.headers_mut().insert("add-padding", "true");
@@ -106,8 +107,8 @@ impl Breaches {
     }
 }
 
-/// A line is 35 digits and a count. Padding has the count 0.
-fn is_leaked(line: &str, suffix: &str) -> bool {
+/// Returns whether a line lists these digits. A line is 35 digits and a count, which is 0 for padding.
+fn is_breached(line: &str, suffix: &str) -> bool {
     line.trim_end()
         .split_once(':')
         .is_some_and(|(digits, count)| digits.eq_ignore_ascii_case(suffix) && count != "0")
@@ -117,8 +118,8 @@ fn fault(code: &str) -> Fault {
     Fault::internal(OPERATION, code).transient()
 }
 
-fn range(found: &str) -> Result<Url, String> {
-    let url = Url::parse(found).ok().filter(|url| {
+fn range(value: &str) -> Result<Url, String> {
+    let url = Url::parse(value).ok().filter(|url| {
         let is_local = match url.host() {
             Some(Host::Domain(name)) => name == "localhost",
             Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -138,15 +139,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_is_https_or_on_this_machine_and_ends_with_a_slash() {
-        for fine in [
+    fn a_range_url_is_https_or_local_and_ends_with_a_slash() {
+        for good in [
             "https://api.pwnedpasswords.com/range/",
             "https://192.0.2.1/",
             "http://localhost:4600/range/",
             "http://127.0.0.1/",
             "http://[::1]:1/",
         ] {
-            assert!(range(fine).is_ok(), "{fine}");
+            assert!(range(good).is_ok(), "{good}");
         }
         for bad in [
             "",

@@ -33,7 +33,7 @@ impl Reset {
             password,
         } = parse(request, &self.policy)?;
 
-        // In parallel. The lookup's result is not used until the attempt has been counted.
+        // Both calls run in parallel. The lookup's result is not used until the attempt has been counted.
         let (attempt, issued) = join!(
             self.services.table.count_attempt(&request.source, now),
             self.services.table.find_token(&token, &email, now),
@@ -48,11 +48,11 @@ impl Reset {
             return Err(Problem::invalid_token());
         };
 
-        // Only for a valid token: an attacker cannot make us hash or call the breach API.
+        // Only for a valid token, so an attacker cannot make Rekey hash or call the breach API.
         self.reject_breached(&password, &log).await?;
         let hash = self.hasher.hash(password)?;
 
-        // Read the clock again: a link issued while we hashed must be older than this change.
+        // Read the clock again: a link issued during the hashing must be older than this change.
         let changed = PasswordChanged::new(&issued, request.id.clone(), clock());
         match self
             .services

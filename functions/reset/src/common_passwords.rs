@@ -1,20 +1,23 @@
-//! The passwords that attackers try first: 100,000 of the most used in public leaks, in 325 KiB.
+//! The passwords that attackers try first: the 100,000 most common in public leaks, in 325 KiB.
 //!
-//! `infra/common-passwords.py` makes the file, and says where the passwords come from. Of each, in lower case, the
-//! SHA-256 is kept in part: 13 bits choose a bucket, and the 24 of the next three bytes stand in it. A password that is none of them meets one
-//! of the 12 in its bucket by chance once in 1.4 million times. Nothing is unpacked at the start.
+//! `infra/common-passwords.py` generates the file, and documents where the passwords come from. The file has part of
+//! the SHA-256 of each password in lower case. Its first 13 bits choose a bucket, which contains the 24 bits of the
+//! next three bytes.
+//!
+//! A bucket has 12 entries on average. So one in 1.4 million other passwords is rejected by chance. Nothing is unpacked
+//! at start-up.
 
 use sha2::{Digest as _, Sha256};
 
 static FILE: &[u8] = include_bytes!("common_passwords.bin");
 
 const BUCKETS: usize = 1 << 13;
-/// The file begins with the end of each bucket, counted in passwords.
+/// The size of a bucket's end. The file begins with the end of each bucket, counted in passwords.
 const END: usize = size_of::<u32>();
-/// What is kept of a password within its bucket, in bytes.
+/// The size of a password's entry in its bucket, in bytes.
 const REST: usize = 3;
 
-/// Whether a password is one of them. It is given in lower case.
+/// Returns whether a password is one of them. It must be in lower case.
 pub(crate) fn contains(lower_case: &str) -> bool {
     let [first, second, third, fourth, fifth, ..] = Sha256::digest(lower_case.as_bytes()).0;
     let index = usize::from(u16::from_be_bytes([first, second]) >> 3);
@@ -38,15 +41,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_is_whole_and_has_100_000() {
+    fn the_file_has_100_000_passwords() {
         let counts = (0..BUCKETS).map(|index| bucket(index).count());
         assert_eq!(counts.sum::<usize>(), 100_000);
         assert_eq!(FILE.len(), BUCKETS * END + 100_000 * REST);
     }
 
     #[test]
-    fn what_was_leaked_is_found_to_the_last_bucket() {
-        for leaked in [
+    fn common_passwords_are_found_and_the_last_bucket_is_readable() {
+        for common in [
             "password",
             "12345678",
             "qwertyuiop",
@@ -54,14 +57,14 @@ mod tests {
             "password123",
             "1q2w3e4r",
         ] {
-            assert!(contains(leaked), "{leaked}");
+            assert!(contains(common), "{common}");
         }
         assert!(bucket(0).next().is_some() && bucket(BUCKETS - 1).next().is_some());
         assert!(bucket(BUCKETS).next().is_none());
     }
 
     #[test]
-    fn what_was_not_leaked_is_mistaken_for_it_less_than_once_in_a_million_times() {
+    fn fewer_than_one_in_a_million_other_passwords_are_rejected() {
         let hashes = BUCKETS << (8 * REST);
         assert!(100_000 * 1_000_000 < hashes);
         let tried = 1_200_000;

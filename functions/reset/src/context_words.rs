@@ -9,8 +9,8 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 use rekey::email::Email;
 use secrecy::zeroize::Zeroizing;
 
-/// A word counts wherever it occurs if it has this many letters, or one fewer and a digit among them. Shorter words occur
-/// in too many others: `eva` in `evaluate`.
+/// The length from which a word counts wherever it occurs. With a digit in it, one letter fewer is enough. Shorter
+/// words occur in too many others, such as `eva` in `evaluate`.
 const MIN_LENGTH: usize = 4;
 
 /// A text that makes a weak password, in any spelling.
@@ -42,8 +42,8 @@ impl ContextWords {
 
     /// Adds the places of these words in a password.
     ///
-    /// Compares every letter of the text with every letter of the password once, however often they repeat: anyone
-    /// may send both.
+    /// Compares every letter of the text with every letter of the password only once, however often letters repeat. An
+    /// attacker may choose both, so the work must be bounded.
     fn find(&self, password: &Spelling, found: &mut Found) {
         // For each position in the password: the length of the longest run of pieces there, from `at` on.
         let mut longest = vec![0; password.len() + 1];
@@ -85,7 +85,7 @@ impl fmt::Debug for ContextWords {
     }
 }
 
-/// Where words occur in a password.
+/// The places of words in a password.
 struct Found {
     /// For each position: the length of the longest word there that counts wherever it occurs.
     longest: Vec<usize>,
@@ -109,7 +109,7 @@ pub(crate) fn letters_outside(contexts: &[&ContextWords], password: &str) -> Opt
         mut pieces,
     } = found;
     let is_known = covered(&longest);
-    // A short piece counts if it stands by itself, beside longer words, or in a row of pieces that does: `me`, `mememe`.
+    // A short piece counts if it stands by itself, next to a longer word, or in a row of such pieces: `me`, `mememe`.
     let mut begins: Vec<bool> = (0..=length)
         .map(|at| password.is_boundary(at) || is_known[at - 1])
         .collect();
@@ -142,7 +142,7 @@ fn covered(longest: &[usize]) -> Vec<bool> {
     covered.collect()
 }
 
-/// The letters and digits of a text without case, separators, and compatibility forms, and where its pieces begin.
+/// The letters and digits of a text without case, separators, and compatibility forms, and the starts of its pieces.
 #[derive(Clone)]
 struct Spelling {
     letters: Zeroizing<Vec<char>>,
@@ -151,15 +151,15 @@ struct Spelling {
 
 impl Spelling {
     fn new(text: &str) -> Self {
-        // Both ways, letter by letter: `ß` and `SS`, and the two small sigmas, are the same letters. Fullwidth letters are
-        // typed as quickly as others.
+        // Convert to upper and to lower case, so that `ß` equals `SS`, and both small sigmas are equal. Normalize
+        // first: fullwidth letters are as easy to type as others.
         let characters = || {
             ComposingNormalizerBorrowed::new_nfkc()
                 .normalize_iter(text.chars())
                 .flat_map(char::to_uppercase)
                 .flat_map(char::to_lowercase)
         };
-        // Counted before, so that no copy is left behind by growing.
+        // Count first: a vector that grows leaves copies behind.
         let mut letters = Zeroizing::new(Vec::with_capacity(characters().count()));
         let mut begins_piece = Vec::with_capacity(text.len());
         let mut previous = ' ';
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_word_or_a_suffix_counts_when_it_stands_by_itself() {
+    fn a_short_word_or_a_suffix_counts_if_it_stands_by_itself() {
         assert_eq!(outside("me@my-site.com", "remember"), None);
         assert_eq!(outside("me@my-site.com", "remember me"), Some(8));
         assert_eq!(outside("me@my-site.com", "me7"), Some(1));
@@ -262,7 +262,7 @@ mod tests {
     fn compatibility_forms_make_no_difference() {
         assert_eq!(outside("ada@example.com", "ａｄａ@ｅxample.com"), Some(0));
         assert_eq!(outside("ada@example.com", "ＡＤＡ１２"), Some(2));
-        // One character, eighteen letters.
+        // This character stands for eighteen letters.
         assert_eq!(outside("ada@example.com", "\u{fdfa}ada"), None);
         let product = ContextWords::of_name("Café Noir");
         assert_eq!(letters_outside(&[&product], "cafe\u{301}noir"), Some(0));
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_password_of_one_letter_is_known_in_full() {
+    fn the_longest_password_of_one_letter_is_covered() {
         // 64 and 189 characters, nearly all of them the same letter, and pieces of one letter.
         let address = format!("{}a@{}a", "a.".repeat(31), "a.".repeat(94));
         let password = "a".repeat(256);

@@ -1,4 +1,4 @@
-//! How a password is hashed: argon2id, in memory that is kept and wiped.
+//! Password hashing: argon2id, in memory that is wiped and reused.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -17,18 +17,18 @@ use crate::policy::NewPassword;
 /// argon2id (RFC 9106), with the deployment's parameters.
 pub struct Hasher {
     argon2: Argon2<'static>,
-    /// From one password to the next, wiped: to have 19 MiB mapped anew would take longer.
+    /// The wiped memory of the previous password. Mapping 19 MiB again would take longer.
     kept: Mutex<Vec<Block>>,
 }
 
 impl Hasher {
-    /// Reads `ARGON2_MEMORY_KIB`, `ARGON2_ITERATIONS` and `ARGON2_PARALLELISM`. OWASP's first recommendation is the
-    /// default, and the least that is taken (Password Storage Cheat Sheet, "Argon2id").
+    /// Reads `ARGON2_MEMORY_KIB`, `ARGON2_ITERATIONS`, and `ARGON2_PARALLELISM`. OWASP's first recommendation is both
+    /// the default and the minimum (Password Storage Cheat Sheet, "Argon2id").
     pub fn read(env: &mut Env<'_>) -> Option<Self> {
         let memory = env.number("ARGON2_MEMORY_KIB", 19_456, 19_456..=262_144);
         let iterations = env.number("ARGON2_ITERATIONS", 2, 2..=8);
         let parallelism = env.number("ARGON2_PARALLELISM", 1, 1..=16);
-        // Within these bounds there are no parameters that argon2 refuses.
+        // argon2 accepts all parameters within these bounds.
         let params = Params::new(memory?, iterations?, parallelism?, None).ok()?;
         Some(Self {
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
@@ -74,9 +74,9 @@ impl Hasher {
         Some(hash.to_string())
     }
 
-    /// Returns the memory that was kept, or new memory if that is in use or there is none yet.
+    /// Returns the kept memory, or new memory if that is in use or does not exist yet.
     fn memory(&self) -> Option<Memory<'_>> {
-        // The memory is valid even if a hash panicked: it is wiped on drop.
+        // The memory is valid even if hashing panicked, because it is wiped on drop.
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let mut blocks = std::mem::take(&mut *{ kept });
         let needed = self.argon2.params().block_count();
@@ -96,8 +96,8 @@ impl fmt::Debug for Hasher {
     }
 }
 
-/// The memory that argon2 filled. It would let an attacker guess the password at a fraction of the cost, so it is wiped
-/// on drop.
+/// Memory that argon2 fills. Its content would let an attacker guess the password at a fraction of the cost, so it is
+/// wiped on drop.
 struct Memory<'a> {
     hasher: &'a Hasher,
     blocks: Vec<Block>,
@@ -105,7 +105,7 @@ struct Memory<'a> {
 
 impl Drop for Memory<'_> {
     fn drop(&mut self) {
-        // Block by block: zeroize's way with a `Vec` wipes the memory twice, the second time byte by byte.
+        // Wipe block by block: zeroize's `Vec` implementation wipes the memory twice, the second time byte by byte.
         for block in &mut self.blocks {
             block.zeroize();
         }
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_an_argon2id_phc_string_with_owasps_parameters_and_a_salt_of_its_own() {
+    fn the_hash_has_owasps_parameters_and_a_unique_salt() {
         let hash = || hash(&hasher(), "correct horse");
         assert!(
             hash()
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_below_owasps_are_refused() {
+    fn parameters_below_owasps_are_rejected() {
         for (weak, value) in [
             ("ARGON2_MEMORY_KIB", "19455"),
             ("ARGON2_ITERATIONS", "1"),
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_wiped_and_kept() {
+    fn memory_is_wiped_and_reused() {
         let hasher = hasher();
         let mut memory = hasher.memory().unwrap();
         memory.blocks[7].as_mut()[3] = 1;

@@ -9,7 +9,7 @@ use rekey::table::rows::PasswordChanged;
 use crate::Reset;
 
 impl Reset {
-    /// Renders the notice.
+    /// Renders the notice as an email.
     ///
     /// # Errors
     /// Returns a [`Fault`] if a template fails, which none of them can.

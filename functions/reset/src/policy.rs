@@ -1,4 +1,4 @@
-//! What a password must be.
+//! The password policy.
 
 use rekey::config::Env;
 use rekey::email::Email;
@@ -9,14 +9,16 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::common_passwords;
 use crate::context_words::{ContextWords, letters_outside};
 
-/// The longest password, in code points. Every one of them counts: nothing is cut off (OWASP ASVS 5.0, 6.2.8 and 6.2.9).
+/// The maximum length of a password, in code points. A password is never truncated (OWASP ASVS 5.0, 6.2.8 and 6.2.9).
 const MAX_LENGTH: usize = 256;
 
-/// A password that contains a word of its context needs this many other letters and digits. Fewer would be a password
-/// that is too short, with a prefix that an attacker knows.
+/// The number of other letters and digits in a password that contains a context word. Fewer would make a short password
+/// with a prefix that an attacker knows.
 const MIN_REST: usize = 8;
 
-/// What the deployment asks of a password: a length, that attackers would not try it first, and no rules of composition
+/// The deployment's password policy.
+///
+/// A password needs a minimum length, and must not be one that attackers try first. There are no composition rules
 /// (OWASP ASVS 5.0, 6.2.1, 6.2.4, 6.2.5, 6.2.11; NIST SP 800-63B-4, "Password Verifiers").
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -25,10 +27,10 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Reads `PASSWORD_MIN_LENGTH`, in code points, and `PRODUCT_NAME`, whose words alone are no password.
+    /// Reads `PASSWORD_MIN_LENGTH`, in code points, and `PRODUCT_NAME`, whose words alone do not make a password.
     pub fn read(env: &mut Env<'_>) -> Option<Self> {
         let min_length = env.number("PASSWORD_MIN_LENGTH", 8, 8..=64)? as usize;
-        // Whoever needs it to be there says so.
+        // `Services::read` reports a missing name.
         let product = env.optional("PRODUCT_NAME", ContextWords::of_name(""), |name| {
             Ok(ContextWords::of_name(name))
         })?;
@@ -69,7 +71,7 @@ impl Policy {
     }
 }
 
-/// Whether a reader can see a character. Someone who typed only invisible ones cannot tell what the password is, and
+/// Returns whether a reader can see a character. A user cannot recognize a password of invisible characters, and
 /// attackers try spaces early.
 ///
 /// Whitespace, control characters, and what Unicode lets a renderer ignore are invisible (UAX 44, `White_Space` and
@@ -91,17 +93,17 @@ fn is_one_letter(typed: &str) -> bool {
 pub struct NewPassword(SecretString);
 
 impl NewPassword {
-    /// Takes a password as it was typed, for the user who has an address. It is neither trimmed nor normalised: the
-    /// application's own login has to find the same bytes.
+    /// Parses a password for the user with an address. It is neither trimmed nor normalized, because the application's
+    /// login must see the same bytes.
     ///
     /// # Errors
-    /// A error where the policy refuses it.
+    /// Returns the first reason for which the policy rejects it.
     pub fn parse(typed: &str, policy: &Policy, email: Option<&Email>) -> Result<Self, FieldError> {
         policy.check(typed, email)?;
         Ok(Self(typed.into()))
     }
 
-    /// Whether this is the same password.
+    /// Returns whether a text is the same password.
     pub fn is(&self, typed: &str) -> bool {
         self.0.expose_secret() == typed
     }
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn code_points_are_counted() {
+    fn the_length_counts_code_points() {
         let policy = policy();
         assert!(NewPassword::parse("pässwör", &policy, None).is_err());
         assert!(NewPassword::parse("😀😁😂🤣😃😄😅", &policy, None).is_err());
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn one_repeated_character_is_no_password() {
+    fn one_repeated_character_is_rejected() {
         let policy = policy();
         for repeated in [
             "aaaaaaaaaaaa",
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_the_context_do_not_make_a_password() {
+    fn context_words_alone_are_rejected() {
         let variables =
             |name: &str| (name == "PRODUCT_NAME").then(|| "Söhne & Co. Example".to_owned());
         let policy = Policy::read(&mut Env::new(&variables)).unwrap();
@@ -185,21 +187,21 @@ mod tests {
                 "{weak}"
             );
         }
-        for fine in [
+        for good in [
             "an example of a long passphrase",
             "lovelace and seven swans",
             "co-organiser",
         ] {
             assert!(
-                NewPassword::parse(fine, &policy, Some(&email)).is_ok(),
-                "{fine}"
+                NewPassword::parse(good, &policy, Some(&email)).is_ok(),
+                "{good}"
             );
         }
         assert!(NewPassword::parse("Lovelace1815!", &policy, None).is_ok());
     }
 
     #[test]
-    fn a_leaked_password_is_refused_in_any_case() {
+    fn a_common_password_is_rejected_in_any_case() {
         for leaked in ["iloveyou", "Password123", "QWERTYUIOP", "passw0rd1"] {
             assert_eq!(
                 NewPassword::parse(leaked, &policy(), None).unwrap_err(),
@@ -210,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_output_holds_no_password() {
+    fn debug_output_omits_the_password() {
         let password = NewPassword::parse("correct horse", &policy(), None).unwrap();
         assert!(!format!("{password:?}").contains("horse"));
     }

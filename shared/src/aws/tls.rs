@@ -1,10 +1,11 @@
-//! TLS: whom a connection trusts.
+//! TLS roots: Amazon's first, then the platform's.
 //!
 //! AWS's endpoints chain to five roots of Amazon Trust Services (<https://www.amazontrust.com/repository>, "Trust store
-//! and pinning recommendations"). To read the hundred and more that a platform has takes longer than all the rest of a
-//! cold start. So the five are tried first, and the platform's where they will not do: in a partition that has roots of
-//! its own, at an endpoint of one's own, or on the day when AWS has others. Nothing is pinned: what the platform trusts is
-//! trusted.
+//! and pinning recommendations"). Reading the hundred and more roots of a platform takes longer than the rest of a cold
+//! start. So Rekey tries the five first, and falls back to the platform's.
+//!
+//! The fallback serves partitions with other roots, custom endpoints, and the day when AWS changes its roots. Nothing
+//! is pinned: Rekey trusts every root that the platform trusts.
 
 use std::error::Error;
 use std::io;
@@ -19,8 +20,8 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 
-/// What all clients of AWS share: their connections, and a TLS that is set up once. The SDK's own client sets one up for
-/// each of them, and another at each one's first call.
+/// Returns the HTTP client that all AWS clients share: one pool of connections, and one TLS setup. The SDK's default
+/// sets TLS up for each client, and again at the first call of each.
 pub(crate) fn client() -> SharedHttpClient {
     let connector = OnceLock::new();
     http_client_fn(move |settings, _| {
@@ -29,16 +30,16 @@ pub(crate) fn client() -> SharedHttpClient {
     })
 }
 
-/// Connections to anybody whom the platform trusts.
+/// Returns a connector that trusts the platform's roots.
 pub fn platform(settings: &HttpConnectorSettings) -> SharedHttpConnector {
     connector(settings, TrustStore::default())
 }
 
-/// Connections to AWS.
+/// A connector for AWS, which falls back to the platform's roots.
 #[derive(Debug)]
 struct Aws {
     amazon: SharedHttpConnector,
-    /// Made when somebody turns up who is not Amazon's.
+    /// Created when a server's certificate does not chain to an Amazon root.
     platform: Arc<OnceLock<SharedHttpConnector>>,
     settings: HttpConnectorSettings,
 }
@@ -60,15 +61,18 @@ impl HttpConnector for Aws {
         if let Some(platform) = self.platform.get() {
             return platform.call(request);
         }
-        let (same, amazon) = (request.try_clone(), self.amazon.call(request));
-        let (made, settings) = (Arc::clone(&self.platform), self.settings.clone());
+        let (copy, amazon) = (request.try_clone(), self.amazon.call(request));
+        let (fallback, settings) = (Arc::clone(&self.platform), self.settings.clone());
         HttpConnectorFuture::new(async move {
-            match (amazon.await, same) {
-                // Nothing was sent: the server was told that its certificate will not do.
-                (Err(error), Some(same)) if is_of_certificate(&error) => {
-                    made.get_or_init(|| platform(&settings)).call(same).await
+            match (amazon.await, copy) {
+                // The handshake failed, so the request has not been sent yet.
+                (Err(error), Some(copy)) if is_of_certificate(&error) => {
+                    fallback
+                        .get_or_init(|| platform(&settings))
+                        .call(copy)
+                        .await
                 }
-                (answer, _) => answer,
+                (result, _) => result,
             }
         })
     }
@@ -81,20 +85,22 @@ fn connector(settings: &HttpConnectorSettings, roots: TrustStore) -> SharedHttpC
         .tls_provider(Provider::Rustls(CryptoMode::AwsLc));
     SharedHttpConnector::new(match tls {
         Ok(tls) => connector.tls_context(tls).build(),
-        // It has no way to fail. The platform's roots are its own choice.
+        // Building the context cannot fail today. Without one, the connector uses the platform's roots.
         Err(_) => connector.build(),
     })
 }
 
-/// Whether a connection failed over the server's certificate. That nobody whom we trust has signed it may be told as
-/// something else: that one on the way to a root we do not know has expired, say.
+/// Returns whether a connection failed because of the server's certificate.
+///
+/// Every certificate error counts. An unknown root can also appear as another error, such as an expired certificate on
+/// the path to that root.
 fn is_of_certificate(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
             return true;
         }
-        // What an I/O error holds is not its source, but its source's parent.
+        // An I/O error's `source` skips the error that it wraps.
         next = match error.downcast_ref::<io::Error>() {
             Some(error) => error.get_ref().map(|error| error as _),
             None => error.source(),
@@ -110,7 +116,7 @@ mod tests {
 
     use crate::digest::sha256_hex;
 
-    /// As published by Amazon Trust Services, and as Mozilla has them.
+    /// The fingerprints are those that Amazon Trust Services publishes, and that Mozilla has.
     #[test]
     fn the_roots_are_the_five_of_amazon_trust_services() {
         let fingerprints: Vec<String> = include_str!("amazon_roots.pem")

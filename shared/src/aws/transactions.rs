@@ -1,4 +1,4 @@
-//! Why `DynamoDB` cancelled a transaction.
+//! The reasons for which `DynamoDB` cancels a transaction.
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -8,13 +8,13 @@ use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryA
 
 use crate::fault::Fault;
 
-/// Retries a transaction that met another one on its rows, or was throttled. The SDK itself does not.
+/// Retries a transaction that conflicted with another one, or was throttled. The SDK itself does not.
 ///
 /// If a condition failed as well, the outcome is known, and a retry would not change it.
 #[derive(Debug)]
-pub(crate) struct RetryCancelled;
+pub(crate) struct RetryCanceled;
 
-impl ClassifyRetry for RetryCancelled {
+impl ClassifyRetry for RetryCanceled {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
         let error = context
             .output_or_error()
@@ -27,12 +27,12 @@ impl ClassifyRetry for RetryCancelled {
     }
 
     fn name(&self) -> &'static str {
-        "cancelled transactions"
+        "canceled transactions"
     }
 }
 
-/// Returns the fault of a transaction in which no condition failed. Another transaction on its rows, or throttling, is
-/// transient.
+/// Returns the fault of a transaction in which no condition failed. A conflict with another transaction, or throttling,
+/// is transient.
 pub(crate) fn fault(
     operation: &'static str,
     error: &SdkError<TransactWriteItemsError, HttpResponse>,
@@ -45,8 +45,7 @@ pub(crate) fn fault(
     }
 }
 
-/// Returns for each statement of a transaction whether its condition failed, or `None` if the transaction failed for
-/// another reason.
+/// Returns whether the condition of each statement failed, or `None` if the transaction failed for another reason.
 pub(crate) fn failed_conditions<R>(
     error: &SdkError<TransactWriteItemsError, R>,
 ) -> Option<Vec<bool>> {
@@ -58,7 +57,7 @@ pub(crate) fn failed_conditions<R>(
     failed.contains(&true).then_some(failed)
 }
 
-/// Returns whether only another transaction on the same rows, or throttling, cancelled a transaction.
+/// Returns whether only another transaction on the same rows, or throttling, canceled a transaction.
 fn is_transient_cancellation(error: &TransactWriteItemsError) -> bool {
     let codes = reasons(error);
     let is_transient = |code: &String| TRANSIENT_REASONS.contains(&code.as_str());
@@ -68,14 +67,14 @@ fn is_transient_cancellation(error: &TransactWriteItemsError) -> bool {
             .all(|code| code == "None" || is_transient(code))
 }
 
-/// Returns whether nothing but another transaction on the same rows cancelled a transaction.
+/// Returns whether only another transaction on the same rows canceled a transaction.
 fn is_conflict(error: &TransactWriteItemsError) -> bool {
     let codes = reasons(error);
     let is_conflict = |code: &String| code == "TransactionConflict";
     codes.iter().any(is_conflict) && codes.iter().all(|code| code == "None" || is_conflict(code))
 }
 
-/// `DynamoDB` API Reference, `TransactWriteItems`, "Cancellation reason codes".
+/// The transient reasons (`DynamoDB` API Reference, `TransactWriteItems`, "Cancellation reason codes").
 const TRANSIENT_REASONS: [&str; 3] = [
     "TransactionConflict",
     "ThrottlingError",

@@ -1,4 +1,4 @@
-//! A form: the fields of a JSON body, and what is wrong with them.
+//! A form: the fields of a JSON body, and their errors.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -96,8 +96,8 @@ impl Form {
 }
 
 impl<'de> Deserialize<'de> for Form {
-    /// Rejects an object that has a field twice. Parsers differ in which of the two they use (RFC 8259 section 4), so
-    /// software in front of Rekey might check one and Rekey use the other.
+    /// Rejects an object that has a field twice. Parsers differ in which of the two they use (RFC 8259 section 4).
+    /// Software in front of Rekey might check one, and Rekey use the other.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Object;
 

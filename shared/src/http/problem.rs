@@ -10,27 +10,27 @@ use super::response::Response;
 use crate::fault::Fault;
 use crate::field_error::FieldError;
 
-/// Why a request did not succeed: the lines of the HTTP table that are no success.
+/// The reason for an error response.
 #[derive(Debug)]
 pub enum Problem {
-    /// The path is not the function's.
+    /// The function does not serve the path.
     NotFound,
     /// The method is not POST.
     MethodNotAllowed,
-    /// The body is not declared to be JSON. A `text/plain` one would need no CORS preflight.
+    /// The `Content-Type` is not JSON. Rekey requires it, because a `text/plain` body would need no CORS preflight.
     NotJson,
     /// The body is larger than [`super::request::MAX_BODY`].
     TooLarge,
-    /// The body is not one JSON object with each field once.
+    /// The body is not one JSON object with unique fields.
     Malformed,
-    /// Fields are missing or not acceptable.
+    /// Fields are missing or invalid.
     Invalid(BTreeMap<&'static str, FieldError>),
-    /// The source has asked too often.
+    /// The source reached its limit.
     TooManyRequests {
-        /// When asking again may work.
+        /// The time after which a retry may succeed.
         retry_after: Duration,
     },
-    /// It is not the caller's fault.
+    /// A call that Rekey made failed. The request itself is valid.
     Fault(Fault),
 }
 
@@ -86,19 +86,19 @@ impl Problem {
         }
     }
 
-    /// The refusing lines of the HTTP table: the only place that knows their status codes.
+    /// Returns the status code, the name in the `type`, and the title. No other code maps problems to status codes.
     fn status_and_title(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
-            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is nothing here."),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "Not found."),
             Self::MethodNotAllowed => (
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method-not-allowed",
-                "Use POST.",
+                "Method not allowed. Use POST.",
             ),
             Self::NotJson => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported-media-type",
-                "Send application/json.",
+                "Unsupported media type. Send application/json.",
             ),
             Self::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -108,22 +108,22 @@ impl Problem {
             Self::Malformed => (
                 StatusCode::BAD_REQUEST,
                 "malformed",
-                "The body is not a JSON object that has each field once.",
+                "The body is not one JSON object with unique fields.",
             ),
             Self::Invalid(_) => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "invalid",
-                "Some fields are not acceptable.",
+                "Some fields are invalid.",
             ),
             Self::TooManyRequests { .. } => (
                 StatusCode::TOO_MANY_REQUESTS,
                 "too-many-requests",
-                "Too many requests.",
+                "Too many requests. Try again later.",
             ),
             Self::Fault(fault) if fault.is_transient() => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "unavailable",
-                "Not possible just now. Please try again.",
+                "Temporarily unavailable. Try again.",
             ),
             Self::Fault(_) => (
                 StatusCode::INTERNAL_SERVER_ERROR,

@@ -1,4 +1,4 @@
-//! A request, as a gateway passes it on.
+//! Requests from a gateway.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;

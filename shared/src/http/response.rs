@@ -1,4 +1,4 @@
-//! The response to a gateway.
+//! Responses to a gateway.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use lambda_http::http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// An answer, in the form that both kinds of API Gateway take (payload 1.0 and 2.0).
+/// A response, in the format that both kinds of API Gateway accept (payload 1.0 and 2.0).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Response {
@@ -20,7 +20,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// An answer without a body. No answer may be stored (RFC 9111 section 5.2.2.5) or taken for another type.
+    /// Creates a response without a body. Its headers forbid caching (RFC 9111 section 5.2.2.5) and content sniffing.
     pub fn new(status: StatusCode) -> Self {
         let headers = [
             ("Cache-Control", "no-store"),
@@ -35,8 +35,8 @@ impl Response {
         }
     }
 
-    /// The same answer as payload 2.0 has it, with a list of cookies: always an empty one. `cargo lambda watch` takes
-    /// no answer without the list, and a REST API (payload 1.0) none with it.
+    /// Returns the same response with an empty list of cookies, for payload 2.0. `cargo lambda watch` rejects a
+    /// response without the list, and a REST API (payload 1.0) rejects one with it.
     #[must_use]
     pub(crate) fn with_no_cookies(self) -> Self {
         Self {
@@ -46,7 +46,7 @@ impl Response {
     }
 
     /// Returns 202 with one message and the cooldown, the same for every address. A page may offer to send another link
-    /// when the cooldown has passed.
+    /// after the cooldown.
     pub fn accepted(cooldown: SignedDuration) -> Self {
         let message =
             "If an account exists for this address, you will receive an email with a reset link.";
@@ -54,36 +54,36 @@ impl Response {
         Self::new(StatusCode::ACCEPTED).with_body("application/json", &body)
     }
 
-    /// 204.
+    /// Returns 204.
     pub fn no_content() -> Self {
         Self::new(StatusCode::NO_CONTENT)
     }
 
-    /// The same answer with a JSON body.
+    /// Returns the same response with a JSON body.
     #[must_use]
     pub fn with_body(mut self, media_type: &str, body: &Value) -> Self {
         self.body = body.to_string();
         self.with_header("Content-Type", media_type)
     }
 
-    /// The same answer with one more header.
+    /// Returns the same response with one more header.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
         self.headers.insert(name, value.to_owned());
         self
     }
 
-    /// The status code.
+    /// Returns the status code.
     pub fn status(&self) -> u16 {
         self.status_code
     }
 
-    /// A header's value, by its name as it is written.
+    /// Returns the value of a header, by its name in the case in which Rekey writes it.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
 
-    /// The body.
+    /// Returns the body.
     pub fn body(&self) -> &str {
         &self.body
     }

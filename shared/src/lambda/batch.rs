@@ -20,8 +20,8 @@ pub const MAX_CONCURRENCY: usize = 16;
 
 /// Processes the records of a batch, and returns the first that Lambda must deliver again.
 ///
-/// To a stream, a reported failure is a checkpoint: Lambda delivers all records from it on again (AWS Lambda Developer
-/// Guide, "Configuring partial batch response with DynamoDB and Lambda").
+/// For a stream, a reported failure is a checkpoint: Lambda delivers that record and all later ones again. See the AWS
+/// Lambda Developer Guide, "Configuring partial batch response with DynamoDB and Lambda".
 pub(super) async fn process_batch<F: Function>(
     function: &F,
     records: Vec<StreamRecord>,
@@ -31,7 +31,7 @@ pub(super) async fn process_batch<F: Function>(
     let pending = records.into_iter().filter_map(Pending::of::<F>).collect();
     let pending = keep_newest(pending, function.telemetry(), clock());
     let mut pending = pending.into_iter().peekable();
-    // More than one round only if `redrive.py` passes a long batch.
+    // There is more than one round only if `redrive.py` sends a long batch.
     while pending.peek().is_some() {
         let round = pending.by_ref().take(MAX_CONCURRENCY).collect();
         if let Some(failed) = process_round(function, round, clock, pace).await {
@@ -148,7 +148,8 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Returns the checkpoint after which Lambda delivers the record of this sequence number, and all later ones, again.
+    /// Returns the checkpoint after which Lambda delivers the record of this sequence number, and all later ones,
+    /// again.
     pub fn at(sequence_number: String) -> Self {
         Self {
             batch_item_failures: vec![BatchItemFailure {

@@ -1,7 +1,7 @@
-//! The events that Lambda passes to a function.
+//! The events with which Lambda invokes a function.
 //!
-//! Rekey reads a gateway's event itself. `lambda_http` builds an `http::Request` from the whole URI, and panics on a
-//! query that is not a valid URI (`?<`), which any client can send (seen with `lambda_http` 1.3.2).
+//! Rekey reads a gateway's event itself. `lambda_http` 1.3.2 builds an `http::Request` from the whole URI, and panics
+//! if the query makes that URI invalid (`?<`). Any client can send such a query.
 
 use std::collections::HashMap;
 
@@ -30,7 +30,7 @@ pub(super) const UNKNOWN_EVENT: &str =
     "not an event of API Gateway, a DynamoDB stream, or the SNS topic";
 
 impl<'de> Deserialize<'de> for Event {
-    /// serde's messages are dropped: they repeat the input, and Lambda's runtime logs them.
+    /// Reads an event. serde's messages are dropped: they repeat the input, and Lambda's runtime logs them.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let event = GatewayEvent::deserialize(deserializer);
         let mut event = event.map_err(|_| D::Error::custom(UNKNOWN_EVENT))?;
@@ -47,8 +47,10 @@ impl<'de> Deserialize<'de> for Event {
     }
 }
 
-/// What Rekey reads of a gateway's event. Other events have `Records` instead, so one struct reads them all: an
-/// untagged enum would buffer the body, and leave a copy of a password in memory.
+/// The parts of a gateway's event that Rekey reads.
+///
+/// Other events have `Records` instead, so one struct reads them all. An untagged enum would buffer the body, and leave
+/// a copy of a password in memory.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayEvent {

@@ -1,4 +1,4 @@
-//! What a function is: two halves, deployed separately, each with its own role.
+//! The trait of a function: two halves, deployed separately, each with its own role.
 
 use std::future::Future;
 
@@ -21,16 +21,17 @@ pub trait Function: Sync {
     /// The row that the stream delivers to the private half.
     type Row: DeserializeOwned + Send;
 
-    /// The public half: matches on the route, answers, and ends in one write.
+    /// Handles a request, as the public half. Matches on the route, and ends in one write.
     fn handle_request(
         &self,
         request: &Request,
         clock: Clock<'_>,
     ) -> impl Future<Output = Result<Response, Problem>> + Send;
 
-    /// The private half: processes a row that a public half wrote.
+    /// Processes a row that a public half wrote, as the private half.
     ///
-    /// An email for a request leaves at `departure`, so that its time does not depend on the other records of the batch.
+    /// An email for a request leaves at `departure`, so that its time does not depend on the other records of the
+    /// batch.
     fn handle_record(
         &self,
         row: Self::Row,
@@ -38,19 +39,19 @@ pub trait Function: Sync {
         now: Timestamp,
     ) -> impl Future<Output = Result<(), RecordError>> + Send;
 
-    /// The log of both halves.
+    /// Returns the log of both halves.
     fn telemetry(&self) -> &Telemetry;
 }
 
-/// The clock of a public half. It reads the time once, and again after slow work of its own.
+/// The clock of a public half, which reads it once, and again after slow work.
 pub type Clock<'a> = &'a (dyn Fn() -> Timestamp + Sync);
 
-/// Why the private half did not process a record.
+/// The reason for which the private half did not process a record.
 #[derive(Debug, PartialEq, Eq)]
 pub enum RecordError {
     /// A later attempt may succeed: the stream delivers the record again.
     Retry(Fault),
-    /// No attempt can succeed: the record is dropped, because it would block its shard.
+    /// No attempt can succeed: the record is discarded, because it would block its shard.
     Discard(&'static str),
 }
 

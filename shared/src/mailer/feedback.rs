@@ -26,8 +26,8 @@ pub(crate) fn record(message: &str, telemetry: &Telemetry, now: Timestamp) {
     }
 }
 
-/// An event of SES (SES Developer Guide, "Contents of event data that Amazon SES publishes to Amazon SNS"), without its
-/// address.
+/// An event of SES (SES Developer Guide, "Contents of event data that Amazon SES publishes to Amazon SNS"), without the
+/// recipient's address.
 ///
 /// SES adds types and subtypes over the years, so any of them may be unknown or missing.
 #[derive(Debug, Deserialize)]
@@ -81,7 +81,7 @@ impl Feedback {
     }
 }
 
-/// SES accepted an email and did not send it.
+/// The metric and the detail of an email that SES accepted but did not send.
 const SUPPRESSED: (Metric, &str) = (
     Metric::EmailsSuppressed,
     "SES suppressed the address and did not send the email",
@@ -89,8 +89,8 @@ const SUPPRESSED: (Metric, &str) = (
 
 /// Returns whether a subtype of a bounce or of a complaint says that SES did not send the email.
 ///
-/// The reason is a suppression list (of SES, the account, or the tenant), SES's validation of the address, or a contact
-/// list that the recipient has left.
+/// The reason is a suppression list (of SES, the account, or the tenant), or SES's validation of the address. It may
+/// also be a contact list that the recipient has left.
 fn is_suppressed(sub_type: Option<&str>) -> bool {
     matches!(
         sub_type,
@@ -128,9 +128,9 @@ impl Complaint {
         if is_suppressed(self.complaint_sub_type.as_deref()) {
             return Some(SUPPRESSED);
         }
-        // The types of RFC 5965 section 7.3 and its registry.
+        // RFC 5965 section 7.3 and its registry define the types.
         match self.complaint_feedback_type.as_deref() {
-            // The recipient moved the email out of the spam folder: it arrived, and nobody has to act.
+            // The recipient moved the email out of the spam folder: it arrived, so there is nothing to count.
             Some("not-spam") => None,
             Some("auth-failure") => Some((
                 Metric::SpamComplaints,
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn an_email_that_ses_rejects_later_is_counted() {
+    fn an_email_that_ses_rejects_after_accepting_it_is_counted() {
         let rejected = json!({ "eventType": "Reject", "mail": {} });
         assert_eq!(metric(&rejected), Some(Metric::EmailsRejected));
     }
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_complaint_says_what_the_recipient_or_their_server_did() {
+    fn the_detail_of_a_complaint_depends_on_its_type() {
         let detail = |kind: &str| {
             let complaint = json!({ "complaintFeedbackType": kind });
             let event = json!({ "eventType": "Complaint", "complaint": complaint, "mail": {} });
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_request_comes_back_from_its_tag() {
+    fn the_request_id_is_read_from_the_tag() {
         let id = RequestId::parse("JKJaXmPLvHcESHA=").unwrap();
         let event = json!({ "eventType": "Complaint", "mail": { "tags": { "request_id": [id.to_tag()] } } });
         let feedback: Feedback = serde_json::from_value(event).unwrap();

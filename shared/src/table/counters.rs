@@ -25,7 +25,7 @@ pub enum Attempt {
     },
 }
 
-/// What a counter counts: the part of its key before the window.
+/// The subject of a counter: the part of its key before the window.
 pub(super) struct Counter(String);
 
 impl Counter {

@@ -1,4 +1,4 @@
-//! Epochs: when a change by a link last ended a user's links.
+//! Epochs: the times at which a change by a link last ended a user's links.
 
 use aws_sdk_dynamodb::types::Update;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
@@ -13,10 +13,10 @@ use crate::user::UserKey;
 
 const EPOCH_PREFIX: &str = "epoch#";
 
-/// How long an epoch row is kept: an hour longer than the longest link lives.
+/// The lifetime of an epoch row: an hour longer than the longest link lives.
 const LIFETIME: SignedDuration = SignedDuration::from_hours(25);
 
-/// The row that says when a change by a link last ended a user's links.
+/// The row with the time at which a change by a link last ended a user's links.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Epoch {
     /// The time of that change. Links issued before or at it no longer work.
@@ -33,8 +33,8 @@ impl Table {
     /// Returns the statement that ends all links of a user that were issued until now. It fails if the link that is
     /// used has already been ended.
     ///
-    /// The user's own row says so too (`password_changed_at`), but the application writes that row. If it restored a
-    /// whole item that it read before the change, that row alone would revive every link that the change ended.
+    /// The user's item has the same time (`password_changed_at`), but the application writes that item too. If it
+    /// restored an item that it read before the change, every link that the change ended would work again.
     pub(super) fn end_links_statement(
         &self,
         issued: &TokenIssued,

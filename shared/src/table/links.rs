@@ -1,7 +1,7 @@
 //! The links that were sent to a user, and whether one more may be sent.
 //!
-//! The limit of an address counts live links instead of requests. So a user who is held back already has a link that
-//! works, whoever asked for it, unless the application itself has ended the links since.
+//! The address limit counts live links instead of requests. So a user who reaches the limit already has a valid link,
+//! regardless of who requested it. The exception is an application that has ended the links itself.
 
 use aws_sdk_dynamodb::types::builders::PutBuilder;
 use jiff::{SignedDuration, Timestamp};
@@ -20,12 +20,12 @@ use crate::user::{User, UserKey};
 
 /// The links that SES accepted for one user at one address, in the last 24 hours.
 ///
-/// Only accepted emails count. If a link counted before it left, a few failed attempts would hold back a user who has
-/// no link at all.
+/// Only accepted emails count. If a link counted before SES accepted it, a few failed attempts would use up the limit,
+/// and the user would have no link.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SentLinks {
     links: Vec<SentLink>,
-    /// The epoch: links issued at or before it are dead.
+    /// The epoch. Links issued at or before it no longer work.
     #[serde(skip)]
     ended_at: Option<Timestamp>,
 }
@@ -33,25 +33,27 @@ pub struct SentLinks {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(
     clippy::struct_field_names,
-    reason = "every row of the table names its times so"
+    reason = "every row of the table names its times like this"
 )]
 struct SentLink {
-    /// The time of the request that it answers.
+    /// The time of the request that the link answers.
     #[serde(with = "unix_seconds")]
     requested_at: Timestamp,
+    /// The time the link was issued.
     #[serde(with = "unix_seconds")]
     issued_at: Timestamp,
+    /// The time the link expires.
     #[serde(with = "whole_seconds")]
     expires_at: Timestamp,
 }
 
 const LINKS_PREFIX: &str = "links#";
 
-/// The period of the daily limit. It slides, so that no boundary lets twice the limit pass.
+/// The period of the daily limit. It slides, because a fixed day would allow twice the limit around midnight.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 impl SentLinks {
-    /// Adds the epoch: links issued at or before it are dead.
+    /// Adds the epoch. Links issued at or before it no longer work.
     #[must_use]
     pub fn since(self, epoch: Option<Epoch>) -> Self {
         Self {
@@ -62,32 +64,32 @@ impl SentLinks {
 
     /// Returns whether one more link may be sent.
     ///
-    /// Up to [`AddressLimits::live`] links may be alive at a time. After [`AddressLimits::daily`] links in 24 hours, only
-    /// one may be alive. The limit never reaches zero, so requests alone cannot lock a user out.
+    /// Up to [`AddressLimits::live`] links may be live at a time. After [`AddressLimits::daily`] links in 24 hours,
+    /// only one may be live. The limit never reaches zero, so requests alone cannot lock a user out.
     ///
     /// Links that the application ended by `password_changed_at` count until they expire: the private half cannot read
     /// that attribute.
     pub fn allow_another(&self, limits: &AddressLimits, now: Timestamp) -> bool {
-        let is_alive = |link: &&SentLink| {
+        let is_live = |link: &&SentLink| {
             now < link.expires_at
                 && self
                     .ended_at
                     .is_none_or(|ended_at| ended_at < link.issued_at)
         };
-        let alive = self.links.iter().filter(is_alive).count();
+        let live = self.links.iter().filter(is_live).count();
         let is_daily_limit_reached = self.of_the_last_day(now).count() >= limits.daily as usize;
         let max = if is_daily_limit_reached {
             1
         } else {
             limits.live
         };
-        alive < max as usize
+        live < max as usize
     }
 
     /// Returns whether a link was already sent for the request made at `requested_at`.
     ///
-    /// A stream delivers a record again if one before it in the batch failed. The time identifies the request: two
-    /// requests for one address are at least a cooldown apart. The request ID would not do, since a client of a REST
+    /// A stream delivers a record again if an earlier one in the batch failed. The time identifies the request, because
+    /// two requests for one address are at least a cooldown apart. The request ID does not, because a client of a REST
     /// API may be able to choose it.
     pub fn has_link_for(&self, requested_at: Timestamp) -> bool {
         let is_of_request =
@@ -95,7 +97,7 @@ impl SentLinks {
         self.links.iter().any(is_of_request)
     }
 
-    /// Returns these links and the one that was just sent, without those that no limit counts any more.
+    /// Returns these links and the one that was just sent, without those that no limit counts.
     #[must_use]
     pub fn with(&self, issued: &TokenIssued, requested_at: Timestamp) -> Self {
         let sent = SentLink {
@@ -111,7 +113,7 @@ impl SentLinks {
         }
     }
 
-    /// No link lives for longer than a day, so these include every live one.
+    /// Returns the links of the last day. They include every live one, because no link lives longer than a day.
     fn of_the_last_day(&self, now: Timestamp) -> impl Iterator<Item = &SentLink> {
         let is_recent = move |link: &&SentLink| now < link.issued_at + DAY;
         self.links.iter().filter(is_recent)
@@ -119,10 +121,10 @@ impl SentLinks {
 }
 
 impl Table {
-    /// Reads the links that were sent to a user, and when a change last ended them.
+    /// Reads the links that were sent to a user, and the user's epoch.
     ///
     /// # Errors
-    /// Returns a [`Fault`] if `DynamoDB` does not answer.
+    /// Returns a [`Fault`] if `DynamoDB` rejects a call or does not answer.
     pub async fn sent_links(&self, user: &User) -> Result<SentLinks, Fault> {
         let (links, epoch) = try_join!(
             self.row::<SentLinks>("table.sent_links", links_key(&user.key, &user.email)),
@@ -131,12 +133,12 @@ impl Table {
         Ok(links.unwrap_or_default().since(epoch))
     }
 
-    /// Stores the links that were sent to a user, the one that was just issued included.
+    /// Stores the links that were sent to a user, including the one that was just issued.
     ///
-    /// One private half at a time processes an address, so no other write comes between the read and this one.
+    /// Only one instance at a time processes an address, so no other write happens between the read and this one.
     ///
     /// # Errors
-    /// Returns a [`Fault`] if `DynamoDB` does not do it.
+    /// Returns a [`Fault`] if `DynamoDB` rejects the call or does not answer.
     pub async fn store_links(&self, issued: &TokenIssued, links: &SentLinks) -> Result<(), Fault> {
         self.put("table.store_links", self.links_statement(issued, links))
             .await
@@ -151,11 +153,11 @@ impl Table {
 
 /// Returns the key of the row with the links of a user at an address.
 ///
-/// A link works for the user it was made for, and only while that user has the address it was sent to. So links of a
-/// former owner of the address, or to a former address, do not count.
+/// A link works only for the user it was issued to, and only while that user has the address it was sent to. So links
+/// of a former owner of the address, or to a former address, do not count.
 pub fn links_key(user: &UserKey, email: &Email) -> String {
     let (email, key) = (email.as_str(), user.as_str());
-    // An address has no NUL, so no two pairs are written alike.
+    // An address has no NUL, so two different pairs never give the same text.
     format!(
         "{LINKS_PREFIX}{}",
         sha256_hex(format!("{email}\0{key}").as_bytes())
@@ -174,7 +176,7 @@ mod tests {
         noon + SignedDuration::from_mins(minutes)
     }
 
-    /// Links that were issued so many minutes after noon, and live for an hour.
+    /// Returns links that were issued these numbers of minutes after noon, and live for an hour.
     fn sent(minutes: &[i64]) -> SentLinks {
         let issued = |minutes: &i64| TokenIssued {
             user: UserKey::Text("1".to_owned()),
@@ -194,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn live_links_hold_another_one_back_until_the_first_expires() {
+    fn no_link_exceeds_the_limit_until_the_first_expires() {
         let links = sent(&[0, 30]);
         assert!(!links.allow_another(&LIMITS, after_noon(30)));
         assert!(!links.allow_another(&LIMITS, just_before(60)));
@@ -202,19 +204,19 @@ mod tests {
     }
 
     #[test]
-    fn a_change_lifts_the_limit() {
-        for (ended_at, may_be_sent) in [(-1, false), (0, true), (30, true)] {
+    fn a_change_resets_the_limit() {
+        for (ended_at, expected) in [(-1, false), (0, true), (30, true)] {
             let epoch = Epoch {
                 ended_at: after_noon(ended_at),
             };
             let links = sent(&[0, 30]).since(Some(epoch));
             let is_allowed = links.allow_another(&LIMITS, after_noon(30));
-            assert_eq!(is_allowed, may_be_sent, "{ended_at}");
+            assert_eq!(is_allowed, expected, "{ended_at}");
         }
     }
 
     #[test]
-    fn after_the_daily_limit_one_link_may_be_alive() {
+    fn after_the_daily_limit_one_link_may_be_live() {
         let links = sent(&[0, 60, 120, 180]);
         assert!(!links.allow_another(&LIMITS, just_before(240)));
         assert!(links.allow_another(&LIMITS, after_noon(240)));
@@ -230,19 +232,19 @@ mod tests {
     }
 
     #[test]
-    fn a_link_answers_one_request() {
+    fn a_link_answers_only_its_own_request() {
         let links = sent(&[0, 60]);
         let [first, second] = [0, 60].map(|minutes| links.has_link_for(after_noon(minutes)));
         assert!(first && second && !links.has_link_for(after_noon(30)));
     }
 
     #[test]
-    fn links_that_no_limit_counts_are_dropped() {
+    fn links_older_than_a_day_are_dropped() {
         assert_eq!(sent(&[0, 1380, 1440]), sent(&[1380, 1440]));
     }
 
     #[test]
-    fn users_and_addresses_do_not_share_a_row() {
+    fn each_user_and_address_has_a_separate_row() {
         let key = |key: &str, email: &str| {
             links_key(
                 &UserKey::Text(key.to_owned()),

@@ -26,13 +26,13 @@ pub enum Admission {
     },
 }
 
-/// How long a request's row is kept: as long as the stream retries its delivery.
+/// The lifetime of a request's row: as long as the stream retries its delivery.
 const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
 
 impl Table {
     /// Stores a request, unless its source reached its limit or its address is within the cooldown.
     ///
-    /// One transaction, so parallel requests cannot exceed the limits.
+    /// It is one transaction, so parallel requests cannot exceed the limits.
     ///
     /// # Errors
     /// Returns a [`Fault`] if `DynamoDB` rejects the call or does not answer.

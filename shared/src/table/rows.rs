@@ -9,55 +9,55 @@ use crate::request_id::RequestId;
 use crate::times::{unix_seconds, whole_seconds};
 use crate::user::{User, UserKey};
 
-/// How the keys of [`ResetRequested`] begin.
+/// The key prefix of [`ResetRequested`].
 pub const REQUEST_PREFIX: &str = "request#";
-/// How the keys of [`PasswordChanged`] begin.
+/// The key prefix of [`PasswordChanged`].
 pub const CHANGE_PREFIX: &str = "change#";
 
-/// Somebody asked for a link.
+/// A request for a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResetRequested {
-    /// As it was typed, but for spaces and case.
+    /// The email address in the request.
     pub email: Email,
-    /// One of the allow list when it was written; it is looked up again before a token leaves.
+    /// The reset URL. It was in the allow list when the row was written, and is checked again before a token is sent.
     pub reset_url: String,
-    /// The language of the mail.
+    /// The language of the email.
     #[serde(default)]
     pub locale: Locale,
-    /// What the logs follow.
+    /// The ID of the request in every log.
     pub request_id: RequestId,
-    /// When.
+    /// The time the link was requested.
     #[serde(with = "unix_seconds")]
     pub requested_at: Timestamp,
 }
 
 impl ResetRequested {
-    /// Whether nobody waits for it any more: a link would have ended by now, had it been sent at once.
+    /// Returns whether the request is older than a link lives. A link sent at once would have expired by now.
     pub fn has_expired(&self, lifetime: SignedDuration, now: Timestamp) -> bool {
         now.duration_since(self.requested_at) > lifetime
     }
 }
 
-/// A token was made for a user.
+/// A token that was issued to a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenIssued {
-    /// Whose.
+    /// The user's key in the users table.
     pub user: UserKey,
-    /// The address that it was sent to. Who has another one by now cannot use it.
+    /// The address that the token was sent to. The link stops working if the user's address changes.
     pub email: Email,
-    /// When. A password that was replaced later kills it.
+    /// The time the token was issued. A later change of the password invalidates it.
     #[serde(with = "unix_seconds")]
     pub issued_at: Timestamp,
-    /// Until when it is good, in whole seconds: this is the table's TTL attribute too.
+    /// The time the token expires, in whole seconds, because this is also the table's TTL attribute.
     #[serde(with = "whole_seconds")]
     pub expires_at: Timestamp,
-    /// The language of the mail it was sent in, for the notice.
+    /// The language of the link's email, for the notice.
     #[serde(default)]
     pub locale: Locale,
 }
 
 impl TokenIssued {
-    /// Returns what the table stores for a token that is made for this user now.
+    /// Returns the row of a token that is issued to this user now.
     pub fn new(user: User, locale: Locale, now: Timestamp, lifetime: SignedDuration) -> Self {
         Self {
             user: user.key,
@@ -68,34 +68,34 @@ impl TokenIssued {
         }
     }
 
-    /// Whether the token is good for this address now. What has happened to the user meanwhile is not known here.
+    /// Returns whether the token is valid for this address now. Later changes to the user are not visible here.
     pub fn is_valid_for(&self, email: &Email, now: Timestamp) -> bool {
         self.email == *email && now < self.expires_at
     }
 }
 
-/// A password was replaced.
+/// A change of a password, for the notice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PasswordChanged {
-    /// Whose.
+    /// The user's key in the users table.
     pub user: UserKey,
     /// The user's address.
     pub email: Email,
     /// The language of the notice.
     #[serde(default)]
     pub locale: Locale,
-    /// What the logs follow.
+    /// The ID of the request in every log.
     pub request_id: RequestId,
-    /// When.
+    /// The time of the change.
     #[serde(with = "unix_seconds")]
     pub changed_at: Timestamp,
 }
 
 impl PasswordChanged {
-    /// Returns what the table stores for a password that is replaced now, by the token of this row.
+    /// Returns the row of a password that is replaced now, with the token of `issued`.
     ///
-    /// The change is never older than the link. If this instance's clock is behind the one that issued the link, its
-    /// own time would set the epoch back, and revive links that an earlier change ended.
+    /// The change is never older than the link. This instance's clock may be behind the clock that issued the link. Its
+    /// time would then set the epoch back, and revive links that an earlier change ended.
     pub fn new(issued: &TokenIssued, request_id: RequestId, now: Timestamp) -> Self {
         Self {
             user: issued.user.clone(),
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_served_as_long_as_its_link_would_live() {
+    fn a_request_expires_when_its_link_would() {
         let (lifetime, moment) = (
             SignedDuration::from_hours(1),
             SignedDuration::from_millis(1),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_good_for_its_address_until_it_expires() {
+    fn a_token_is_valid_for_its_address_until_it_expires() {
         let email = requested().email;
         let user = User {
             key: UserKey::Text("1".to_owned()),
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_whose_time_is_no_time_is_no_row() {
+    fn a_row_with_an_invalid_timestamp_is_unreadable() {
         let row = requested();
         let read = |time: &str| {
             let item: Item = serde_dynamo::to_item(&row).unwrap();

@@ -13,7 +13,7 @@ use crate::token::{Token, TokenHash};
 
 const TOKEN_PREFIX: &str = "token#";
 
-/// How long a change's row is kept: longer than the failure queue keeps its record.
+/// The lifetime of a change's row: longer than the failure queue keeps its record.
 const CHANGE_LIFETIME: SignedDuration = SignedDuration::from_hours(15 * 24);
 
 /// The outcome of using a token.
@@ -41,7 +41,7 @@ impl Table {
         self.put_statement(&token_key(token), issued, issued.expires_at)
     }
 
-    /// Finds what a token was issued for, if it is valid for this address.
+    /// Finds the row of a token, if the token is valid for this address.
     ///
     /// `DynamoDB` filters out an invalid token. So neither the response nor its time shows whether a token is unknown,
     /// used, expired, or for another address.

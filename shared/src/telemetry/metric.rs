@@ -1,8 +1,8 @@
-//! The metrics.
+//! The metrics that Rekey counts.
 
 use serde::Serialize;
 
-/// What Rekey counts in `CloudWatch`, in the namespace `Rekey`, by stack.
+/// A metric in `CloudWatch`, in the namespace `Rekey`, by stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Metric {
     /// A request for a link was stored.
@@ -23,7 +23,7 @@ pub enum Metric {
     TokensRejected,
     /// SES accepted a notice.
     NoticesSent,
-    /// A record was dropped because no attempt could process it.
+    /// A record was discarded because no attempt can succeed.
     RecordsDiscarded,
     /// An email that SES had accepted bounced.
     EmailsBounced,
@@ -38,6 +38,7 @@ pub enum Metric {
 }
 
 impl Metric {
+    /// Returns `CloudWatch`'s unit of the metric.
     pub(crate) fn unit(self) -> &'static str {
         if self == Self::EmailBudgetUtilization {
             "Percent"
