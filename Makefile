@@ -1,12 +1,12 @@
-# Rekey on a desk. Needs Rust and Python 3.11 or later, and Node.js 20 or later with npm for check, iam, and bench; everything
-# else is installed into target/tools.
+# Needs Rust and Python 3.11 or later. check, iam, bench, and the browser tests also need Node.js 20 or later with npm.
+# The rest is installed into target/tools.
 .DEFAULT_GOAL := help
 .PHONY: help dev test page pictures torture fuzz mutants bench bench-check bench-keep demo watch check iam build redrive users-check clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
-# Values go to the programs through the environment, as they are. `$(value …)` keeps make from expanding them, and
-# recipes name them in quotes as the shell's variables: a value with `;` or `$(…)` in it is text, never code.
+# The programs receive these values unchanged, through the environment. `$(value …)` keeps make from expanding them, and
+# recipes name them as quoted shell variables. So a value with `;` or `$(…)` in it is text, never code.
 override APP := $(value APP)
 override PARAMETERS := $(value PARAMETERS)
 override PART := $(value PART)
@@ -23,51 +23,51 @@ MUTANTS := target/tools/cargo/mutants-installed
 PAGE := target/tools/page/installed
 desk := target/tools/desk/bin/python infra/desk/desk.py
 
-help: ## this list
+help: ## print this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-dev: $(DESK) $(SAM) ## Rekey on a local AWS, with a page and a mailbox; PARAMETERS="Name=value" sets the template's, APP=URL adds a page
+dev: $(DESK) $(SAM) ## run Rekey on a local AWS with a page and a mailbox; PARAMETERS="Name=value" sets parameters, APP=URL adds a page
 	@$(desk) dev
 
-test: $(DESK) $(SAM) $(PAGE) ## every test there is, end to end ones against a stack of their own
+test: $(DESK) $(SAM) $(PAGE) ## run every test, the end-to-end tests against a separate stack
 	@sh infra/desk/browser.sh
 	@cargo test --workspace --locked
 	@node --test tests/page/
 	@sh infra/desk/fuzz.sh try 10
 	@$(desk) test cargo test --locked --test cloud
 
-page: $(PAGE) ## the page's tests alone, in Chromium and Firefox
+page: $(PAGE) ## run the page's tests alone, in Chromium and Firefox
 	@sh infra/desk/browser.sh
 	@node --test tests/page/
 
-pictures: $(PAGE) ## every state of the page as PNG, and one contact sheet, in target/pictures
+pictures: $(PAGE) ## save every state of the page as PNG, and a contact sheet, in target/pictures
 	@sh infra/desk/browser.sh
 	@node tests/page/pictures.mjs
 
-torture: $(DESK) $(SAM) ## the long versions of the tests, recorded in infra/TORTURE.md; PART="model cloud" runs two parts of it
+torture: $(DESK) $(SAM) ## run the long versions of the tests, and record them in infra/TORTURE.md; PART="model cloud" runs two parts
 	@sh infra/desk/browser.sh
 	@target/tools/desk/bin/python infra/desk/torture.py "$${PART-}"
 
-fuzz: ## fuzzes what reads requests, events, rows and URLs, each for SECONDS_EACH=600
+fuzz: ## fuzz the parsers of requests, events, rows, and URLs, each for SECONDS_EACH=600 seconds
 	@sh infra/desk/fuzz.sh run "$${SECONDS_EACH:-600}"
 
-mutants: $(MUTANTS) ## changes the code in small ways, and fails if no test notices; SHARD=k/n tries the k-th of n parts, from 0
+mutants: $(MUTANTS) ## change the code in small ways, and fail if no test notices; SHARD=k/n tries the kth of n parts, from 0
 	@sh infra/desk/mutants.sh "$${SHARD:-0/1}"
 
-bench: $(DESK) $(SAM) ## how fast Rekey is, beside its peers: a table, infra/bench/results.json and results.svg
+bench: $(DESK) $(SAM) ## measure Rekey and its peers; writes infra/bench/results.json and results.svg
 	@sh infra/bench/peers/install.sh
 	@sh infra/bench/run.sh measure infra/bench/results
 
-bench-check: $(DESK) $(SAM) ## CPU time before TLS begins; instructions and sizes, against infra/bench/counts.json
+bench-check: $(DESK) $(SAM) ## check the CPU time before TLS begins, and compare instructions and sizes with infra/bench/counts.json
 	@sh infra/bench/run.sh check infra/bench/counts.json
 
-bench-keep: $(DESK) $(SAM) ## keeps those of now
+bench-keep: $(DESK) $(SAM) ## save the current instructions and sizes in infra/bench/counts.json
 	@sh infra/bench/run.sh keep infra/bench/counts.json
 
-demo: $(DESK) ## walks the flow once, on a running `make dev`
+demo: $(DESK) ## walk through the flow once, on a running `make dev`
 	@target/tools/desk/bin/python infra/desk/demo.py
 
-watch: $(DESK) ## both public halves with hot reload on port 9000, against a running `make dev`
+watch: $(DESK) ## run both public halves with hot reload on port 9000, against a running `make dev`
 	@$(desk) watch
 
 check: $(SAM) $(CARGO) $(IAM) ## format, lints, documentation, template, roles, dependencies
@@ -82,43 +82,43 @@ check: $(SAM) $(CARGO) $(IAM) ## format, lints, documentation, template, roles, 
 	target/tools/cargo/bin/cargo-deny check licenses bans sources
 	@if target/tools/cargo/bin/cargo-deny fetch db >/dev/null 2>&1; \
 	then target/tools/cargo/bin/cargo-deny check --disable-fetch advisories; \
-	else echo "The database of advisories cannot be had from here: known vulnerabilities are NOT checked."; fi
+	else echo "The advisory database cannot be downloaded: known vulnerabilities are NOT checked."; fi
 
-iam: $(SAM) $(IAM) ## the four roles against an IAM simulator: every call is allowed, every attack denied
+iam: $(SAM) $(IAM) ## check the four roles in an IAM simulator: every call is allowed, every attack denied
 	target/tools/sam/bin/python infra/iam/check.py
 
-build: $(DESK) $(SAM) ## sam build, as dev and test do it, and a bill of materials for each binary
+build: $(DESK) $(SAM) ## run sam build as dev and test do, and write a bill of materials for each binary
 	@$(desk) build
 
-redrive: $(DESK) ## brings what was given up to its function again; STACK=name, by your AWS credentials
+redrive: $(DESK) ## send the notices whose retries ran out; STACK=name, with your AWS credentials
 	@target/tools/desk/bin/python infra/redrive.py "$${STACK:-rekey}"
 
-users-check: $(DESK) ## names the users whom Rekey cannot find, and why; STACK=name, by your AWS credentials
+users-check: $(DESK) ## name the users that Rekey cannot find, and why; STACK=name, with your AWS credentials
 	@target/tools/desk/bin/python infra/users_check.py "$${STACK:-rekey}"
 
-clean: ## what was built, the tools included
+clean: ## delete everything that was built, including the tools
 	rm -rf target .aws-sam
 
-# Compiled without optimisation: they run for seconds, and compile for minutes.
+# Without optimization: these tools run for seconds, and compile for minutes.
 $(CARGO):
-	@echo "Installing cargo-deny and cargo-machete into target/tools/cargo; this happens once, and compiles for minutes."
+	@echo "Installing cargo-deny and cargo-machete into target/tools/cargo. This happens once and takes minutes."
 	@CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
 		cargo install --quiet --locked --root target/tools/cargo cargo-deny@0.20.2 cargo-machete@0.9.2
 	@touch $@
 
-# The simulator is AGPL: a tool, never linked or shipped.
+# The simulator is under the AGPL. It is a tool, never linked or shipped.
 $(IAM): infra/iam/package.json infra/iam/package-lock.json
-	@echo "Installing the pinned IAM simulator into target/tools/iam; this happens once."
+	@echo "Installing the pinned IAM simulator into target/tools/iam. This happens once."
 	@$(call npm-ci,target/tools/iam)
 	@touch $@
 
-# Drives the browsers of the system, and looks for what hinders people with disabilities: tools, never shipped.
+# Tools that drive the system's browsers and check accessibility, never shipped.
 $(PAGE): tests/page/package.json tests/page/package-lock.json
-	@echo "Installing the pinned tools of the page's tests into target/tools/page; this happens once."
+	@echo "Installing the pinned tools of the page's tests into target/tools/page. This happens once."
 	@$(call npm-ci,target/tools/page)
 	@touch $@
 
-# $(call npm-ci,FOLDER) installs what the two files of the rule name.
+# $(call npm-ci,FOLDER) installs the packages of the rule's two prerequisites.
 define npm-ci
 node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && npm --version >/dev/null 2>&1 \
 	|| { echo "This needs Node.js 20 or later, with npm."; exit 1; }; \
@@ -132,9 +132,9 @@ $(MUTANTS):
 		cargo install --quiet --locked --root target/tools/cargo cargo-mutants@27.1.0
 	@touch $@
 
-# Two environments, since aws-sam-cli and ministack want different versions of boto3.
+# Two environments, because aws-sam-cli and ministack require different versions of boto3.
 target/tools/%/installed: infra/desk/requirements-%.txt
-	@echo "Installing the pinned tools of requirements-$*.txt into target/tools/$*; this happens once."
+	@echo "Installing the pinned tools of requirements-$*.txt into target/tools/$*. This happens once."
 	@python3 -c 'import sys; (3, 11) <= sys.version_info < (3, 15) or sys.exit("The pinned tools need Python 3.11 to 3.14.")'
 	@rm -rf target/tools/$* && mkdir -p target/tools
 	@python3 -m venv target/tools/$*

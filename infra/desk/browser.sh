@@ -1,6 +1,6 @@
 #!/bin/sh
-# The browser tests drive a Chromium, by its chromedriver too, and a Firefox. Says what is missing, and installs it where it
-# may.
+# Checks for the browsers that the tests need: Chromium with chromedriver, and Firefox. If one is missing, this installs
+# them as root on Debian, and prints what to install elsewhere.
 set -eu
 
 chromium() {
@@ -17,7 +17,8 @@ fi
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "Installing Debian's chromium, chromium-driver, and firefox-esr for the browser tests."
     log=$(mktemp)
-    if ! { apt-get update && apt-get install --yes --no-install-recommends chromium chromium-driver firefox-esr; } >"$log" 2>&1
+    if ! { apt-get update && apt-get install --yes --no-install-recommends chromium chromium-driver firefox-esr; } \
+        >"$log" 2>&1
     then
         cat "$log"
         rm "$log"
@@ -25,7 +26,8 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     fi
     rm "$log"
 else
-    echo "The browser tests need Chromium, chromedriver, and Firefox: apt-get install chromium chromium-driver firefox-esr," >&2
-    echo "or your system's like (macOS: brew install --cask chromium chromedriver firefox)." >&2
+    echo "The browser tests need Chromium, chromedriver, and Firefox. Install them:" >&2
+    echo "    Debian: apt-get install chromium chromium-driver firefox-esr" >&2
+    echo "    macOS:  brew install --cask chromium chromedriver firefox" >&2
     exit 1
 fi

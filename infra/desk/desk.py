@@ -1,11 +1,11 @@
-"""The desk: Rekey's template on a local AWS, with one user, a page and a mailbox.
+"""The desk: Rekey's template on a local AWS, with one user, a page, and a mailbox.
 
-    desk.py build            sam build, unless nothing that goes into it has changed
-    desk.py dev              a desk that stays until Ctrl-C; its addresses are in target/dev.env
-    desk.py test COMMAND...  a desk on free ports around a command, which finds the addresses in its environment
-    desk.py watch            cargo lambda watch, against the tables and the mail of the running desk
+    desk.py build            runs sam build if a source has changed
+    desk.py dev              starts a desk that runs until Ctrl-C, and writes its addresses to target/dev.env
+    desk.py test COMMAND...  starts a desk on free ports, and runs a command with the addresses in its environment
+    desk.py watch            runs cargo lambda watch with the tables and the email of the running desk
 
-The Makefile starts it with the Python of target/tools/desk. What the local AWS holds lives as long as the desk.
+The Makefile starts it with the Python of target/tools/desk. The local AWS loses its data when the desk stops.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ EMAIL, PASSWORD = "ada@example.com", "the first password of Ada"
 
 
 class Interrupted(SystemExit):
-    """Somebody has had enough."""
+    """Stopped by a signal."""
 
 
 def main(command="", *arguments):
@@ -65,7 +65,7 @@ def main(command="", *arguments):
 def dev():
     started = time.monotonic()
     ports = {name: int(os.environ.get(name) or usual) for name, usual in PORTS.items()}
-    with desk(ports, env_file(ports["DESK_PAGE_PORT"]), "dev") as (address, still_there, logs):
+    with desk(ports, env_file(ports["DESK_PAGE_PORT"]), "dev") as (address, check_running, logs):
         say(f"""
 Rekey is on your desk, after {time.monotonic() - started:.0f} seconds.
   page      {address["PAGE_URL"]}
@@ -73,34 +73,35 @@ Rekey is on your desk, after {time.monotonic() - started:.0f} seconds.
   mailbox   {address["MAILBOX_URL"]}
   user      {EMAIL}, whose password is "{PASSWORD}"
   log       {Path(address["DESK_LOG"]).relative_to(ROOT)}
-Scripts find it all in {env_file(ports["DESK_PAGE_PORT"]).relative_to(ROOT)}. `make demo` walks the flow once. Ctrl-C stops everything.""")
-        said = 0
+  env file  {env_file(ports["DESK_PAGE_PORT"]).relative_to(ROOT)}
+`make demo` walks through the flow once. Ctrl-C stops everything.""")
+        printed = 0
         with contextlib.suppress(Interrupted):
             while True:
-                still_there()
-                for line in logs.take()[said:]:
-                    said += 1
+                check_running()
+                for line in logs.take()[printed:]:
+                    printed += 1
                     say(line)
                 time.sleep(0.3)
-    say("Stopped; nothing is left running.")
+    say("Stopped everything.")
 
 
 def test(command):
-    with desk(free_ports(), TARGET / "test.env", "release") as (address, still_there, _logs):
+    with desk(free_ports(), TARGET / "test.env", "release") as (address, check_running, _logs):
         child = subprocess.Popen(command, cwd=ROOT, env={**environment(), **address}, start_new_session=True)
         with ending(child):
             while child.poll() is None:
-                still_there()
+                check_running()
                 time.sleep(0.1)
         if child.returncode:
             shutil.copy(address["AWS_LOG"], TARGET / "test.log")
-            say("The log of this run's local AWS is in target/test.log.")
+            say("The local AWS's log of this run is in target/test.log.")
         return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
 @contextlib.contextmanager
 def desk(ports, env_file, profile):
-    """Starts all that runs, and stops it again, whatever happens in between."""
+    """Starts the local AWS and the page, and stops both in any case."""
     for variable, port in ports.items():
         require_free(port, variable)
     page_url = f"http://localhost:{ports['DESK_PAGE_PORT']}/"
@@ -108,9 +109,9 @@ def desk(ports, env_file, profile):
     built = build(profile)
     with contextlib.ExitStack() as running:
         state = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="desk-", dir=TARGET)))
-        endpoint, still_there = start_aws(ports["DESK_PORT"], ports["DESK_API_PORT"], state, running)
+        endpoint, check_running = start_aws(ports["DESK_PORT"], ports["DESK_API_PORT"], state, running)
         prepare_account(endpoint, parameters)
-        deploy(endpoint, built, parameters, state, still_there)
+        deploy(endpoint, built, parameters, state, check_running)
         cloudformation = client(endpoint, "cloudformation")
         stack = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
         transformed = cloudformation.get_template(StackName=STACK, TemplateStage="Processed")["TemplateBody"]
@@ -141,52 +142,54 @@ def desk(ports, env_file, profile):
         (state / "log").touch()
         logs.follow(running)
         page = {"product": settings["PRODUCT_NAME"], "logo": None, "resetUrl": page_url, "signIn": "/sign-in",
-                "minLength": int(settings["PASSWORD_MIN_LENGTH"]), "linkMinutes": int(settings["TOKEN_LIFETIME_MINUTES"])}
+                "minLength": int(settings["PASSWORD_MIN_LENGTH"]),
+                "linkMinutes": int(settings["TOKEN_LIFETIME_MINUTES"])}
         page_server.serve(ports["DESK_PAGE_PORT"], page, address["API_URL"],
                           lambda: json.loads(fetch(f"{endpoint}/_ministack/ses/messages")), logs.take, running)
-        write_whole(env_file, "".join(f"{key}={value}\n" for key, value in address.items()))
+        write_atomically(env_file, "".join(f"{key}={value}\n" for key, value in address.items()))
         running.callback(env_file.unlink, missing_ok=True)
-        yield address, still_there, logs
+        yield address, check_running, logs
 
 
 def env_file(page_port):
-    """Where scripts find a desk: each has a file of its own."""
+    """Returns the file with a desk's addresses. Each desk has a separate file."""
     return TARGET / ("dev.env" if page_port == PORTS["DESK_PAGE_PORT"] else f"dev-{page_port}.env")
 
 
 # ---- Building ------------------------------------------------------------------------------------
 
 def build(profile="release"):
-    """Builds the template, unless nothing that goes into it has changed. Returns the folder.
+    """Builds the template if a source has changed. Returns the folder.
 
-    "release" is what is deployed and measured. "dev" is for `make dev`: a third of the time to compile, and slower code.
+    "release" is the profile to deploy and to measure. `make dev` uses "dev", which compiles in a third of the time but
+    makes slower code.
     """
     built = TARGET / ("sam" if profile == "release" else "sam-dev")
     with open(TARGET / "sam.lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("Another build is running: waiting for it.")
+            say("Waiting for another build to finish.")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        built_from, wanted = built / "built-from", digest_of_sources()
-        if built_from.is_file() and built_from.read_text() == wanted:
+        built_from, digest = built / "built-from", digest_of_sources()
+        if built_from.is_file() and built_from.read_text() == digest:
             return built
         with tempfile.TemporaryDirectory(prefix="desk-", dir=TARGET) as home:
-            quickly = {"SAM_BUILD_MODE": "debug", "CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_PROFILE_DEV_STRIP": "true"}
-            run("sam build (the first one compiles for minutes)", [
+            debug = {"SAM_BUILD_MODE": "debug", "CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_PROFILE_DEV_STRIP": "true"}
+            run("sam build (the first build compiles for minutes)", [
                 SAM, "build", "--template-file", ROOT / "template.yaml", "--build-dir", built,
                 "--config-file", no_config(home), "--parameter-overrides", f"Architecture={architecture()}"],
-                {**environment(home), **(quickly if profile == "dev" else {})})
+                {**environment(home), **(debug if profile == "dev" else {})})
             if profile == "release":
                 run("bill of materials", [sys.executable, Path(__file__).with_name("sbom.py"),
                                           f"{'aarch64' if architecture() == 'arm64' else 'x86_64'}-unknown-linux-gnu"],
                     environment(home))
-        built_from.write_text(wanted)
+        built_from.write_text(digest)
         return built
 
 
 def digest_of_sources():
-    """Of the content and not of the times: a checkout touches files that it does not change."""
+    """Returns a digest of the sources' content, not their times: a checkout touches files that it does not change."""
     digest = hashlib.sha256(architecture().encode())
     for name in ("Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "template.yaml", ".cargo", "shared", "functions",
                  "infra/desk/requirements-desk.txt", "infra/desk/requirements-sam.txt", "infra/desk/sbom.py"):
@@ -204,7 +207,7 @@ def architecture():
 # ---- The local AWS -------------------------------------------------------------------------------
 
 def start_aws(port, api_port, state, running):
-    """Starts the launcher with nothing of this machine's environment, which its functions would inherit."""
+    """Starts the launcher. It gets none of this machine's environment, because its functions would inherit that."""
     endpoint = f"http://127.0.0.1:{port}"
     log = state / "aws.log"
     launcher = subprocess.Popen(
@@ -214,26 +217,26 @@ def start_aws(port, api_port, state, running):
             "PATH": os.environ["PATH"], "HOME": str(state), "TMPDIR": str(state),
             "AWS_ENDPOINT_URL": endpoint, "GATEWAY_PORT": str(port), "DESK_API_PORT": str(api_port),
             "MINISTACK_REGION": REGION, "AUTH": "true",
-            # No listeners but ours, and no look at the Docker of this machine.
+            # No other listeners, and no access to this machine's Docker.
             "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0", "DOCKER_HOST": "unix:///nonexistent",
         })
     running.enter_context(ending(launcher))
 
-    def still_there():
+    def check_running():
         if launcher.poll() is not None:
             last = log.read_text(errors="replace")[-3000:]
-            raise Stop(f"{last}\nThe local AWS has ended by itself (status {launcher.returncode}); above is its last word.")
+            raise Stop(f"{last}\nThe local AWS stopped with status {launcher.returncode}. The end of its log is above.")
 
     def answers():
         socket.create_connection(("127.0.0.1", api_port), 1).close()
         return fetch(f"{endpoint}/_ministack/health")
 
-    wait_until("the local AWS answers", 30, still_there, answers)
-    return endpoint, still_there
+    wait_until("the local AWS to answer", 30, check_running, answers)
+    return endpoint, check_running
 
 
 def operator(endpoint):
-    """The credentials of the account's root; the functions run under their own four roles."""
+    """Returns the credentials of the account's root user. The functions run under the template's four roles."""
     return {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": REGION, "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test"}
 
@@ -244,7 +247,7 @@ def client(endpoint, service):
 
 
 def prepare_account(endpoint, parameters):
-    """What a team has before it deploys: a verified domain and, if it names one, a users table."""
+    """Creates what a team has before it deploys: a verified sender and, if a parameter names one, a users table."""
     client(endpoint, "sesv2").create_email_identity(
         EmailIdentity=parameters.get("MailIdentity") or parameters["MailFromAddress"].partition("@")[2])
     if parameters.get("UsersTableName"):
@@ -255,26 +258,27 @@ def prepare_account(endpoint, parameters):
         client(endpoint, "dynamodb").create_table(
             TableName=parameters["UsersTableName"], BillingMode="PAY_PER_REQUEST",
             KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in sorted({key, email})], **index)
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in sorted({key, email})],
+            **index)
 
 
-def deploy(endpoint, built, parameters, state, still_there):
+def deploy(endpoint, built, parameters, state, check_running):
     quoted = ['{}="{}"'.format(name, value.replace("\\", "\\\\").replace('"', '\\"'))
               for name, value in parameters.items()]
     run("sam deploy", [
         SAM, "deploy", "--template-file", built / "template.yaml", "--stack-name", STACK, "--resolve-s3",
         "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-progressbar",
         "--config-file", no_config(state), "--parameter-overrides", *quoted],
-        {**environment(state), **operator(endpoint)}, still_there)
+        {**environment(state), **operator(endpoint)}, check_running)
 
 
 def settings_of(endpoint, function):
-    """The environment that a deployed function was given."""
+    """Returns the environment of a deployed function."""
     return client(endpoint, "lambda").get_function_configuration(FunctionName=function)["Environment"]["Variables"]
 
 
 def seed(endpoint, settings):
-    """One user, under the names that the deployed functions were given."""
+    """Stores one user, with the attribute names of the deployed functions."""
     password_hash = argon2.PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1).hash(PASSWORD)
     user = {settings["USERS_KEY_ATTRIBUTE"]: "ada", settings["USERS_EMAIL_ATTRIBUTE"]: EMAIL,
             settings["USERS_PASSWORD_ATTRIBUTE"]: password_hash}
@@ -285,52 +289,52 @@ def seed(endpoint, settings):
 # ---- Hot reload ----------------------------------------------------------------------------------
 
 def watch():
-    """The two public halves by `cargo lambda watch`; what they write reaches the deployed private halves."""
+    """Runs both public halves in `cargo lambda watch`. The deployed private halves process the rows that they write."""
     address = address_of_running_desk()
-    told = settings_of(address["AWS_ENDPOINT_URL"], address["FORGOT_REQUEST_FUNCTION"])
-    told.update(operator(address["AWS_ENDPOINT_URL"]))
+    settings = settings_of(address["AWS_ENDPOINT_URL"], address["FORGOT_REQUEST_FUNCTION"])
+    settings.update(operator(address["AWS_ENDPOINT_URL"]))
     port = int(os.environ.get("WATCH_PORT") or 9000)
     require_free(port, "WATCH_PORT")
     run("compiling both functions", ["cargo", "build", "--locked", "--package", "forgot", "--package", "reset"],
         environment())
-    say(f"http://127.0.0.1:{port}/password/forgot and /password/reset, anew whenever a source changes. Ctrl-C stops.")
+    say(f"Serving http://127.0.0.1:{port}/password/forgot and /password/reset. A changed source reloads. Ctrl-C stops.")
     child = subprocess.Popen(
         [TOOLS / "cargo-lambda", "lambda", "watch", "--invoke-address", "127.0.0.1", "--invoke-port", str(port)],
-        cwd=ROOT, env={**environment(), **told}, start_new_session=True)
+        cwd=ROOT, env={**environment(), **settings}, start_new_session=True)
     with contextlib.suppress(Interrupted), ending(child):
         return child.wait()
-    return say("Stopped; nothing is left running.")
+    return say("Stopped everything.")
 
 
 def address_of_running_desk():
-    """Of `make dev`, from its file; a desk that was killed leaves the file behind."""
+    """Returns the addresses in the file of `make dev`. Checks its PID, because a killed desk leaves the file behind."""
     try:
         page_port = int(os.environ.get("DESK_PAGE_PORT") or PORTS["DESK_PAGE_PORT"])
         address = dict(line.split("=", 1) for line in env_file(page_port).read_text().splitlines())
         os.kill(int(address["DESK_PID"]), 0)
         return address
     except (OSError, KeyError, ValueError):
-        raise Stop("There is no desk: start `make dev` in another terminal, "
-                   "and wait until it says where everything is.") from None
+        raise Stop("No desk is running. Start `make dev` in another terminal, "
+                   "and wait until it prints its addresses.") from None
 
 
-# ---- Small things --------------------------------------------------------------------------------
+# ---- Helpers -------------------------------------------------------------------------------------
 
-def run(title, command, env, still_there=lambda: None):
-    """Runs a long step: its time ticks while it works, and what it said is shown if it fails."""
-    started, told, tty = time.monotonic(), 0, sys.stdout.isatty()
+def run(title, command, env, check_running=lambda: None):
+    """Runs a long step and prints its duration. Raises Stop with the step's output if it fails."""
+    started, next_line, tty = time.monotonic(), 0, sys.stdout.isatty()
     with tempfile.TemporaryFile() as output:
         child = subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=output,
                                  stderr=subprocess.STDOUT, start_new_session=True)
         with ending(child):
             while child.poll() is None:
-                still_there()
+                check_running()
                 seconds = int(time.monotonic() - started)
                 if tty:
                     print(f"\r{title} … {seconds} s", end="", flush=True)
-                elif seconds >= told:
+                elif seconds >= next_line:
                     say(f"{title} … {seconds} s")
-                    told = seconds + 15
+                    next_line = seconds + 15
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     child.wait(0.2)
         say(f"{chr(13) if tty else ''}{title}: {time.monotonic() - started:.0f} s")
@@ -340,18 +344,18 @@ def run(title, command, env, still_there=lambda: None):
 
 
 def environment(home=None):
-    """This machine's environment with the tools in front and without its own AWS account."""
+    """Returns this machine's environment, with the tools first in PATH and without the developer's AWS account."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_"))}
     kept.update(PATH=f"{TOOLS}{os.pathsep}{os.environ['PATH']}", AWS_CONFIG_FILE=os.devnull,
                 AWS_SHARED_CREDENTIALS_FILE=os.devnull, AWS_DEFAULT_REGION=REGION, AWS_EC2_METADATA_DISABLED="true",
                 SAM_CLI_TELEMETRY="0", NO_PROXY="127.0.0.1,localhost", no_proxy="127.0.0.1,localhost")
     if home:
-        kept["__SAM_CLI_APP_DIR"] = str(home)  # where sam would keep notes in the person's home
+        kept["__SAM_CLI_APP_DIR"] = str(home)  # otherwise sam writes to the developer's home folder
     return kept
 
 
 def no_config(folder):
-    """An empty configuration for sam: samconfig.toml is for the real AWS."""
+    """Writes an empty configuration for sam, because samconfig.toml is for the real AWS. Returns its path."""
     config = Path(folder) / "samconfig.toml"
     config.write_text("version = 0.1\n")
     return config
@@ -359,7 +363,7 @@ def no_config(folder):
 
 @contextlib.contextmanager
 def ending(process):
-    """Ends a process and all that it started, which is its process group."""
+    """Ends a process group, which is the process and everything that it started."""
     try:
         yield process
     finally:
@@ -370,22 +374,22 @@ def ending(process):
                 process.wait(3)
 
 
-def wait_until(what, seconds, still_there, condition):
+def wait_until(what, seconds, check_running, condition):
     deadline = time.monotonic() + seconds
     while True:
-        still_there()
+        check_running()
         with contextlib.suppress(OSError):
             if condition():
                 return
         if time.monotonic() > deadline:
-            raise Stop(f"Waited {seconds} s until {what}; it did not come.")
+            raise Stop(f"Timed out after {seconds} s waiting for {what}.")
         time.sleep(0.05)
 
 
 def fetch(url):
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with direct.open(url, timeout=10) as answer:
-        return answer.read()
+    with direct.open(url, timeout=10) as response:
+        return response.read()
 
 
 def require_free(port, variable):
@@ -394,19 +398,19 @@ def require_free(port, variable):
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            raise Stop(f"Port {port} is taken: stop what uses it, or set {variable} to another.") from None
+            raise Stop(f"Port {port} is in use. Stop its program, or set {variable} to another port.") from None
 
 
 def free_ports():
     with contextlib.ExitStack() as held:
-        probes = {name: held.enter_context(socket.socket()) for name in ("DESK_PORT", "DESK_PAGE_PORT", "DESK_API_PORT")}
+        probes = {name: held.enter_context(socket.socket()) for name in PORTS}
         for probe in probes.values():
             probe.bind(("127.0.0.1", 0))
         return {name: probe.getsockname()[1] for name, probe in probes.items()}
 
 
-def write_whole(path, text):
-    """Whoever finds the file finds all of it."""
+def write_atomically(path, text):
+    """Writes a file so that no reader sees a part of it."""
     draft = path.with_name(path.name + ".new")
     draft.write_text(text)
     draft.replace(path)
@@ -414,7 +418,7 @@ def write_whole(path, text):
 
 def interrupt(number, _frame):
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, signal.SIG_IGN)  # once is enough: what follows is cleaning up
+        signal.signal(each, signal.SIG_IGN)  # a second signal must not interrupt the cleanup
     raise Interrupted(128 + number)
 
 

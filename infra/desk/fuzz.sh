@@ -1,11 +1,11 @@
 #!/bin/sh
-# Fuzzes what reads requests, events, rows, the allow list's setting and links: the targets of tests/fuzz, in turn.
+# Fuzzes the parsers of requests, events, rows, the allow list, and links: the targets of tests/fuzz, in turn.
 #
-#     fuzz.sh run SECONDS [TARGET]    fuzzes each target, or this one, for so many seconds
+#     fuzz.sh run SECONDS [TARGET]    fuzzes each target, or only TARGET, for SECONDS seconds
 #     fuzz.sh try SECONDS             does the same, but succeeds if there is no C++ compiler
-#     fuzz.sh keep                    renews tests/fuzz/corpus from what the runs found
+#     fuzz.sh keep                    renews tests/fuzz/corpus from the inputs of the last runs
 #
-# No sanitizer: there is no unsafe code of ours to watch, and so the pinned, stable Rust does. Overflow is still told.
+# No sanitizer: Rekey has no unsafe code to watch, so the pinned stable Rust is enough. Fuzzing still reports overflows.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -16,23 +16,23 @@ mode=$1
 seconds=${2:-}
 
 if ! command -v "${CXX:-c++}" >/dev/null; then
-    echo "Not fuzzed: libFuzzer is built with a C++ compiler, and there is none here." >&2
+    echo "Not fuzzed: libFuzzer needs a C++ compiler. Install one, or set CXX." >&2
     [ "$mode" = try ] && exit
     exit 1
 fi
 
 PATH="$PWD/target/tools/fuzz/bin:$PATH"
 if [ "$(cargo fuzz --version 2>/dev/null)" != "cargo-fuzz $version" ]; then
-    echo "Installing cargo-fuzz $version into target/tools/fuzz; this happens once."
+    echo "Installing cargo-fuzz $version into target/tools/fuzz. This happens once."
     cargo install cargo-fuzz --version "$version" --locked --quiet --root target/tools/fuzz
 fi
 
-# What cargo-fuzz cannot be asked for: the locked versions.
+# cargo-fuzz has no --locked, so check the lock file first.
 cargo fetch --locked --quiet --manifest-path tests/fuzz/Cargo.toml
 
 mkdir -p target/fuzz
 log=target/fuzz/build.log
-echo "Building the fuzz targets; the first time, this takes minutes."
+echo "Building the fuzz targets. The first build takes minutes."
 if ! cargo fuzz build --sanitizer none --fuzz-dir tests/fuzz --target-dir target/fuzz >"$log" 2>&1; then
     tail -n 40 "$log" >&2
     exit 1
@@ -48,26 +48,27 @@ run() {
 
 fuzz() {
     case $1 in
-        allow_list | link) words=tests/fuzz/url.dict ;;
-        *) words=tests/fuzz/json.dict ;;
+        allow_list | link) dictionary=tests/fuzz/url.dict ;;
+        *) dictionary=tests/fuzz/json.dict ;;
     esac
-    if ! run "$1" "$found/$1" -- -max_total_time="$seconds" -timeout=10 -dict="$words" -print_final_stats=1; then
+    if ! run "$1" "$found/$1" -- -max_total_time="$seconds" -timeout=10 -dict="$dictionary" -print_final_stats=1; then
         grep -A 1 'panicked at' "$log" >&2 || true
         tail -n 40 "$log" >&2
-        echo "A finding in $1; all of the log is in $log. \`cargo test corpus\` fails too, once the failing input" >&2
-        echo "is copied to $kept/$1/hand-…, which is where it belongs when it is mended." >&2
+        echo "$1 failed. The whole log is in $log. Copy the failing input to $kept/$1/hand-…, and keep it" >&2
+        echo "there: \`cargo test corpus\` then fails, too, until it is fixed." >&2
         exit 1
     fi
     tried=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
-    echo "fuzzing $1: $tried inputs in $seconds seconds, no finding"
+    echo "fuzzing $1: $tried inputs in $seconds seconds, no findings"
     if [ -n "${REKEY_TORTURE:-}" ]; then
         mkdir -p "$REKEY_TORTURE"
-        printf '{"what": "fuzzing %s", "tried": %s, "shown": "no finding"}' "$1" "$tried" \
+        printf '{"what": "fuzzing %s", "tried": %s, "shown": "no findings"}' "$1" "$tried" \
             >"$REKEY_TORTURE/fuzzing-$(echo "$1" | tr _ -).json"
     fi
 }
 
-# Inputs by hand stay. Of the others, libFuzzer takes those first that reach most code beyond: these are kept, small ones.
+# Keeps all inputs that were written by hand, and at most 60 others. libFuzzer's merge first picks the inputs that reach
+# the most additional code. -max_len keeps them small.
 keep() {
     rm -rf target/fuzz/best
     mkdir -p target/fuzz/best "$found/$1"

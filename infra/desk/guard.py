@@ -1,32 +1,33 @@
 """Rejects the requests that a web page could send to the local AWS through the developer's browser.
 
 Listening on loopback does not keep web pages out. Any page that a developer visits can send requests to 127.0.0.1, and
-the local AWS runs the code that it is given. Two rules hold for every server that `make dev` and `make test` start:
+the local AWS runs the code that it receives. Two rules hold for every server that `make dev` and `make test` start:
 
 - The Host header names this machine. A page that rebinds its own name to 127.0.0.1 still sends that name.
-- No header says that a web page made the request: browsers add Origin or Sec-Fetch-Site, AWS clients add neither.
-  The HTTP API is exempt, because pages are its clients: its own CORS settings decide. The page server is exempt for the
-  files of the page, which links in emails lead to.
+- The request does not come from a web page. Browsers add Origin or Sec-Fetch-Site, and AWS clients add neither.
+
+The HTTP API is exempt from the second rule, because pages are its clients: its CORS settings decide. The page server is
+exempt for the files of the page, because links in emails lead to them.
 """
 
 import http.server
 import re
 
 # Every name of this machine that clients use. The SDKs, the AWS CLI, SAM, and the functions send the host of
-# AWS_ENDPOINT_URL, which is 127.0.0.1; people and pages use localhost; the last name selects an API by its ID.
+# AWS_ENDPOINT_URL, which is 127.0.0.1. People and pages use localhost. The last name selects an API by its ID.
 OUR_HOSTS = r"localhost|127\.0\.0\.1|\[::1\]|[a-z0-9]+\.execute-api\.localhost"
 SENT_BY_PAGES = {"origin", "sec-fetch-site"}
 
 
 def rejection(port, target, headers, pages_allowed=False):
-    """Returns why a request to a port is rejected, or None. `headers` are pairs of strings."""
+    """Returns the reason to reject a request to a port, or None. `headers` are pairs of strings."""
     headers = [(name.lower(), value) for name, value in headers]
     hosts = [value for name, value in headers if name == "host"]
-    # A client leaves the port out of the Host header if it is 80 (RFC 9110 section 4.2.1).
+    # Clients omit port 80 from the Host header (RFC 9110 section 4.2.1).
     suffix = "(:80)?" if port == 80 else f":{port}"
     if len(hosts) != 1 or not re.fullmatch(f"({OUR_HOSTS}){suffix}", hosts[0], re.IGNORECASE | re.ASCII):
         return f"The Host header must name this machine and port {port}."
-    # An absolute target names a host of its own, which outranks the Host header (RFC 9112 section 3.2.2).
+    # The host of an absolute target overrides the Host header (RFC 9112 section 3.2.2).
     if not target.startswith("/"):
         return "The request target must be a path."
     if not pages_allowed and any(name in SENT_BY_PAGES for name, _ in headers):
@@ -35,7 +36,7 @@ def rejection(port, target, headers, pages_allowed=False):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """A request handler that rejects such requests before it looks for a method."""
+    """Rejects such requests before it looks for a method."""
 
     pages_allowed = False
 
@@ -49,7 +50,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 def guarded(app, api_port):
-    """Wraps an ASGI app: rejects such requests with 403, and WebSockets on the HTTP API's port altogether."""
+    """Wraps an ASGI app. Rejects such requests with 403, and all WebSockets on the HTTP API's port."""
 
     async def guarded_app(scope, receive, send):
         if scope["type"] not in ("http", "websocket"):
@@ -63,7 +64,7 @@ def guarded(app, api_port):
             return await app(scope, receive, send)
         if is_socket:
             await receive()
-            return await send({"type": "websocket.close"})  # before it is accepted: the client gets 403
+            return await send({"type": "websocket.close"})  # closed before it is accepted, so the client gets a 403
         text = f"{reason}\n".encode()
         await send({"type": "http.response.start", "status": 403, "headers": [
             (b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(text)).encode())]})

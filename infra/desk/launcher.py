@@ -1,10 +1,10 @@
-"""The local AWS: ministack, with the gaps closed that Rekey's template would fall into.
+"""Runs the local AWS: ministack, with the gaps closed that affect Rekey's template.
 
-The template is written for AWS and does not bend for an emulator, so the emulator is bent here. Each part
-says which behaviour of AWS it stands in for. It wraps ministack from the inside, hence one exact version.
+The template is written for AWS and makes no exceptions for an emulator, so this adapts the emulator. Each part names
+the behavior of AWS that it stands in for. It wraps ministack's internals, so it requires one exact version.
 
-Started by desk.py with everything in the environment: GATEWAY_PORT (the AWS services), DESK_API_PORT (the
-HTTP API, at the root of a port of its own) and ministack's own settings. It lives until its stdin closes.
+desk.py starts it with all settings in the environment: GATEWAY_PORT (the AWS services), DESK_API_PORT (the HTTP API, on
+a separate port), and ministack's own. It runs until its stdin closes.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ from email import message_from_bytes
 from email.utils import parseaddr
 
 WRITTEN_FOR = "1.5.33"
-found = importlib.metadata.version("ministack")
-if found != WRITTEN_FOR:
-    sys.exit(f"launcher.py wraps the insides of ministack {WRITTEN_FOR} and found {found}: "
-             "read it again before changing the pin in requirements-desk.txt.")
+installed = importlib.metadata.version("ministack")
+if installed != WRITTEN_FOR:
+    sys.exit(f"ministack: expected version {WRITTEN_FOR}, got {installed}. launcher.py wraps its internals: review "
+             "launcher.py before you change the pin in requirements-desk.txt.")
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
@@ -44,7 +44,7 @@ import guard
 # ---- CloudFormation ------------------------------------------------------------------------------
 
 def after_create(resource_type, finish):
-    """Runs `finish` on what ministack has just created of a type."""
+    """Runs `finish` on each resource of a type after ministack creates it."""
     handlers = provisioners._RESOURCE_HANDLERS[resource_type]
     create = handlers["create"]
 
@@ -57,7 +57,10 @@ def after_create(resource_type, finish):
 
 
 def create_math_alarm(logical_id, props, stack_name):
-    """AWS accepts alarms on metric math; ministack rejects them. The first metric stands in: no alarm is evaluated here."""
+    """AWS accepts alarms on metric math, and ministack rejects them.
+
+    The first metric stands in, because ministack evaluates no alarm.
+    """
     metric = next((each["MetricStat"] for each in props.get("Metrics", []) if "MetricStat" in each), None)
     if metric:
         props = {name: value for name, value in props.items() if name != "Metrics"}
@@ -66,24 +69,24 @@ def create_math_alarm(logical_id, props, stack_name):
 
 
 def import_openapi_body(api_id, props):
-    """AWS makes the routes, integrations and CORS of an HTTP API from its OpenAPI `Body`; ministack ignores it."""
+    """AWS creates an HTTP API's routes, integrations, and CORS from its OpenAPI `Body`, which ministack ignores."""
     body = props.get("Body") or {}
     if "x-amazon-apigateway-cors" in body:
         apigateway._apis[api_id]["corsConfiguration"] = body["x-amazon-apigateway-cors"]
     for path, methods in body.get("paths", {}).items():
         for method, operation in methods.items():
-            told = operation.get("x-amazon-apigateway-integration")
-            if told:
+            declared = operation.get("x-amazon-apigateway-integration")
+            if declared:
                 integration = json.loads(apigateway._create_integration(api_id, {
-                    "integrationType": told["type"].upper(), "integrationUri": told["uri"],
-                    "payloadFormatVersion": told.get("payloadFormatVersion", "2.0")})[2])
+                    "integrationType": declared["type"].upper(), "integrationUri": declared["uri"],
+                    "payloadFormatVersion": declared.get("payloadFormatVersion", "2.0")})[2])
                 key = "$default" if path == "/$default" else f"{method.upper()} {path}"
                 apigateway._create_route(api_id, {
                     "routeKey": key, "target": "integrations/" + integration["integrationId"]})
 
 
-def set_what_the_provisioner_leaves_out(table, props):
-    """AWS applies these parts of a table's template; ministack takes them through its API alone, or as a string."""
+def apply_table_settings(table, props):
+    """AWS applies these parts of a table's template. ministack accepts them only through its API, or keeps a string."""
     protected = str(props.get("DeletionProtectionEnabled", "false")).lower() == "true"
     dynamodb._tables[table]["DeletionProtectionEnabled"] = protected
     for part, update in (("TimeToLiveSpecification", dynamodb._update_ttl),
@@ -93,16 +96,16 @@ def set_what_the_provisioner_leaves_out(table, props):
 
 
 def convert_delivery_time(configuration_set, _props):
-    """CloudFormation converts a parameter's value to the property's type; ministack keeps the string."""
+    """CloudFormation converts a parameter's value to the property's type, and ministack keeps the string."""
     options = ses_v2._config_sets[configuration_set].get("DeliveryOptions", {})
     if "MaxDeliverySeconds" in options:
         options["MaxDeliverySeconds"] = int(options["MaxDeliverySeconds"])
 
 
 def transform_with_values(template, _no_values, policies):
-    """CloudFormation tells the SAM transform the parameters' values, lists as lists; ministack tells it none.
+    """CloudFormation passes the parameters' values to the SAM transform, with lists as lists. ministack passes none.
 
-    Without them a list of origins that is a parameter becomes the whole of the API's CORS configuration.
+    Without them, a list of origins in a parameter replaces the API's whole CORS configuration.
     """
     return base_sam_transform(template, parameter_values.get(), policies)
 
@@ -123,7 +126,7 @@ alarm_handlers = provisioners._RESOURCE_HANDLERS["AWS::CloudWatch::Alarm"]
 base_create_alarm, alarm_handlers["create"] = alarm_handlers["create"], create_math_alarm
 after_create("AWS::ApiGatewayV2::Api", import_openapi_body)
 after_create("AWS::SES::ConfigurationSet", convert_delivery_time)
-after_create("AWS::DynamoDB::Table", set_what_the_provisioner_leaves_out)
+after_create("AWS::DynamoDB::Table", apply_table_settings)
 
 
 # ---- IAM -----------------------------------------------------------------------------------------
@@ -134,11 +137,11 @@ WORDS_OF_EXPRESSIONS = {
 
 
 def condition_keys(request):
-    """The dynamodb:* condition keys that AWS derives from a request, or from one member of a transaction.
+    """Returns the dynamodb:* condition keys that AWS derives from a request, or from one member of a transaction.
 
-    ministack knows the projection, and infers Select from it; AWS also fills in LeadingKeys, every top-level attribute
-    that the request names, ReturnValues and Select, the last two only if the request has them. Batches and queries of an index get no LeadingKeys here, so a policy
-    that asks for one denies them.
+    ministack knows only the projection, and infers Select from it. AWS also sets LeadingKeys and every top-level
+    attribute that the request names. It sets ReturnValues and Select only if the request has them. Batches and queries
+    of an index get no LeadingKeys here, so a policy that requires one denies them.
     """
     keys = base_context(json.dumps(request).encode())
     names = request.get("ExpressionAttributeNames") or {}
@@ -151,7 +154,8 @@ def condition_keys(request):
     if attributes:
         keys["dynamodb:Attributes"] = sorted(attributes)
     table = dynamodb._tables.get(str(request.get("TableName", "")).rpartition("/")[2])
-    leading = (request.get("Key") or request.get("Item") or queried_key(request)).get(table["pk_name"]) if table else None
+    key = request.get("Key") or request.get("Item") or queried_key(request)
+    leading = key.get(table["pk_name"]) if table else None
     if leading:
         keys["dynamodb:LeadingKeys"] = [str(value) for value in leading.values()]
     keys.pop("dynamodb:Select", None)
@@ -162,7 +166,7 @@ def condition_keys(request):
 
 
 def queried_key(request):
-    """The partition key of a query of a table: of all that a key condition may say, the one form that pins it."""
+    """Returns the partition key that a table's query requires, if its key condition is one equality."""
     names, values = request.get("ExpressionAttributeNames") or {}, request.get("ExpressionAttributeValues") or {}
     pinned = re.fullmatch(r"\s*(#?\w+)\s*=\s*(:\w+)\s*", request.get("KeyConditionExpression") or "")
     if not pinned or request.get("IndexName"):
@@ -172,15 +176,15 @@ def queried_key(request):
 
 
 class TableOf(str):
-    """The ARN of the table that a member of a transaction names, and that member's own condition keys."""
+    """The table's ARN in a member of a transaction, with the condition keys of that member."""
 
 
 def transaction_members(action, body, region, account_id):
-    """AWS checks each member of a transaction as a request of its own; ministack gives them all one context."""
+    """AWS checks each member of a transaction as a separate request. ministack gives all members one context."""
     checks = base_checks(action, body, region, account_id)
     members = [(name, part) for item in (json.loads(body)["TransactItems"] if checks else [])
                for name, part in item.items() if name in iam_actions._DYNAMODB_TRANSACT_ITEM_ACTIONS]
-    if len(members) != len(checks):  # not every member names a table, which DynamoDB refuses
+    if len(members) != len(checks):  # DynamoDB rejects a member that names no table
         return checks
     described = []
     for name, part in members:
@@ -198,8 +202,8 @@ def enforce(*args, resource_arn="*", service_context=None, **kwargs):
 def enforce_send_email(method, path, headers, body, query_params, request_id):
     """AWS checks SendEmail on the identity *and* on the configuration set, with the sender as a condition key.
 
-    ministack checks it on `*`, which denies what a well-scoped policy allows. The sender's identity is the
-    address where that is verified, else its domain, as in SES.
+    ministack checks it on `*`, so it denies a call that a narrow policy allows. As in SES, the sender's identity is the
+    address if that is verified, and otherwise its domain.
     """
     if not (ministack.AUTH and method == "POST" and path.rstrip("/") == "/v2/email/outbound-emails"):
         return base_enforce_ses(method, path, headers, body, query_params, request_id)
@@ -242,15 +246,15 @@ def json_object(body):
     return parsed if isinstance(parsed, dict) else {}
 
 
-# ---- Mail events ---------------------------------------------------------------------------------
+# ---- Email events --------------------------------------------------------------------------------
 
 async def send_and_publish(method, path, headers, body, query_params):
-    """SES tells the event destinations of a mail's configuration set what became of it; ministack keeps them silent.
+    """SES publishes an email's events to the event destinations of its configuration set. ministack publishes none.
 
-    As on AWS, addresses at simulator.amazonses.com (bounce@, suppressionlist@, complaint@) choose what becomes of it.
+    As on AWS, addresses at simulator.amazonses.com (bounce@, suppressionlist@, complaint@) choose the event.
     """
-    answer = await base_ses_v2(method, path, headers, body, query_params)
-    if method == "POST" and path.rstrip("/") == "/v2/email/outbound-emails" and answer[0] == 200:
+    response = await base_ses_v2(method, path, headers, body, query_params)
+    if method == "POST" and path.rstrip("/") == "/v2/email/outbound-emails" and response[0] == 200:
         request = json.loads(body)
         configuration = ses_v2._config_sets.get(request.get("ConfigurationSetName")) or {}
         for recipient in request.get("Destination", {}).get("ToAddresses", []):
@@ -258,7 +262,7 @@ async def send_and_publish(method, path, headers, body, query_params):
                 for destination in configuration.get("EventDestinations", {}).values():
                     if event["eventType"].upper() in destination["MatchingEventTypes"]:
                         ses._publish_notification(destination["SnsDestination"]["TopicArn"], event)
-    return answer
+    return response
 
 
 def events_of(recipient, tags):
@@ -275,14 +279,14 @@ base_ses_v2, ses_v2.handle_request = ses_v2.handle_request, send_and_publish
 
 # ---- The stream ----------------------------------------------------------------------------------
 
-handled = set()  # (function, sequence number): what a function reported as done in a batch that comes again
+handled = set()  # (function, sequence number) of the records before the checkpoint of a batch that is redelivered
 
 
 def run_function(function, event):
-    """To a stream of AWS, the first of `batchItemFailures` is a checkpoint; ministack ignores the list.
+    """For a stream on AWS, the first of `batchItemFailures` is a checkpoint. ministack ignores the list.
 
-    A batch with failures is reported to ministack as failed, so that it comes again until it is too old; the
-    records before the checkpoint are taken out of it, so that the function sees those that AWS would send.
+    This reports a batch with failures to ministack as failed, so that ministack redelivers it until it is too old. It
+    removes the records before the checkpoint, so that the function receives the records that AWS would send.
     """
     records = event.get("Records") or [{}]
     if records[0].get("eventSource") != "aws:dynamodb":
@@ -293,9 +297,9 @@ def run_function(function, event):
     if not due:
         return {"body": {}}
     result = base_run_function(function, {"Records": due})
-    answer = result.get("body")
-    answer = json_object(answer) if isinstance(answer, (str, bytes)) else answer
-    failures = answer.get("batchItemFailures") if isinstance(answer, dict) and not result.get("error") else None
+    body = result.get("body")
+    body = json_object(body) if isinstance(body, (str, bytes)) else body
+    failures = body.get("batchItemFailures") if isinstance(body, dict) and not result.get("error") else None
     if failures:
         failed = {failure.get("itemIdentifier") for failure in failures}
         for record in due:
@@ -317,11 +321,11 @@ body_is_utf8 = contextvars.ContextVar("body_is_utf8", default=True)
 api_request_id = contextvars.ContextVar("api_request_id", default="")
 
 
-async def public_door(scope, receive, send):
-    """The stage `$default` of the HTTP API that was deployed last, at the root of its own port.
+async def serve_api(scope, receive, send):
+    """Serves the stage `$default` of the HTTP API that was deployed last, at the root of a separate port.
 
-    ministack serves an API among its AWS services, where the path, the host or a header of a stranger can
-    pick another service. On AWS an API has a host of its own; so nothing but the API is here.
+    ministack serves an API beside its AWS services, so the path, the host, or a header of a stranger's request can
+    select another service. On AWS, an API has a separate host, so this port serves nothing but the API.
     """
     started, request_id = time.monotonic(), base64.b64encode(os.urandom(11)).decode()
     api_request_id.set(request_id)
@@ -337,7 +341,7 @@ async def public_door(scope, receive, send):
     for name, value in scope["headers"]:
         name, value = name.decode("latin-1").lower(), decode_header_value(value)
         headers[name] = f"{headers[name]},{value}" if name in headers else value
-    # API Gateway adds the peer to what the client claims; only requestContext can be believed.
+    # API Gateway appends the peer to the client's own value, so only requestContext is trustworthy.
     peer = scope["client"][0]
     headers["x-forwarded-for"] = ", ".join(filter(None, [headers.get("x-forwarded-for"), peer]))
     responses.set_request_client_ip(peer)
@@ -352,31 +356,32 @@ async def public_door(scope, receive, send):
     path = apigateway.decode_http_api_path(scope["raw_path"].decode("latin-1"))
     apis = [api_id for (_, _, api_id), _ in apigateway._apis.all_items()]
     if not apis:
-        status, answer, content = apigateway._http_api_not_found()
+        status, response, content = apigateway._http_api_not_found()
     elif len(body) > 10 * 1024 * 1024:
-        status, answer, content = 413, {"Content-Type": "application/json"}, b'{"message":"Request Entity Too Large"}'
+        status, response, content = 413, {"Content-Type": "application/json"}, b'{"message":"Request Entity Too Large"}'
     else:
-        status, answer, content = await apigateway.handle_execute(
+        status, response, content = await apigateway.handle_execute(
             apis[-1], "$default", path, scope["method"], headers, bytes(body),
             urllib.parse.parse_qs(query, keep_blank_values=True), raw_query_string=query)
-    answer["apigw-requestid"] = request_id
-    await ministack._send_response(send, status, answer, content, head=scope["method"] == "HEAD")
+    response["apigw-requestid"] = request_id
+    await ministack._send_response(send, status, response, content, head=scope["method"] == "HEAD")
     if apis:
         write_access_log(apis[-1], scope["method"], path, peer, status, content, request_id, started)
 
 
 def write_access_log(api_id, method, path, peer, status, content, request_id, started):
-    """AWS writes the stage's access log in the format that the template gives; ministack writes none."""
+    """AWS writes the stage's access log in the template's format, and ministack writes none."""
     settings = apigateway.stages_for_api(api_id).get("$default", {}).get("accessLogSettings") or {}
     if not settings:
         return
     route = apigateway._match_route(api_id, method, path) or {}
-    took = str(int((time.monotonic() - started) * 1000))
-    known = {
+    latency = str(int((time.monotonic() - started) * 1000))
+    values = {
         "requestId": request_id, "identity.sourceIp": peer, "routeKey": route.get("routeKey", "-"),
         "requestTime": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime()), "status": str(status),
-        "responseLatency": took, "integrationLatency": took if route else "-", "responseLength": str(len(content))}
-    line = re.sub(r"\$context\.([\w.]+)", lambda found: known.get(found[1], "-"), settings["format"])
+        "responseLatency": latency, "integrationLatency": latency if route else "-",
+        "responseLength": str(len(content))}
+    line = re.sub(r"\$context\.([\w.]+)", lambda match: values.get(match[1], "-"), settings["format"])
     group, stream = settings["destinationArn"].split(":log-group:")[-1].removesuffix(":*"), "desk"
     cloudwatch_logs._create_log_stream({"logGroupName": group, "logStreamName": stream})
     cloudwatch_logs._put_log_events({"logGroupName": group, "logStreamName": stream, "logEvents": [
@@ -384,28 +389,28 @@ def write_access_log(api_id, method, path, peer, status, content, request_id, st
 
 
 async def invoke(execute, record, event, **kwargs):
-    """AWS tells the function its client's address and the id in the access log; ministack tells it others."""
+    """AWS passes the client's address and the access log's request ID to the function. ministack passes others."""
     event["requestContext"]["http"]["sourceIp"] = responses.get_request_client_ip()
     event["requestContext"]["requestId"] = api_request_id.get()
     return await base_invoke(execute, record, event, **kwargs)
 
 
-def gateway_answer(result):
-    """AWS hides what a broken or throttled function said; ministack passes it on."""
+def gateway_response(result):
+    """AWS hides the output of a failed or throttled function, and ministack returns it to the client."""
     if result.get("throttle"):
         return {"statusCode": 503, "body": '{"message":"Service Unavailable"}'}, None
-    answer = base_gateway_answer(result)
+    response = base_gateway_response(result)
     if result.get("error"):
         return {"statusCode": 500, "body": '{"message":"Internal Server Error"}'}, None
-    return answer
+    return response
 
 
 base_is_text = apigateway._v2_request_body_is_text
-# AWS sends a body that is no text in base64, whatever its content type claims; ministack replaces the bytes.
+# AWS encodes a body that is not UTF-8 in base64, whatever its content type is. ministack replaces the invalid bytes.
 apigateway._v2_request_body_is_text = lambda content_type: body_is_utf8.get() and base_is_text(content_type)
 base_invoke, apigateway.run_reentrant = apigateway.run_reentrant, invoke
-base_gateway_answer, lambda_svc.lambda_execute_result_to_api_proxy_response = (
-    lambda_svc.lambda_execute_result_to_api_proxy_response, gateway_answer)
+base_gateway_response, lambda_svc.lambda_execute_result_to_api_proxy_response = (
+    lambda_svc.lambda_execute_result_to_api_proxy_response, gateway_response)
 
 
 # ---- Serving -------------------------------------------------------------------------------------
@@ -413,21 +418,21 @@ base_gateway_answer, lambda_svc.lambda_execute_result_to_api_proxy_response = (
 API_PORT = int(os.environ["DESK_API_PORT"])
 
 
-async def either_door(scope, receive, send):
-    at_api = scope["type"] == "http" and scope["server"][1] == API_PORT
-    await (public_door if at_api else ministack.app)(scope, receive, send)
+async def serve_either(scope, receive, send):
+    is_api = scope["type"] == "http" and scope["server"][1] == API_PORT
+    await (serve_api if is_api else ministack.app)(scope, receive, send)
 
 
 def die_with_parent():
-    """desk.py holds the other end of stdin: whatever ends it, kill -9 included, ends this group."""
+    """Ends this process group when desk.py ends, even by kill -9, because desk.py holds the other end of stdin."""
     sys.stdin.read()
     os.killpg(0, signal.SIGKILL)
 
 
-# ministack starts a Runtime API for each running function, on a port of its own, from handlers of this class.
+# ministack starts a Runtime API for each running function, on a separate port, with handlers of this class.
 http.server.BaseHTTPRequestHandler = guard.Handler
 threading.Thread(target=die_with_parent, daemon=True).start()
 config = Config()
 config.bind = [f"127.0.0.1:{os.environ['GATEWAY_PORT']}", f"127.0.0.1:{API_PORT}"]
 config.keep_alive_timeout = 75
-asyncio.run(serve(guard.guarded(either_door, API_PORT), config))
+asyncio.run(serve(guard.guarded(serve_either, API_PORT), config))

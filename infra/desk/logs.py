@@ -1,4 +1,4 @@
-"""Follows the functions' logs, and says which requests the limits held back."""
+"""Follows the functions' logs, and reports the requests that limits held back."""
 
 import contextlib
 import json
@@ -7,11 +7,12 @@ from datetime import datetime, timedelta, timezone
 
 import botocore.exceptions
 
-COOLING, LINKS_ALIVE = "the address is cooling", "enough links to the address are alive"
+# The details of the functions' log lines (functions/forgot/src/request.rs and deliver.rs).
+COOLDOWN, LINKS_LIVE = "the address is within its cooldown", "the user has enough live links"
 
 
 class Logs:
-    """What the functions of a stack log, copied into a file, and what of it says that a request was held back."""
+    """Copies the logs of a stack's functions into a file, and collects the requests that limits held back."""
 
     def __init__(self, logs, dynamodb, groups, table, cooldown, file):
         self.logs, self.dynamodb = logs, dynamodb
@@ -19,21 +20,21 @@ class Logs:
         self.seen, self.held_back, self.lock = {}, [], threading.Lock()
 
     def follow(self, running, period=0.5):
-        """Looks again and again until `running` ends."""
+        """Polls the logs until `running` ends."""
         ended = threading.Event()
         running.callback(ended.set)
 
-        def look_again():
+        def loop():
             while not ended.wait(period):
                 with contextlib.suppress(OSError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
-                    self.look()
+                    self.poll()
 
-        threading.Thread(target=look_again, daemon=True).start()
+        threading.Thread(target=loop, daemon=True).start()
 
-    def look(self):
-        """Copies what is new, and remembers which requests were held back."""
+    def poll(self):
+        """Copies new events, and notes the requests that were held back."""
         for name, group in self.groups.items():
-            # Those of the last millisecond may have been there already, and others may have come since.
+            # The last poll may have seen some events of its last millisecond, but not all of them.
             since, known = self.seen.get(group, (0, 0))
             events = self.logs.filter_log_events(logGroupName=group, startTime=since)["events"]
             if not events[known:]:
@@ -52,23 +53,26 @@ class Logs:
             detail, at = entry["detail"], datetime.fromisoformat(entry["timestamp"].replace("Z", "+00:00"))
         except (ValueError, LookupError, TypeError):
             return
-        reason = {COOLING: self.cooling, LINKS_ALIVE: self.links_alive}.get(detail)
+        reason = {COOLDOWN: self.cooldown_end, LINKS_LIVE: self.live_links}.get(detail)
         if reason:
             with self.lock:
                 self.held_back.append(f"{clock(at)} held back: {reason(entry, at)}")
 
-    def cooling(self, _entry, at):
-        """The log names no address, so this names the end of the longest cooldown of then."""
-        asked = [time_of(row, "requested_at") for row in self.rows("request#")]
-        ends = [each + self.cooldown for each in asked if each <= at < each + self.cooldown]
+    def cooldown_end(self, _entry, at):
+        """Describes the latest end of a cooldown at that time, because the log does not name the address."""
+        requests = [time_of(row, "requested_at") for row in self.rows("request#")]
+        ends = [each + self.cooldown for each in requests if each <= at < each + self.cooldown]
         return f"cooldown until {clock(max(ends))}" if ends else "cooldown"
 
-    def links_alive(self, entry, at):
+    def live_links(self, entry, at):
+        """Describes the live links to the address of the request."""
         rows = self.rows("request#")
         email = next((row["email"]["S"] for row in rows if row["request_id"]["S"] == entry["request_id"]), None)
         ends = [time_of(row, "expires_at") for row in self.rows("token#") if row["email"]["S"] == email]
-        alive = [each for each in ends if each > at]
-        return f"{len(alive)} links to {email} are alive, the first until {clock(min(alive))}" if alive else "enough links are alive"
+        live = [each for each in ends if each > at]
+        if not live:
+            return "enough links are live"
+        return f"{len(live)} links to {email} are live; the first expires at {clock(min(live))}"
 
     def rows(self, prefix):
         pages = self.dynamodb.get_paginator("scan").paginate(TableName=self.table)

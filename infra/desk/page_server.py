@@ -1,4 +1,4 @@
-"""Serves infra/page, its settings, and the mailbox beside it."""
+"""Serves infra/page, its settings, and the mailbox."""
 
 import functools
 import http.server
@@ -13,7 +13,7 @@ from stop import ROOT
 PAGE = ROOT / "infra/page"
 TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8",
          ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".json": "application/json"}
-# Where the page's "Sign in" leads on a desk.
+# The page to which "Sign in" leads on a desk.
 SIGN_IN = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Sign in</title>
 <meta name="viewport" content="width=device-width"><link rel="stylesheet" href="page.css">
 <p class="card">Your application's sign-in page would be here. <a href="/">Back to the desk's page</a>.</p></html>
@@ -24,7 +24,7 @@ class Server(http.server.ThreadingHTTPServer):
     request_queue_size = 128  # the tests read the mailbox from many tasks at once
 
     def handle_error(self, request, client_address):
-        """A browser that closes a tab ends its connections as it likes. Only our own errors deserve a traceback."""
+        """Prints a traceback, except when a browser closed a connection, as closing a tab does."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -32,8 +32,8 @@ class Server(http.server.ThreadingHTTPServer):
 def serve(port, settings, api_url, messages, held_back, running):
     """Starts the server, which ends with `running`.
 
-    The page reads the mailbox from here, because the local AWS rejects every request from a page. `messages` returns the
-    emails as the local AWS does, and `held_back` what the limits held back, line by line.
+    The page reads the mailbox from here, because the local AWS rejects every request from a page. `messages` returns
+    emails in the local AWS's format, and `held_back` returns a line for each request that a limit held back.
     """
     policy = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; frame-src 'self'; "
               f"form-action 'none'; base-uri 'none'; frame-ancestors 'none'; connect-src 'self' {api_url}")
@@ -43,9 +43,9 @@ def serve(port, settings, api_url, messages, held_back, running):
         return json.dumps({**messages(), "held_back": held_back()}).encode()
 
     def email(message_id):
-        """The HTML part of an email. Its links open in the whole tab."""
-        everyone = (mail for account in messages()["messages"].values() for mail in account)
-        body = next((mail["BodyHtml"] for mail in everyone if mail["MessageId"] == message_id), None)
+        """Returns the HTML part of an email, or None. Its links open in the whole tab."""
+        emails = (each for account in messages()["messages"].values() for each in account)
+        body = next((each["BodyHtml"] for each in emails if each["MessageId"] == message_id), None)
         return body and body.replace("<head>", '<head><base target="_top">', 1).encode()
 
     def content_of(path):
@@ -55,8 +55,8 @@ def serve(port, settings, api_url, messages, held_back, running):
         if path == "/mailbox":
             return TYPES[".json"], mailbox(), policy
         if path.startswith("/mailbox/"):
-            found = email(urllib.parse.unquote(path.removeprefix("/mailbox/")))
-            return found and (TYPES[".html"], found, EMAIL_POLICY)
+            body = email(urllib.parse.unquote(path.removeprefix("/mailbox/")))
+            return body and (TYPES[".html"], body, EMAIL_POLICY)
         if path == "/sign-in":
             return TYPES[".html"], SIGN_IN.encode(), policy
         name = "index.html" if path == "/" else path[1:]
@@ -71,14 +71,14 @@ def serve(port, settings, api_url, messages, held_back, running):
     running.callback(server.shutdown)
 
 
-# No script, nothing from elsewhere: only what the email itself holds.
+# No scripts, and nothing from other hosts: only the content of the email itself.
 EMAIL_POLICY = ("default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; frame-ancestors 'self'; "
                 "sandbox allow-same-origin allow-top-navigation-by-user-activation")
 
 
 class Handler(guard.Handler):
     protocol_version = "HTTP/1.1"
-    pages_allowed = True  # links in emails lead here from pages of other sites
+    pages_allowed = True  # links in emails lead here from other sites
 
     def __init__(self, content_of, *arguments):
         self.content_of = content_of
@@ -89,7 +89,7 @@ class Handler(guard.Handler):
         if path.startswith(("/config.js", "/mailbox")) and self.is_from_another_page():
             return self.send_error(403, explain="Only the page itself may read this.")
         found = self.content_of(path)
-        kind, content, policy = found or ("text/plain; charset=utf-8", b"There is no such page.\n", "default-src 'none'")
+        kind, content, policy = found or ("text/plain; charset=utf-8", b"Page not found.\n", "default-src 'none'")
         self.send_response(200 if found else 404)
         for name, value in (
                 ("Content-Type", kind), ("Content-Length", str(len(content))), ("Cache-Control", "no-store"),
@@ -103,10 +103,13 @@ class Handler(guard.Handler):
     do_HEAD = do_GET
 
     def is_from_another_page(self):
-        """The page's own reads are same-origin and have no Origin header; "none" is a person at the address bar."""
+        """Returns whether a page of another origin made the request.
+
+        The page's own requests are same-origin and have no Origin header. "none" means the address bar.
+        """
         site = self.headers.get("Sec-Fetch-Site", "none")
         own = f"http://{self.headers.get('Host')}"
         return self.headers.get("Origin", own) != own or site not in ("same-origin", "none")
 
     def log_message(self, *_):
-        pass  # a request line holds a token
+        pass  # a request line can contain a token

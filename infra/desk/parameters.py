@@ -1,4 +1,4 @@
-"""The template's parameters for a desk: its own values, then those of APP and PARAMETERS, which win."""
+"""Chooses and checks the template's parameters for a desk. APP and PARAMETERS override the desk's values."""
 
 import difflib
 import os
@@ -14,7 +14,7 @@ from stop import ROOT, Stop
 def parameters_for(page_url, architecture):
     """Returns the values of the parameters that differ from the template's defaults.
 
-    Raises Stop with one sentence for a parameter that the template does not have, or for a value that it refuses.
+    Raises Stop for a parameter that the template does not have, and for a value that it rejects.
     """
     pages = [page_url, *app_pages(), "https://app.example.com/password/reset",
              "https://app.example.com/account?view=reset"]
@@ -28,7 +28,8 @@ def parameters_for(page_url, architecture):
     }
     given = shlex.split(os.environ.get("PARAMETERS", ""))
     if not all("=" in each for each in given):
-        raise Stop('PARAMETERS wants "Name=value Name=value", with quotes inside where a value has spaces.')
+        raise Stop('PARAMETERS: expected "Name=value Name=value", with inner quotes around a value that has spaces, '
+                   f"got {os.environ['PARAMETERS']!r}.")
     parameters.update(each.split("=", 1) for each in given)
     urls = map(urllib.parse.urlsplit, parameters["ResetUrls"].split(","))
     origins = dict.fromkeys(f"{url.scheme}://{url.netloc}" for url in urls)
@@ -40,20 +41,20 @@ def parameters_for(page_url, architecture):
 
 
 def app_pages():
-    """The reset page of a front end that is being built, on its own server: APP=http://localhost:5173/reset."""
+    """Returns the reset page of a developer's own front end, if any, such as APP=http://localhost:5173/reset."""
     app = os.environ.get("APP", "")
     if app and not re.fullmatch(r"https?://[^\s,]+", app):
-        raise Stop(f"APP wants the URL of your reset page, such as http://localhost:5173/reset, not {app!r}.")
+        raise Stop(f"APP: expected the URL of your reset page, such as http://localhost:5173/reset, got {app!r}.")
     return [app] if app else []
 
 
 def declarations():
-    """The template's Parameters."""
+    """Returns the template's Parameters."""
     return yaml.load((ROOT / "template.yaml").read_text(), TemplateLoader)["Parameters"]
 
 
 class TemplateLoader(yaml.SafeLoader):
-    """Reads CloudFormation's short forms, such as !Ref, and forgets them: no declaration of a parameter has one."""
+    """Ignores CloudFormation's short forms, such as !Ref. The declarations of parameters have none."""
 
 
 TemplateLoader.add_multi_constructor("!", lambda loader, suffix, node: None)
@@ -62,22 +63,21 @@ TemplateLoader.add_multi_constructor("!", lambda loader, suffix, node: None)
 def check(name, value, declared):
     if name not in declared:
         close = difflib.get_close_matches(name, declared, 1)
-        raise Stop(f"no parameter {name}" + (f"; did you mean {close[0]}?" if close else ""))
-    rule = declared[name]
-    wanted = complaint(value, rule)
-    if wanted:
-        raise Stop(f"{name}={value}: {wanted}")
+        raise Stop(f"Unknown parameter {name}." + (f" Did you mean {close[0]}?" if close else ""))
+    error = value_error(value, declared[name])
+    if error:
+        raise Stop(f"{name}={value}: {error}")
 
 
-def complaint(value, rule):
-    """Returns what CloudFormation would want instead of a value, or None."""
+def value_error(value, rule):
+    """Returns the reason why CloudFormation would reject a value, or None."""
     if "AllowedValues" in rule and value not in map(str, rule["AllowedValues"]):
         return f"must be one of {', '.join(map(str, rule['AllowedValues']))}."
     if rule["Type"] == "Number":
-        least, most = rule.get("MinValue"), rule.get("MaxValue")
-        if re.fullmatch("-?[0-9]{1,15}", value) and (least is None or least <= int(value) <= most):
+        minimum, maximum = rule.get("MinValue"), rule.get("MaxValue")
+        if re.fullmatch("-?[0-9]{1,15}", value) and (minimum is None or minimum <= int(value) <= maximum):
             return None
-        return "must be a number." if least is None else f"must be a number from {least} to {most}."
+        return "must be a number." if minimum is None else f"must be a number from {minimum} to {maximum}."
     values = value.split(",") if rule["Type"] == "CommaDelimitedList" else [value]
     fits = all(re.search(rule.get("AllowedPattern", ""), each) for each in values)
     if len(value) > rule.get("MaxLength", len(value)) or not fits:

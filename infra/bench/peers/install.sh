@@ -1,13 +1,13 @@
 #!/bin/sh
-# Installs the benchmark's peers, pinned, into target/tools/peers. Run from the repository's root; what is up to date is
-# left alone.
+# Installs the benchmark's peers, pinned, into target/tools/peers. Run it from the repository's root. It skips the peers
+# that are up to date.
 set -eu
 
 from=infra/bench/peers
 to=target/tools/peers
 mkdir -p "$to"
 
-# stale NAME FILE...: whether NAME has yet to be made from these files.
+# stale NAME FILE...: succeeds if NAME must be built from these files again.
 stale() {
     name=$1
     shift
@@ -64,7 +64,7 @@ if stale node-runtime "$from/better_auth/build_runtime.sh" "$from/better_auth/pa
     made
 fi
 
-# As SAM does for Node: bundled, minified, CommonJS, ES2020; ES modules preferred, for a smaller bundle.
+# As SAM does for Node: bundled, minified, CommonJS, and ES2020. ES modules are preferred, for a smaller bundle.
 if stale node-peers "$from/better_auth/app.mjs" "$from/better_auth/package-lock.json"; then
     cp "$from/better_auth/app.mjs" "$to/better_auth/"
     rm -rf "$to/better_auth_bundled"

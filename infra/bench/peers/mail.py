@@ -1,4 +1,4 @@
-"""What the Python peers share: a mail in plain text, sent by SES v2 with boto3."""
+"""Sends a plain-text email through SES v2, for the Python peers."""
 
 import os
 

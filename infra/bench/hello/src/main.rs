@@ -1,4 +1,4 @@
-//! The least that a function on `lambda_http` does.
+//! The smallest function on `lambda_http`: the baseline of the benchmark.
 
 use lambda_http::{Error, Request, run, service_fn};
 

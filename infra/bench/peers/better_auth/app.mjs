@@ -1,7 +1,7 @@
 /**
- * Better Auth on Lambda: its own password reset, its memory adapter seeded with Ada, the link mailed by SES v2.
+ * Better Auth on Lambda: its own password reset, its memory adapter with the user Ada, and links through SES v2.
  *
- * Deployed twice: bundled and minified by esbuild as SAM does by default, and as it stands with its node_modules.
+ * It is deployed twice: bundled and minified by esbuild as SAM does by default, and unbundled with its node_modules.
  */
 import { SESv2Client, SendEmailCommand } from "@aws-sdk/client-sesv2";
 import { memoryAdapter } from "@better-auth/memory-adapter";
@@ -27,7 +27,7 @@ const auth = betterAuth({
   trustedOrigins: ["https://app.example.com"],
   database: memoryAdapter({ user: [ada], account: [credential], session: [], verification: [] }),
   emailAndPassword: { enabled: true, sendResetPassword: ({ user, url }) => sendLink(user.email, url) },
-  // Its default, three requests a minute and address, would end the measurement, and forgets with each sandbox anyway.
+  // The default, three requests per minute and IP address, would end the measurement. Each sandbox counts anyway on its own.
   rateLimit: { enabled: false },
 });
 
@@ -42,7 +42,7 @@ async function sendLink(address, url) {
   );
 }
 
-/** An event of API Gateway's HTTP API (payload 2.0) is a web request to Better Auth. */
+/** Passes an event of API Gateway's HTTP API (payload 2.0) to Better Auth as a web request. */
 export async function handler(event) {
   const { domainName, http } = event.requestContext;
   const query = event.rawQueryString ? `?${event.rawQueryString}` : "";

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds AWS's runtime interface client for Node, a native addon; run in its folder. Its own install script needs
-# autotools for the curl that it brings along; curl's CMakeLists.txt builds the same library: static, HTTP only.
+# Builds AWS's runtime interface client for Node, a native addon. Run it in the client's folder. The client's own install
+# script needs autotools for the bundled curl. curl's CMakeLists.txt builds the same library: static, HTTP only.
 set -eu
 
 cd deps
@@ -24,7 +24,7 @@ build "$curl" -DBUILD_CURL_EXE=OFF -DENABLE_MANUAL=OFF -DHTTP_ONLY=ON -DENABLE_I
 build "$runtime"
 cd ..
 
-# The headers that came with this Node.
+# The headers of this Node installation.
 npm_config_nodedir=$(node -p 'require("path").resolve(process.execPath, "../..")')
 export npm_config_nodedir
 ../.bin/node-gyp rebuild

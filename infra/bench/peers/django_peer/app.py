@@ -1,4 +1,4 @@
-"""Django on Lambda: its own password reset behind ASGI, Mangum."""
+"""Django on Lambda: its own password reset, behind ASGI and Mangum."""
 
 import os
 
@@ -9,5 +9,5 @@ from mangum import Mangum  # noqa: E402
 
 handler = Mangum(get_asgi_application(), lifespan="off")
 
-# In the init phase rather than in the first request.
+# Import the views in the init phase, not in the first request.
 import views  # noqa: E402, F401

@@ -1,4 +1,4 @@
-"""Django's mails by SES v2."""
+"""Sends Django's emails through SES v2."""
 
 from django.core.mail.backends.base import BaseEmailBackend
 

@@ -1,4 +1,4 @@
-"""Django's settings: what a JSON API for password resets needs, validators and hasher as `startproject` sets them."""
+"""Django's settings for a JSON API for password resets, with the validators and the hasher of `startproject`."""
 
 import os
 from pathlib import Path

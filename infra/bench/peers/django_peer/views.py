@@ -1,4 +1,4 @@
-"""Django's own forms, token and confirmation for a password reset, as two JSON views."""
+"""Django's own forms, tokens, and confirmation for a password reset, as two JSON views."""
 
 import json
 
@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST
 
 
 def fields(request) -> dict:
-    """The body's fields; a form finds an empty one's faults."""
+    """Returns the fields of the body, or none if it is malformed: the form then rejects them."""
     try:
         body = json.loads(request.body)
     except ValueError:

@@ -1,4 +1,4 @@
-"""FastAPI Users on Lambda: its own reset router and user manager, SQLAlchemy with aiosqlite, Mangum."""
+"""FastAPI Users on Lambda: its own reset router and user manager, SQLAlchemy with aiosqlite, and Mangum."""
 
 import os
 import uuid
@@ -30,7 +30,7 @@ class UserManager(UUIDIDMixin, BaseUserManager[User, uuid.UUID]):
     reset_password_token_secret = os.environ["SECRET"]
 
     async def on_after_forgot_password(self, user: User, token: str, request=None) -> None:
-        # A sandbox has one request at a time: nothing else waits for the loop while boto3 blocks it.
+        # boto3 blocks the event loop, but a sandbox handles one request at a time, so no other request waits.
         mail.send(user.email, "Reset your password", f"Choose a new password:\n\n{mail.PAGE}?token={token}\n")
 
 

@@ -1,4 +1,4 @@
-"""Flask-Security-Too on Lambda: its own JSON API for password resets, Flask-SQLAlchemy, apig-wsgi."""
+"""Flask-Security-Too on Lambda: its own JSON API for password resets, Flask-SQLAlchemy, and apig-wsgi."""
 
 import os
 
@@ -37,7 +37,7 @@ app.config.update(
     SECURITY_PASSWORD_SALT=os.environ["SALT"],
     SECURITY_EMAIL_VALIDATOR_ARGS={"check_deliverability": False},
     SECURITY_EMAIL_HTML=False,
-    # No other peer tells that a password was changed.
+    # No other peer sends a notice of a changed password.
     SECURITY_SEND_PASSWORD_RESET_NOTICE_EMAIL=False,
 )
 db.init_app(app)

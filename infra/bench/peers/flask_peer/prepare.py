@@ -1,4 +1,4 @@
-"""Makes the database, with Ada in it."""
+"""Creates the database, with the user Ada."""
 
 from flask_security import hash_password
 
