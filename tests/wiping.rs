@@ -1,10 +1,7 @@
-//! What was secret is nowhere in the process's memory after use. In a process of its own, which reads itself.
+//! Secrets are wiped from the process's memory after use. This test has its own process, and reads its memory.
 
 #![cfg(target_os = "linux")]
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that panics has said what is wrong"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -32,15 +29,15 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 const PAGE: &str = "https://app.example.com/password/reset?view=a-page-with-a-rather-long-name";
 
-/// One test, so that no other one's memory is read.
+/// This is the only test of the process, so that the search reads no other test's memory.
 #[test]
 fn secrets_are_wiped_after_use() {
     let mut search = Search::new();
     let control = Traces::of(&secret());
-    leave_a_string_behind(&control);
+    leave_a_string(&control);
     assert!(
         search.count(&control) > 0,
-        "a string that is dropped is found"
+        "the search finds a dropped string"
     );
 
     let mut found = Vec::new();
@@ -48,10 +45,10 @@ fn secrets_are_wiped_after_use() {
         ("a token", token as fn() -> Traces),
         ("a link in the query", || link(Placement::Query)),
         ("a link in the fragment", || link(Placement::Fragment)),
-        ("a mail", mail),
+        ("an email", email),
         ("a field", field),
         ("a password", password),
-        ("what argon2 made of one", memory_of_argon2),
+        ("argon2's memory", memory_of_argon2),
     ] {
         for _ in 0..2 {
             let copies = search.count(&leave());
@@ -63,8 +60,8 @@ fn secrets_are_wiped_after_use() {
     assert_eq!(found, [], "copies");
 }
 
-/// A control: what a search has to find, if it is one.
-fn leave_a_string_behind(traces: &Traces) {
+/// Drops a string without wiping it. The search must find it, or it would prove nothing.
+fn leave_a_string(traces: &Traces) {
     let text: String = traces
         .digits
         .iter()
@@ -93,17 +90,17 @@ fn link(placement: Placement) -> Traces {
     Traces::of_token(&token)
 }
 
-fn mail() -> Traces {
+fn email() -> Traces {
     let token = Token::generate().unwrap();
     let email = Email::parse("ada@example.com").unwrap();
     let page = AllowList::parse(PAGE, Placement::Query)
         .unwrap()
         .allow(PAGE)
         .unwrap();
-    let mail = forgot()
+    let rendered = forgot()
         .render_email(&email, &page.link(&email, &token), Locale::En)
         .unwrap();
-    for text in [&mail.text, &mail.html] {
+    for text in [&rendered.text, &rendered.html] {
         assert!(text.expose_secret().contains(token.hex().expose_secret()));
     }
     Traces::of_token(&token)
@@ -141,15 +138,15 @@ fn password() -> Traces {
     Traces::of(&secret)
 }
 
-/// A part of what argon2 fills its memory with. Whoever has it can try passwords at a fraction of the cost.
+/// Returns traces of argon2's memory. An attacker who has it can try passwords at a fraction of the cost.
 fn memory_of_argon2() -> Traces {
     let secret = secret();
     let defaults = |_: &str| None;
     let policy = Policy::read(&mut Env::new(&defaults)).unwrap();
-    // Never dropped: the memory that it keeps is searched too.
+    // Leak the hasher, so that the memory that it keeps is searched too.
     let hasher = Box::leak(Box::new(Hasher::read(&mut Env::new(&defaults)).unwrap()));
     let password = NewPassword::parse(secret.expose_secret(), &policy, None).unwrap();
-    // First, so that they do not write over what hashing leaves.
+    // Allocate the blocks first, so that they do not overwrite the memory that hashing leaves.
     let mut blocks = Zeroizing::new(vec![Block::default(); Params::default().block_count()]);
     let hash = hasher.hash(password).unwrap();
     let hash = phc::PasswordHash::new(hash.as_str()).unwrap();
@@ -191,22 +188,22 @@ fn forgot() -> Forgot {
     Forgot::new(&sdk, &variable, Box::new(io::sink())).unwrap()
 }
 
-/// 64 random digits.
+/// Returns 64 random digits.
 fn secret() -> SecretString {
     Token::generate().unwrap().hex()
 }
 
-/// What to look for, masked so that it is not found here.
+/// The bytes to search for, masked so that the search does not find them here.
 struct Traces {
     digits: Vec<u8>,
-    /// What is not visible in the digits of a token may be in its bytes.
+    /// The bytes of a token, which may be in memory when its digits are not.
     bytes: Vec<u8>,
 }
 
 const MASK: u8 = 0x80;
 
 impl Traces {
-    /// Of the middle: an allocator writes over the first bytes of what was dropped.
+    /// Returns the traces of a secret's middle, because an allocator overwrites the first bytes of freed memory.
     fn of(secret: &SecretString) -> Self {
         let digits = &secret.expose_secret().as_bytes()[24..56];
         let value = |digit: u8| char::from(digit).to_digit(16).unwrap();
@@ -222,8 +219,8 @@ impl Traces {
     }
 }
 
-/// Reads this process's memory. What it needs for that it has from the start: else it would be given what was just
-/// dropped, and write over it.
+/// Reads this process's memory. It allocates its buffers at the start. Otherwise, they could reuse freed memory, and
+/// overwrite the traces.
 struct Search {
     memory: File,
     maps: String,
@@ -243,7 +240,7 @@ impl Search {
         }
     }
 
-    /// How often something is in memory that can be written to.
+    /// Returns the number of occurrences of the traces in writable memory.
     fn count(&mut self, traces: &Traces) -> usize {
         self.maps.clear();
         let mut maps = File::open("/proc/self/maps").unwrap();
@@ -256,28 +253,28 @@ impl Search {
 
     fn count_of(&mut self, masked: &[u8]) -> usize {
         let (first, others) = masked.split_first().unwrap();
-        let are_here = |found: &[u8]| {
-            found.len() >= others.len() && found.iter().zip(others).all(|(a, b)| *a == b ^ MASK)
+        let starts_here = |rest: &[u8]| {
+            rest.len() >= others.len() && rest.iter().zip(others).all(|(a, b)| *a == b ^ MASK)
         };
-        let mut found = 0;
+        let mut count = 0;
         for (start, end) in &self.writable {
             for at in (*start..*end).step_by(Self::CHUNK) {
-                let most = Self::CHUNK + masked.len() - 1;
-                let wanted = most.min(usize::try_from(end - at).unwrap());
-                let Ok(read) = self.memory.read_at(&mut self.chunk[..wanted], at) else {
+                let max = Self::CHUNK + masked.len() - 1;
+                let length = max.min(usize::try_from(end - at).unwrap());
+                let Ok(read) = self.memory.read_at(&mut self.chunk[..length], at) else {
                     break;
                 };
                 let mut rest = &self.chunk[..read];
                 while rest.skip_until(first ^ MASK).unwrap() > 0 {
-                    found += usize::from(are_here(rest));
+                    count += usize::from(starts_here(rest));
                 }
             }
         }
-        found
+        count
     }
 }
 
-/// From where to where, in a line of `/proc/self/maps`.
+/// Returns the start and the end of the range in a line of `/proc/self/maps`.
 fn range(line: &str) -> (u64, u64) {
     let (start, rest) = line.split_once('-').unwrap();
     let (end, _) = rest.split_once(' ').unwrap();

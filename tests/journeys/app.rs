@@ -1,6 +1,6 @@
-//! The app: both functions, the table and the users, SES, and the stream, which is carried by hand.
+//! The test app: both functions, the Rekey table, the users table, and SES. Tests deliver the stream explicitly.
 //!
-//! Time is the app's: `later` moves it, and nothing sleeps.
+//! The app has its own clock. `advance` moves it, and nothing sleeps.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -36,7 +36,7 @@ pub(crate) const ADA: &str = "ada@example.com";
 pub(crate) const PAGE: &str = "https://app.example.com/password/reset";
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
-/// Limits that no test of something else reaches.
+/// Limits so high that only a test of limits reaches one.
 pub(crate) const WIDE_LIMITS: [(&str, &str); 4] = [
     ("SOURCE_LIMIT", "100000"),
     ("DAILY_MAIL_BUDGET", "100000000"),
@@ -44,10 +44,10 @@ pub(crate) const WIDE_LIMITS: [(&str, &str); 4] = [
     ("ADDRESS_DAILY_LIMIT", "1000"),
 ];
 
-/// How many times as short the pauses before another attempt are.
-const DESK_HASTE: u32 = 20;
+/// The divisor of the pauses between attempts.
+const PAUSE_DIVISOR: u32 = 20;
 
-/// A deployment on this app.
+/// A deployment of Rekey in this process.
 pub(crate) struct TestApp {
     forgot: Forgot,
     reset: Reset,
@@ -57,10 +57,10 @@ pub(crate) struct TestApp {
     log: Log,
     now: Mutex<Timestamp>,
     tick: Mutex<SignedDuration>,
-    carried: Mutex<HashSet<(String, String)>>,
+    processed: Mutex<HashSet<(String, String)>>,
     /// Whether dropping this app checks for unfired faults and unprocessed records.
     is_checked: bool,
-    /// Why records may be left unprocessed.
+    /// The reason why records may be left unprocessed.
     unprocessed_reason: Mutex<Option<&'static str>>,
     requests: Mutex<u32>,
 }
@@ -70,15 +70,15 @@ impl TestApp {
         Self::with(&[]).await
     }
 
-    /// A deployment with other settings than the app's own.
+    /// Starts a deployment with some settings replaced.
     pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
         let aws = Aws::start().await;
-        // Past what can be made to fail: for what the app itself wants to know.
-        let dynamodb = Client::new(&sdk_config(&aws.dynamodb, unhurried()));
+        // The app's own queries bypass the injected faults.
+        let dynamodb = Client::new(&sdk_config(&aws.dynamodb, long_timeouts()));
         let settings = environment(settings);
         create_tables(&dynamodb, &settings).await;
         let log = Log::default();
-        let (forgot, reset) = functions(&aws, &settings, &log, unhurried());
+        let (forgot, reset) = functions(&aws, &settings, &log, long_timeouts());
         Self {
             forgot,
             reset,
@@ -88,17 +88,17 @@ impl TestApp {
             log,
             now: Mutex::new("2026-11-23T12:00:00.250Z".parse().unwrap()),
             tick: Mutex::default(),
-            carried: Mutex::default(),
+            processed: Mutex::default(),
             is_checked: true,
             unprocessed_reason: Mutex::default(),
             requests: Mutex::default(),
         }
     }
 
-    /// Another instance of the same deployment, as Lambda starts them when there is much to do.
+    /// Starts another instance of the same deployment, as Lambda does under load.
     pub(crate) fn instance(&self) -> Self {
         static INSTANCES: AtomicU32 = AtomicU32::new(1);
-        let (forgot, reset) = functions(&self.aws, &self.settings, &self.log, unhurried());
+        let (forgot, reset) = functions(&self.aws, &self.settings, &self.log, long_timeouts());
         Self {
             forgot,
             reset,
@@ -108,18 +108,18 @@ impl TestApp {
             log: self.log.clone(),
             now: Mutex::new(self.now()),
             tick: Mutex::default(),
-            carried: Mutex::default(),
-            // The first app carries the stream for all instances.
+            processed: Mutex::default(),
+            // The first app processes the stream for all instances.
             is_checked: false,
             unprocessed_reason: Mutex::default(),
             requests: Mutex::new(INSTANCES.fetch_add(1, Ordering::Relaxed) * 1_000_000),
         }
     }
 
-    /// Restarts both functions with timeouts that are this many times as short as the product's.
-    pub(crate) fn hurry(&mut self, haste: u32) {
+    /// Restarts both functions with the product's timeouts, divided by this number.
+    pub(crate) fn shorten_timeouts(&mut self, divisor: u32) {
         let timeouts = aws::timeouts();
-        let shorter = |timeout: Option<Duration>| timeout.unwrap() / haste;
+        let shorter = |timeout: Option<Duration>| timeout.unwrap() / divisor;
         self.start(
             TimeoutConfig::builder()
                 .connect_timeout(shorter(timeouts.connect_timeout()))
@@ -129,16 +129,16 @@ impl TestApp {
         );
     }
 
-    /// From now on both functions are new processes, with all the time in the world.
-    pub(crate) fn calm_down(&mut self) {
-        self.start(unhurried());
+    /// Restarts both functions, as new processes with long timeouts.
+    pub(crate) fn restart(&mut self) {
+        self.start(long_timeouts());
     }
 
     fn start(&mut self, timeouts: TimeoutConfig) {
         (self.forgot, self.reset) = functions(&self.aws, &self.settings, &self.log, timeouts);
     }
 
-    /// A app with one user, whose address is [`ADA`].
+    /// Starts an app with one user, whose address is [`ADA`].
     pub(crate) async fn with_ada() -> Self {
         let app = Self::open().await;
         app.user("1", ADA).await;
@@ -157,7 +157,7 @@ impl TestApp {
             .unwrap();
     }
 
-    /// What the users table says of an attribute.
+    /// Returns an attribute of a user from the users table.
     pub(crate) async fn stored(&self, id: &str, attribute: &str) -> String {
         let key = AttributeValue::S(id.to_owned());
         let item = self
@@ -176,11 +176,11 @@ impl TestApp {
         }
     }
 
-    pub(crate) fn later(&self, duration: SignedDuration) {
+    pub(crate) fn advance(&self, duration: SignedDuration) {
         *self.now.lock().unwrap() += duration;
     }
 
-    /// From now on so much time passes between two looks at the clock.
+    /// Makes each reading of the clock advance it by this duration.
     pub(crate) fn tick(&self, duration: SignedDuration) {
         *self.tick.lock().unwrap() = duration;
     }
@@ -192,7 +192,7 @@ impl TestApp {
         read
     }
 
-    /// Asks for a link.
+    /// Requests a link.
     pub(crate) async fn forgot(&self, email: &str) -> Response {
         self.post(
             "/password/forgot",
@@ -201,19 +201,19 @@ impl TestApp {
         .await
     }
 
-    /// Asks for a link, carries the stream, and takes the link out of the mail.
+    /// Requests a link, processes the stream, and returns the link in the email.
     pub(crate) async fn link(&self, email: &str) -> Link {
-        let mails = self.aws.mails().len();
+        let before = self.aws.emails().len();
         assert_eq!(self.forgot(email).await.status(), 202);
-        self.stream().await;
-        let mails = self.aws.mails().split_off(mails);
-        let mail = mails
+        self.try_process_stream().await;
+        let emails = self.aws.emails().split_off(before);
+        let sent = emails
             .iter()
-            .find(|mail| mail.subject().contains("new password"));
-        mail.expect("a mail with a link").link()
+            .find(|sent| sent.subject().contains("new password"));
+        sent.expect("an email with a link").link()
     }
 
-    /// Follows a link, and sets a password.
+    /// Follows a link and sets a password.
     pub(crate) async fn reset(&self, link: &Link, password: &str) -> Response {
         self.post(
             "/password/reset",
@@ -226,7 +226,7 @@ impl TestApp {
         self.send(self.event(path, &body.to_string())).await
     }
 
-    /// An event of API Gateway's HTTP API (payload 2.0), for tests to change.
+    /// Returns an event of API Gateway's HTTP API (payload 2.0), which tests may change.
     pub(crate) fn event(&self, path: &str, body: &str) -> Value {
         let mut requests = self.requests.lock().unwrap();
         *requests += 1;
@@ -246,20 +246,20 @@ impl TestApp {
         })
     }
 
-    /// Hands an event to the function of its path.
+    /// Sends an event to the function of its path.
     pub(crate) async fn send(&self, event: Value) -> Response {
         let path = event["rawPath"]
             .as_str()
             .or(event["path"].as_str())
             .unwrap_or_default();
-        let answer = if path.contains("reset") {
+        let output = if path.contains("reset") {
             self.handle(&self.reset, event).await
         } else {
             self.handle(&self.forgot, event).await
         };
-        match answer {
+        match output {
             Output::Http(response) => response,
-            Output::Stream(_) => panic!("an answer to a stream"),
+            Output::Stream(_) => panic!("expected an HTTP response, got a checkpoint"),
         }
     }
 
@@ -271,18 +271,18 @@ impl TestApp {
             .unwrap()
     }
 
-    /// Carries what was written to the private halves, and says where they stopped, if they did. What was not carried
-    /// is carried again the next time.
-    pub(crate) async fn stream(&self) -> Option<String> {
+    /// Delivers the new rows to the private halves, and returns the checkpoint if a record failed. The next call
+    /// delivers the remaining rows again.
+    pub(crate) async fn try_process_stream(&self) -> Option<String> {
         let mut rows = self.rows("").await;
-        rows.retain(|row| !self.carried.lock().unwrap().contains(&version(row)));
+        rows.retain(|row| !self.processed.lock().unwrap().contains(&version(row)));
         rows.sort_by_key(|row| version(row).1);
-        let requested = self.carry(&self.forgot, &rows, "request#").await;
-        let changed = self.carry(&self.reset, &rows, "change#").await;
+        let requested = self.process_rows(&self.forgot, &rows, "request#").await;
+        let changed = self.process_rows(&self.reset, &rows, "change#").await;
         requested.or(changed)
     }
 
-    async fn carry(
+    async fn process_rows(
         &self,
         function: &impl Function,
         rows: &[Value],
@@ -292,12 +292,12 @@ impl TestApp {
             .iter()
             .filter(|row| row["pk"]["S"].as_str().unwrap().starts_with(prefix))
             .collect();
-        self.bring(function, &rows).await
+        self.process_batch(function, &rows).await
     }
 
-    /// Carries the stream, which must not stop.
-    pub(crate) async fn drain(&self) {
-        assert_eq!(self.stream().await, None, "{}", self.log());
+    /// Processes the stream, and fails the test if a record fails.
+    pub(crate) async fn process_stream(&self) {
+        assert_eq!(self.try_process_stream().await, None, "{}", self.log());
     }
 
     /// Allows stream records to be left unprocessed at the end of a test, for a reason.
@@ -306,73 +306,76 @@ impl TestApp {
         *self.unprocessed_reason.lock().unwrap() = Some(reason);
     }
 
-    /// Records that rows were processed, by this app or by a process of the test's own.
+    /// Marks rows as processed, by this app or by another process of the test.
     pub(crate) fn mark_processed<'a>(&self, rows: impl IntoIterator<Item = &'a Value>) {
         let versions = rows.into_iter().map(version);
-        self.carried.lock().unwrap().extend(versions);
+        self.processed.lock().unwrap().extend(versions);
     }
 
-    /// The rows that no private half has processed, unless the test allows that.
+    /// Returns the rows that no private half has processed, unless the test allows that.
     fn unprocessed(&self) -> Vec<Value> {
         if self.unprocessed_reason.lock().unwrap().is_some() {
             return Vec::new();
         }
         let mut rows = self.aws.scan("rekey");
-        let carried = self.carried.lock().unwrap();
+        let processed = self.processed.lock().unwrap();
         rows.retain(|row| {
             let key = row["pk"]["S"].as_str().unwrap();
             let is_record =
                 key.starts_with(Forgot::KEY_PREFIX) || key.starts_with(Reset::KEY_PREFIX);
-            is_record && !carried.contains(&version(row))
+            is_record && !processed.contains(&version(row))
         });
         rows
     }
 
-    /// Brings rows to `forgot`'s private half, whether or not they were brought before.
-    pub(crate) async fn bring_to_forgot(&self, rows: &[&Value]) -> Option<String> {
-        self.bring(&self.forgot, rows).await
+    /// Delivers rows to the private half of `forgot`, even if they were delivered before.
+    pub(crate) async fn deliver(&self, rows: &[&Value]) -> Option<String> {
+        self.process_batch(&self.forgot, rows).await
     }
 
-    /// One batch of a stream.
-    async fn bring(&self, function: &impl Function, rows: &[&Value]) -> Option<String> {
+    /// Processes one batch of a stream, and returns the checkpoint if a record failed.
+    async fn process_batch(&self, function: &impl Function, rows: &[&Value]) -> Option<String> {
         match self.handle(function, batch(rows)).await {
             Output::Stream(checkpoint) => {
-                let stopped = stopped_at(&checkpoint);
+                let failed = failed_record(&checkpoint);
                 let rows = rows.iter().copied();
-                let is_done = |row: &&Value| stopped.as_deref() != row["pk"]["S"].as_str();
+                let is_done = |row: &&Value| failed.as_deref() != row["pk"]["S"].as_str();
                 self.mark_processed(rows.take_while(is_done));
-                stopped
+                failed
             }
-            Output::Http(_) => panic!("an answer to a gateway"),
+            Output::Http(_) => panic!("expected a checkpoint, got an HTTP response"),
         }
     }
 
-    /// Brings an event of SES to the half that SES's topic is connected to.
+    /// Delivers an SES event to the half that subscribes to SES's topic.
     pub(crate) async fn feedback(&self, event: &Value) {
         let record = json!({ "EventSource": "aws:sns", "Sns": { "Message": event.to_string(), "Type": "Notification" } });
         match self
             .handle(&self.reset, json!({ "Records": [record] }))
             .await
         {
-            Output::Stream(checkpoint) => assert_eq!(stopped_at(&checkpoint), None),
-            Output::Http(_) => panic!("an answer to a gateway"),
+            Output::Stream(checkpoint) => assert_eq!(failed_record(&checkpoint), None),
+            Output::Http(_) => panic!("expected a checkpoint, got an HTTP response"),
         }
     }
 
-    /// The rows of the Rekey table whose keys begin so, in `DynamoDB`'s JSON.
-    #[expect(clippy::unused_async, reason = "a user of the table waits for it")]
+    /// Returns the rows of the Rekey table whose keys have this prefix, in `DynamoDB`'s JSON.
+    #[expect(
+        clippy::unused_async,
+        reason = "callers of a real table would await it"
+    )]
     pub(crate) async fn rows(&self, prefix: &str) -> Vec<Value> {
         let mut rows = self.aws.scan("rekey");
         rows.retain(|row| row["pk"]["S"].as_str().unwrap().starts_with(prefix));
         rows
     }
 
-    /// Everything that was logged.
+    /// Returns the whole log.
     pub(crate) fn log(&self) -> String {
         String::from_utf8(self.log.0.lock().unwrap().clone()).unwrap()
     }
 
-    /// The events that were logged, in order.
+    /// Returns the events in the log, in order.
     pub(crate) fn events(&self) -> Vec<String> {
         let lines = self.log();
         let lines = lines
@@ -385,8 +388,8 @@ impl TestApp {
 }
 
 impl Drop for TestApp {
-    /// Fails the test if a planned fault did not fire, or if no private half processed a record. Either way, the test
-    /// did not try what it says.
+    /// Fails the test if a planned fault did not fire, or if no private half processed a record. In both cases, the
+    /// test did not try what it claims.
     fn drop(&mut self) {
         if !self.is_checked || std::thread::panicking() {
             return;
@@ -396,12 +399,12 @@ impl Drop for TestApp {
         let unprocessed = self.unprocessed();
         assert_eq!(
             unprocessed, [""; 0],
-            "records are unprocessed: drain the stream, or allow it"
+            "records are unprocessed: process the stream, or allow it"
         );
     }
 }
 
-/// A batch of a stream, as Lambda hands it over. A row's key is its sequence number.
+/// Returns a batch of a stream, as Lambda delivers it. A row's key is its sequence number.
 pub(crate) fn batch(rows: &[&Value]) -> Value {
     let records = rows.iter().map(|row| {
         let change = json!({ "Keys": { "pk": row["pk"] }, "NewImage": row, "SequenceNumber": row["pk"]["S"] });
@@ -410,14 +413,14 @@ pub(crate) fn batch(rows: &[&Value]) -> Value {
     json!({ "Records": records.collect::<Vec<_>>() })
 }
 
-fn stopped_at(checkpoint: &Checkpoint) -> Option<String> {
+fn failed_record(checkpoint: &Checkpoint) -> Option<String> {
     let json = serde_json::to_value(checkpoint).unwrap();
     json["batchItemFailures"]
         .get(0)
         .map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned())
 }
 
-/// Tells the versions of a row apart.
+/// Identifies one version of a row.
 fn version(row: &Value) -> (String, String) {
     let time = row
         .get("requested_at")
@@ -441,7 +444,7 @@ fn functions(
     )
 }
 
-/// The settings of a deployment, with some replaced.
+/// Returns the settings of a deployment, with some replaced.
 pub(crate) fn environment(replaced: &[(&str, &str)]) -> HashMap<String, String> {
     let settings = [
         ("STACK_NAME", "rekey"),
@@ -468,14 +471,14 @@ pub(crate) fn environment(replaced: &[(&str, &str)]) -> HashMap<String, String> 
         .collect()
 }
 
-/// The product's own settings, but for the time-outs, and with short pauses before an attempt.
+/// Returns the product's SDK settings, with other timeouts and with shorter pauses between attempts.
 pub(crate) fn sdk_config(endpoint: &str, timeouts: TimeoutConfig) -> SdkConfig {
     static REGIONS: AtomicU32 = AtomicU32::new(0);
-    // The budget of retries is the process's, for each region: no app shall use up another one's.
-    let region = format!("desk-{}", REGIONS.fetch_add(1, Ordering::Relaxed));
+    // The SDK keeps one retry budget per region in a process. Tests must not use up each other's budget.
+    let region = format!("test-{}", REGIONS.fetch_add(1, Ordering::Relaxed));
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        // There is no TLS here to get ready for.
+        // The tests use no TLS, so its set-up would only cost time.
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .region(Region::new(region))
         .endpoint_url(endpoint)
@@ -487,17 +490,17 @@ pub(crate) fn sdk_config(endpoint: &str, timeouts: TimeoutConfig) -> SdkConfig {
         .build()
 }
 
-/// The product's retries, with pauses that are [`DESK_HASTE`] times as short.
+/// Returns the product's retry settings, with pauses divided by [`PAUSE_DIVISOR`].
 pub(crate) fn retries() -> RetryConfig {
     let retries = aws::retries();
     let (initial, longest) = (retries.initial_backoff(), retries.max_backoff());
     retries
-        .with_initial_backoff(initial / DESK_HASTE)
-        .with_max_backoff(longest / DESK_HASTE)
+        .with_initial_backoff(initial / PAUSE_DIVISOR)
+        .with_max_backoff(longest / PAUSE_DIVISOR)
 }
 
-/// Fifty callers share one processor here, of which each would have one in Lambda.
-pub(crate) fn unhurried() -> TimeoutConfig {
+/// Returns long timeouts: up to fifty callers share one processor here, and each would have its own in Lambda.
+pub(crate) fn long_timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .operation_timeout(15 * aws::DYNAMODB_TIMEOUT)
         .build()
@@ -554,7 +557,7 @@ pub(crate) async fn create_tables(dynamodb: &Client, settings: &HashMap<String, 
     users.send().await.unwrap();
 }
 
-/// What a link carries.
+/// The parts of a reset link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Link {
     pub(crate) url: Url,
@@ -562,11 +565,11 @@ pub(crate) struct Link {
     pub(crate) token: String,
 }
 
-/// A mail, as SES was handed it.
+/// An email, as SES received it.
 #[derive(Clone, Debug)]
-pub(crate) struct Mail(pub(crate) Value);
+pub(crate) struct SentEmail(pub(crate) Value);
 
-impl Mail {
+impl SentEmail {
     pub(crate) fn to(&self) -> &str {
         self.0["Destination"]["ToAddresses"][0].as_str().unwrap()
     }
@@ -577,7 +580,7 @@ impl Mail {
             .unwrap()
     }
 
-    /// The tag by which what becomes of the mail is told.
+    /// Returns the tag that SES feedback about the email contains.
     pub(crate) fn tag(&self) -> &Value {
         &self.0["EmailTags"][0]
     }
@@ -601,8 +604,8 @@ impl Mail {
             .find(|line| line.starts_with("http"))
             .expect("a link");
         let url = Url::parse(line).unwrap();
-        let carrier = url.fragment().or(url.query()).unwrap().to_owned();
-        let pairs: HashMap<_, _> = url::form_urlencoded::parse(carrier.as_bytes())
+        let parameters = url.fragment().or(url.query()).unwrap().to_owned();
+        let pairs: HashMap<_, _> = url::form_urlencoded::parse(parameters.as_bytes())
             .into_owned()
             .collect();
         Link {

@@ -1,5 +1,5 @@
-//! AWS on a socket: `DynamoDB` is passed on to one in this process, SES is answered here. Any call can be made to fail,
-//! in any way that a network has.
+//! A fake AWS on a socket. It forwards `DynamoDB` calls to a database in this process, and plays SES itself. Tests can
+//! make any call fail, in any way that a network can.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -12,118 +12,118 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::app::Mail;
+use crate::app::SentEmail;
 
-/// AWS, as the functions see it.
+/// The AWS that the functions call.
 pub(crate) struct Aws {
     pub(crate) endpoint: String,
-    /// The table without anything in front.
+    /// The endpoint of `DynamoDB` itself, which bypasses the injected faults.
     pub(crate) dynamodb: String,
     database: dynoxide::Database,
     client: reqwest::Client,
-    mails: Mutex<Vec<Mail>>,
+    emails: Mutex<Vec<SentEmail>>,
     calls: Mutex<Vec<(Call, Instant)>>,
-    /// The body of the last request, by the name of its call.
+    /// The body of the last request of each call.
     last_bodies: Mutex<HashMap<String, Value>>,
-    /// From when to when a call was with `DynamoDB`.
+    /// The times at which `DynamoDB` started and finished each call.
     pub(crate) spans: Mutex<Vec<(Instant, Instant)>>,
     plan: Mutex<Vec<Planned>>,
     chaos: Mutex<Option<Chaos>>,
-    /// Whether chaos was asked for, and the number of faults that it injected.
+    /// The number of faults that chaos injected, if a test injects chaos.
     chaos_faults: Mutex<Option<usize>>,
-    /// Why planned faults may remain.
+    /// The reason why planned faults may remain.
     unfired_reason: Mutex<Option<&'static str>>,
-    /// How many mails are on their way.
-    mailing: AtomicUsize,
-    mailing_at_most: AtomicUsize,
-    /// They stop when the last handle is dropped: a test may start hundreds.
+    /// The number of emails that SES is receiving.
+    sending: AtomicUsize,
+    max_sending: AtomicUsize,
+    /// The servers, which stop when the last handle is dropped: a test may start hundreds.
     servers: Mutex<JoinSet<()>>,
 }
 
-/// A call to AWS: what a look at the network would tell of it.
+/// A call to AWS, as an observer of the network sees it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Call {
     pub(crate) name: String,
-    /// The length of what was asked, in bytes.
-    pub(crate) asked: usize,
-    /// The length of what was answered.
-    pub(crate) answered: usize,
+    /// The length of the request's body, in bytes.
+    pub(crate) request_length: usize,
+    /// The length of the response's body, in bytes.
+    pub(crate) response_length: usize,
 }
 
-/// What goes wrong with a call.
+/// A fault of a call.
 #[derive(Clone, Debug)]
-pub(crate) struct Wrong {
-    /// Whether AWS does what it was asked to do, whatever it says then.
+pub(crate) struct Fault {
+    /// Whether AWS performs the operation, whatever it replies.
     pub(crate) is_done: bool,
-    pub(crate) answer: Answer,
+    pub(crate) reply: Reply,
 }
 
-/// What is heard of a call.
+/// The reply to a failed call.
 #[derive(Clone, Debug)]
-pub(crate) enum Answer {
-    /// What AWS says, but late.
+pub(crate) enum Reply {
+    /// The true response, after a delay.
     Late(Duration),
-    /// This status, and this body.
-    Refusal(u16, String),
-    /// Nothing, and the connection stays open.
+    /// This status and this body.
+    Error(u16, String),
+    /// No response, on a connection that stays open.
     Nothing,
-    /// Nothing, and the connection is closed.
+    /// No response, on a connection that closes.
     Closed,
-    /// A success, and what is no answer.
+    /// A success whose body is not JSON.
     Garbage,
-    /// A success whose body breaks off.
-    Half,
+    /// A success whose body is cut off.
+    Truncated,
 }
 
-impl Wrong {
-    /// Not done, and said so.
-    pub(crate) fn refused(status: u16, code: &str, message: &str) -> Self {
+impl Fault {
+    /// An error response to an operation that AWS does not perform.
+    pub(crate) fn rejected(status: u16, code: &str, message: &str) -> Self {
         let body = json!({ "__type": code, "message": message }).to_string();
         Self {
             is_done: false,
-            answer: Answer::Refusal(status, body),
+            reply: Reply::Error(status, body),
         }
     }
 
-    /// A transaction that met another one on its rows.
+    /// A transaction that conflicts with another one on its rows.
     pub(crate) fn conflict() -> Self {
-        Self::cancelled("TransactionConflict")
+        Self::canceled("TransactionConflict")
     }
 
-    /// A transaction of which one part was cancelled for a reason.
-    pub(crate) fn cancelled(reason: &str) -> Self {
+    /// A transaction that is canceled for this reason.
+    pub(crate) fn canceled(reason: &str) -> Self {
         let reasons = json!([{ "Code": "None" }, { "Code": reason }]);
         let body =
             json!({ "__type": "TransactionCanceledException", "CancellationReasons": reasons });
         Self {
             is_done: false,
-            answer: Answer::Refusal(400, body.to_string()),
+            reply: Reply::Error(400, body.to_string()),
         }
     }
 }
 
-/// Fails every matching call from now on. At least one call must follow.
+/// Fails every later matching call. At least one such call must follow.
 pub(crate) const EVERY: usize = usize::MAX;
 
-/// Something that goes wrong with some calls to come.
+/// A fault that is planned for later calls.
 #[derive(Debug)]
 struct Planned {
     call: String,
-    /// How many calls it affects: a number, all of which must come, or [`EVERY`].
+    /// The number of calls that it affects, all of which must follow, or [`EVERY`].
     times: usize,
-    /// How many of them are still to come.
+    /// The number of calls that have not been made yet.
     left: usize,
-    /// None where these calls shall work.
-    wrong: Option<Wrong>,
+    /// The fault, or `None` if these calls succeed.
+    fault: Option<Fault>,
 }
 
 impl Planned {
-    fn new(call: &str, times: usize, wrong: Option<Wrong>) -> Self {
+    fn new(call: &str, times: usize, fault: Option<Fault>) -> Self {
         Self {
             call: call.to_owned(),
             times,
             left: times,
-            wrong,
+            fault,
         }
     }
 
@@ -136,8 +136,8 @@ impl Planned {
     }
 }
 
-/// Says of each call whether something goes wrong with it.
-pub(crate) type Chaos = Box<dyn FnMut(&str) -> Option<Wrong> + Send>;
+/// Chooses a fault for each call, or none.
+pub(crate) type Chaos = Box<dyn FnMut(&str) -> Option<Fault> + Send>;
 
 impl Aws {
     pub(crate) async fn start() -> Arc<Self> {
@@ -150,7 +150,7 @@ impl Aws {
             dynamodb: format!("http://{}", dynamodb.local_addr().unwrap()),
             database: database.clone(),
             client: reqwest::Client::new(),
-            mails: Mutex::default(),
+            emails: Mutex::default(),
             calls: Mutex::default(),
             last_bodies: Mutex::default(),
             spans: Mutex::default(),
@@ -158,8 +158,8 @@ impl Aws {
             chaos: Mutex::default(),
             chaos_faults: Mutex::default(),
             unfired_reason: Mutex::default(),
-            mailing: AtomicUsize::new(0),
-            mailing_at_most: AtomicUsize::new(0),
+            sending: AtomicUsize::new(0),
+            max_sending: AtomicUsize::new(0),
             servers: Mutex::default(),
         });
         let mut servers = aws.servers.lock().unwrap();
@@ -169,29 +169,29 @@ impl Aws {
         aws
     }
 
-    /// The mails that SES has taken.
-    pub(crate) fn mails(&self) -> Vec<Mail> {
-        self.mails.lock().unwrap().clone()
+    /// Returns the emails that SES has accepted.
+    pub(crate) fn emails(&self) -> Vec<SentEmail> {
+        self.emails.lock().unwrap().clone()
     }
 
-    /// How many mails were on their way at one time, at the most, since the last look.
-    pub(crate) fn take_mails_at_once(&self) -> usize {
-        self.mailing_at_most.swap(0, Ordering::Relaxed)
+    /// Returns the largest number of concurrent emails since the last call of this function.
+    pub(crate) fn take_max_concurrent_emails(&self) -> usize {
+        self.max_sending.swap(0, Ordering::Relaxed)
     }
 
-    /// The calls since the last look: `PutItem`, `SendEmail`.
+    /// Returns the names of the calls since they were last taken, such as `PutItem` and `SendEmail`.
     pub(crate) fn take_calls(&self) -> Vec<String> {
         let traffic = self.take_traffic().into_iter();
         traffic.map(|call| call.name).collect()
     }
 
-    /// The same with their lengths.
+    /// Returns the calls since they were last taken, with their lengths.
     pub(crate) fn take_traffic(&self) -> Vec<Call> {
         let calls = std::mem::take(&mut *self.calls.lock().unwrap());
         calls.into_iter().map(|(call, _)| call).collect()
     }
 
-    /// The calls since the last look, and when they came.
+    /// Returns the names and times of the calls since they were last taken.
     pub(crate) fn take_timed_calls(&self) -> Vec<(String, Instant)> {
         let calls = std::mem::take(&mut *self.calls.lock().unwrap());
         calls
@@ -200,43 +200,43 @@ impl Aws {
             .collect()
     }
 
-    /// Returns the body of the last such request.
+    /// Returns the body of the last request of this call.
     pub(crate) fn last_body(&self, call: &str) -> Value {
         self.last_bodies.lock().unwrap()[call].clone()
     }
 
-    /// Makes the next such calls go wrong.
-    pub(crate) fn inject(&self, call: &str, times: usize, wrong: Wrong) {
-        self.plan(Planned::new(call, times, Some(wrong)));
+    /// Makes the next such calls fail with a fault.
+    pub(crate) fn inject(&self, call: &str, times: usize, fault: Fault) {
+        self.plan(Planned::new(call, times, Some(fault)));
     }
 
-    /// Makes the next such calls fail.
+    /// Makes the next such calls fail with an error response.
     pub(crate) fn fail(
         &self,
         call: &str,
         times: usize,
         (status, code, message): (u16, &str, &str),
     ) {
-        self.inject(call, times, Wrong::refused(status, code, message));
+        self.inject(call, times, Fault::rejected(status, code, message));
     }
 
-    /// Makes the next transactions meet another one on their rows.
+    /// Makes the next transactions conflict with another one on their rows.
     pub(crate) fn conflict(&self, times: usize) {
-        self.inject("TransactWriteItems", times, Wrong::conflict());
+        self.inject("TransactWriteItems", times, Fault::conflict());
     }
 
-    /// Lets the next such calls work, before others fail.
-    pub(crate) fn spare(&self, call: &str, times: usize) {
+    /// Makes the next such calls succeed, before the planned faults.
+    pub(crate) fn succeed(&self, call: &str, times: usize) {
         self.plan(Planned::new(call, times, None));
     }
 
-    /// From now on something may go wrong with any call.
-    pub(crate) fn stir(&self, chaos: Chaos) {
+    /// Makes any later call fail if `chaos` returns a fault for it.
+    pub(crate) fn inject_chaos(&self, chaos: Chaos) {
         *self.chaos.lock().unwrap() = Some(chaos);
         self.chaos_faults.lock().unwrap().get_or_insert(0);
     }
 
-    /// From now on everything works. Panics if a planned fault has not fired.
+    /// Makes all later calls succeed. Panics if a planned fault has not fired.
     pub(crate) fn heal(&self) {
         assert_eq!(self.unfired(), [""; 0], "planned faults did not fire");
         self.plan.lock().unwrap().clear();
@@ -249,8 +249,8 @@ impl Aws {
         *self.unfired_reason.lock().unwrap() = Some(reason);
     }
 
-    /// The planned faults that have not fired, unless the test allows that. A test whose faults do not fire proves
-    /// nothing.
+    /// Returns the planned faults that have not fired, unless the test allows that. A test whose faults do not fire
+    /// proves nothing.
     pub(crate) fn unfired(&self) -> Vec<String> {
         if self.unfired_reason.lock().unwrap().is_some() {
             return Vec::new();
@@ -264,7 +264,7 @@ impl Aws {
         unfired
     }
 
-    /// The rows of a table, in `DynamoDB`'s JSON. It needs no runtime, so that a destructor can call it.
+    /// Returns the rows of a table, in `DynamoDB`'s JSON. A destructor can call it, because it needs no runtime.
     pub(crate) fn scan(&self, table: &str) -> Vec<Value> {
         let mut request = json!({ "TableName": table });
         let mut rows = Vec::new();
@@ -283,83 +283,84 @@ impl Aws {
         self.plan.lock().unwrap().push(planned);
     }
 
-    fn goes_wrong(&self, call: &str) -> Option<Wrong> {
+    fn next_fault(&self, call: &str) -> Option<Fault> {
         if let Some(chaos) = self.chaos.lock().unwrap().as_mut() {
-            let wrong = chaos(call);
-            if let (Some(_), Some(faults)) = (&wrong, self.chaos_faults.lock().unwrap().as_mut()) {
+            let fault = chaos(call);
+            if let (Some(_), Some(faults)) = (&fault, self.chaos_faults.lock().unwrap().as_mut()) {
                 *faults += 1;
             }
-            return wrong;
+            return fault;
         }
         let mut plan = self.plan.lock().unwrap();
         let planned = plan
             .iter_mut()
             .find(|planned| planned.call == call && planned.left > 0)?;
         planned.left -= 1;
-        planned.wrong.clone()
+        planned.fault.clone()
     }
 
-    /// Does what was asked, and says what comes of it, and whether the connection stays open. None where nothing is
-    /// said, and it is closed.
-    async fn answer(&self, target: Option<&str>, body: Vec<u8>) -> Option<(String, bool)> {
+    /// Handles a call. Returns the response and whether the connection stays open, or `None` if the connection closes
+    /// without a response.
+    async fn handle(&self, target: Option<&str>, body: Vec<u8>) -> Option<(String, bool)> {
         if target.is_some() {
-            return self.answer_one(target, body).await;
+            return self.respond(target, body).await;
         }
-        let now = self.mailing.fetch_add(1, Ordering::Relaxed) + 1;
-        self.mailing_at_most.fetch_max(now, Ordering::Relaxed);
-        let answer = self.answer_one(target, body).await;
-        self.mailing.fetch_sub(1, Ordering::Relaxed);
-        answer
+        let now = self.sending.fetch_add(1, Ordering::Relaxed) + 1;
+        self.max_sending.fetch_max(now, Ordering::Relaxed);
+        let reply = self.respond(target, body).await;
+        self.sending.fetch_sub(1, Ordering::Relaxed);
+        reply
     }
 
-    async fn answer_one(&self, target: Option<&str>, body: Vec<u8>) -> Option<(String, bool)> {
+    async fn respond(&self, target: Option<&str>, body: Vec<u8>) -> Option<(String, bool)> {
         let call = target.map_or("SendEmail", |target| target.rsplit('.').next().unwrap());
-        let (name, asked) = (call.to_owned(), body.len());
+        let (name, request_length) = (call.to_owned(), body.len());
         let parsed = serde_json::from_slice(&body).unwrap();
         self.last_bodies
             .lock()
             .unwrap()
             .insert(name.clone(), parsed);
-        let heard = Call {
+        let received = Call {
             name,
-            asked,
-            answered: 0,
+            request_length,
+            response_length: 0,
         };
-        self.calls.lock().unwrap().push((heard, Instant::now()));
-        let Some(wrong) = self.goes_wrong(call) else {
+        self.calls.lock().unwrap().push((received, Instant::now()));
+        let Some(fault) = self.next_fault(call) else {
             let start = Instant::now();
-            let truth = self.act(target, body).await;
+            let result = self.perform(target, body).await;
             self.spans.lock().unwrap().push((start, Instant::now()));
             let mut calls = self.calls.lock().unwrap();
-            if let Some((heard, _)) = calls.iter_mut().rfind(|(heard, _)| heard.name == call) {
-                heard.answered = truth.1.len();
+            if let Some((latest, _)) = calls.iter_mut().rfind(|(latest, _)| latest.name == call) {
+                latest.response_length = result.1.len();
             }
-            return Some((response(&truth), true));
+            return Some((response(&result), true));
         };
-        let truth = if wrong.is_done {
-            response(&self.act(target, body).await)
+        let result = if fault.is_done {
+            response(&self.perform(target, body).await)
         } else {
             response(&(200, "{}".to_owned()))
         };
-        match wrong.answer {
-            Answer::Late(delay) => {
+        match fault.reply {
+            Reply::Late(delay) => {
                 tokio::time::sleep(delay).await;
-                Some((truth, true))
+                Some((result, true))
             }
-            Answer::Refusal(status, body) => Some((response(&(status, body)), true)),
-            Answer::Nothing => std::future::pending().await,
-            Answer::Closed => None,
-            Answer::Garbage => Some((response(&(200, "<html>".to_owned())), true)),
-            Answer::Half => Some((truth[..truth.len() - 1].to_owned(), false)),
+            Reply::Error(status, body) => Some((response(&(status, body)), true)),
+            Reply::Nothing => std::future::pending().await,
+            Reply::Closed => None,
+            Reply::Garbage => Some((response(&(200, "<html>".to_owned())), true)),
+            Reply::Truncated => Some((result[..result.len() - 1].to_owned(), false)),
         }
     }
 
-    async fn act(&self, target: Option<&str>, body: Vec<u8>) -> (u16, String) {
+    /// Performs an operation, and returns the status and the body of its response.
+    async fn perform(&self, target: Option<&str>, body: Vec<u8>) -> (u16, String) {
         let Some(target) = target else {
-            self.mails
+            self.emails
                 .lock()
                 .unwrap()
-                .push(Mail(serde_json::from_slice(&body).unwrap()));
+                .push(SentEmail(serde_json::from_slice(&body).unwrap()));
             return (200, json!({ "MessageId": "1" }).to_string());
         };
         let request = self.client.post(&self.dynamodb).body(body);
@@ -376,11 +377,11 @@ impl Aws {
     }
 }
 
-/// Ends the process at the first panic if `REKEY_FAIL_FAST` is set: one failed test is enough for `make mutants`.
+/// Ends the process at the first panic if `REKEY_FAIL_FAST` is set. One failed test is enough for `make mutants`.
 fn fail_fast() {
     if rekey::config::process("REKEY_FAIL_FAST").is_some() {
         std::panic::set_hook(Box::new(|panic| {
-            // Past the test harness, which captures what tests print and would lose it here.
+            // Write to stderr directly: the test harness captures printed text, and would lose it at the exit.
             let thread = std::thread::current();
             let name = thread.name().unwrap_or_default();
             let _ = writeln!(std::io::stderr(), "{name}: {panic}");
@@ -402,7 +403,7 @@ async fn serve(aws: Weak<Aws>, socket: TcpStream) -> Option<()> {
     loop {
         let Incoming { headers, body, .. } = Incoming::read(&mut socket).await?;
         let target = headers.get("x-amz-target").map(String::as_str);
-        let (response, stays_open) = aws.upgrade()?.answer(target, body).await?;
+        let (response, stays_open) = aws.upgrade()?.handle(target, body).await?;
         socket.write_all(response.as_bytes()).await.ok()?;
         stays_open.then_some(())?;
     }
@@ -416,7 +417,7 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    /// None where the connection was closed.
+    /// Reads a request, or returns `None` if the connection closed.
     pub(crate) async fn read(socket: &mut BufReader<TcpStream>) -> Option<Self> {
         let mut line = String::new();
         let read = socket.read_line(&mut line).await.ok()?;

@@ -1,12 +1,12 @@
-//! A wrong setting is told at the start, by name, with what was found and what is wanted.
+//! Functions check their settings at start-up. Each error names the setting, the expected value, and the actual one.
 
 use forgot::Forgot;
 use reset::Reset;
 
-use crate::app::{environment, sdk_config, unhurried};
+use crate::app::{environment, long_timeouts, sdk_config};
 
-fn complaints(replaced: &[(&str, &str)]) -> (Option<String>, Option<String>) {
-    let sdk = sdk_config("http://127.0.0.1:1", unhurried());
+fn start_errors(replaced: &[(&str, &str)]) -> (Option<String>, Option<String>) {
+    let sdk = sdk_config("http://127.0.0.1:1", long_timeouts());
     let settings = environment(replaced);
     let variable = |name: &str| settings.get(name).cloned();
     let log = || Box::new(std::io::sink());
@@ -21,35 +21,37 @@ fn complaints(replaced: &[(&str, &str)]) -> (Option<String>, Option<String>) {
 }
 
 #[test]
-fn the_apps_own_settings_are_right() {
-    assert_eq!(complaints(&[]), (None, None));
+fn the_test_apps_settings_are_valid() {
+    assert_eq!(start_errors(&[]), (None, None));
 }
 
 #[test]
-fn every_wrong_setting_is_told_at_once() {
-    let (forgot, _) = complaints(&[
+fn every_invalid_setting_is_reported_at_once() {
+    let (forgot, _) = start_errors(&[
         ("RESET_URLS", "http://app.example.com/"),
         ("TOKEN_LIFETIME_MINUTES", "4"),
         ("MAIL_FROM_ADDRESS", "nobody"),
         ("COOLDOWN_SECONDS", "0"),
         ("PRODUCT_NAME", ""),
     ]);
-    let told = forgot.unwrap();
+    let error = forgot.unwrap();
     for part in [
-        "RESET_URLS: found \"http://app.example.com/\", wanted absolute https URLs",
-        "TOKEN_LIFETIME_MINUTES: found \"4\", wanted a whole number from 5 to 1440",
-        "MAIL_FROM_ADDRESS: found \"nobody\", wanted one email address in lower case",
-        "COOLDOWN_SECONDS: found \"0\", wanted a whole number from 1 to 3600",
-        "PRODUCT_NAME: found \"\", wanted 1 to 64 characters",
+        "RESET_URLS: expected absolute https URLs (http for localhost), separated by commas, without wildcards, user info, \
+         a fragment that is not a path, or an email or token parameter, got \"http://app.example.com/\"",
+        "TOKEN_LIFETIME_MINUTES: expected a whole number from 5 to 1440, got \"4\"",
+        "MAIL_FROM_ADDRESS: expected one email address in lower case, like no-reply@example.com, got \"nobody\"",
+        "COOLDOWN_SECONDS: expected a whole number from 1 to 3600, got \"0\"",
+        "PRODUCT_NAME: is not set",
     ] {
-        assert!(told.contains(part), "{part} in {told}");
+        assert!(error.contains(part), "{part} in {error}");
     }
 }
 
-/// IAM compares it with what the mail says letter by letter, and we write addresses in lower case.
+/// IAM compares the sender in the policy with the one in the email, byte by byte, and Rekey sends addresses in lower
+/// case. A capital letter would only fail later, as a denied call.
 #[test]
-fn a_sender_with_a_capital_letter_is_refused_and_not_denied_later() {
-    let (forgot, _) = complaints(&[("MAIL_FROM_ADDRESS", "No-Reply@example.com")]);
+fn a_sender_with_a_capital_letter_is_rejected_at_start_up() {
+    let (forgot, _) = start_errors(&[("MAIL_FROM_ADDRESS", "No-Reply@example.com")]);
     assert!(forgot.unwrap().contains("MAIL_FROM_ADDRESS"));
     let template = std::fs::read_to_string("template.yaml").unwrap();
     for parameter in ["MailFromAddress", "MailIdentity"] {
@@ -60,9 +62,9 @@ fn a_sender_with_a_capital_letter_is_refused_and_not_denied_later() {
     }
 }
 
-/// A stream remembers for 24 hours: what is given up later than that is gone before it is put into the queue.
+/// A stream keeps records for 24 hours. A record that Lambda discards later than that cannot reach the failure queue.
 #[test]
-fn what_is_given_up_is_still_in_the_stream() {
+fn lambda_discards_records_before_the_stream_deletes_them() {
     let template = std::fs::read_to_string("template.yaml").unwrap();
     let ages = template
         .lines()
@@ -73,27 +75,27 @@ fn what_is_given_up_is_still_in_the_stream() {
 }
 
 #[test]
-fn weak_hashing_is_refused() {
+fn weak_hashing_is_rejected() {
     for (weak, value) in [
         ("ARGON2_MEMORY_KIB", "19455"),
         ("ARGON2_ITERATIONS", "1"),
         ("PASSWORD_MIN_LENGTH", "7"),
     ] {
-        let (_, reset) = complaints(&[(weak, value)]);
+        let (_, reset) = start_errors(&[(weak, value)]);
         assert!(reset.unwrap().contains(weak));
     }
 }
 
 #[test]
-fn origins_for_cors_must_include_those_of_the_reset_urls() {
-    let (forgot, _) = complaints(&[("RESET_URL_ORIGINS", "https://www.example.com")]);
-    let told = "RESET_URL_ORIGINS: found \"https://www.example.com\", \
-                wanted also the origins of RESET_URLS: https://app.example.com";
-    assert!(forgot.unwrap().ends_with(told));
+fn cors_origins_must_include_the_origins_of_the_reset_urls() {
+    let (forgot, _) = start_errors(&[("RESET_URL_ORIGINS", "https://www.example.com")]);
+    let expected = "RESET_URL_ORIGINS: expected a list that includes every origin of RESET_URLS \
+                (missing: https://app.example.com), got \"https://www.example.com\"";
+    assert!(forgot.unwrap().ends_with(expected));
 }
 
 #[test]
-fn limits_that_contradict_each_other_are_rejected_by_both_names() {
+fn contradictory_limits_are_rejected_by_both_names() {
     for (settings, names) in [
         (
             &[("TOKEN_LIFETIME_MINUTES", "5"), ("COOLDOWN_SECONDS", "301")][..],
@@ -116,25 +118,25 @@ fn limits_that_contradict_each_other_are_rejected_by_both_names() {
             ["ADDRESS_LIMIT", "ADDRESS_DAILY_LIMIT"],
         ),
     ] {
-        let (forgot, reset) = complaints(settings);
+        let (forgot, reset) = start_errors(settings);
         assert_eq!(forgot, reset);
-        let told = forgot.expect("a contradiction");
-        assert!(names.iter().all(|name| told.contains(name)), "{told}");
+        let error = forgot.expect("a contradiction");
+        assert!(names.iter().all(|name| error.contains(name)), "{error}");
     }
-    // 86 whole windows, and a part of one at each end of the day.
-    let (forgot, _) = complaints(&[("SOURCE_WINDOW_SECONDS", "1000")]);
-    assert!(forgot.unwrap().ends_with("it has 8800"));
+    // A day has 86 whole windows, and a part of one at each end.
+    let (forgot, _) = start_errors(&[("SOURCE_WINDOW_SECONDS", "1000")]);
+    assert!(forgot.unwrap().contains("instead of 8800"));
     for settings in [
         &[("TOKEN_LIFETIME_MINUTES", "5"), ("COOLDOWN_SECONDS", "300")][..],
         &[("SOURCE_LIMIT", "130")],
         &[("DAILY_MAIL_BUDGET", "19200")],
         &[("ADDRESS_LIMIT", "20")],
     ] {
-        assert_eq!(complaints(settings), (None, None), "{settings:?}");
+        assert_eq!(start_errors(settings), (None, None), "{settings:?}");
     }
 }
 
-/// The other limits, so that none of them contradicts the one that is tried at one end of its range.
+/// The other limits, which must not contradict the limit under test at an end of its range.
 const SMALLEST_LIMITS: [(&str, &str); 5] = [
     ("COOLDOWN_SECONDS", "1"),
     ("SOURCE_LIMIT", "1"),
@@ -163,20 +165,19 @@ const RANGES: [(&str, &str); 11] = [
     ("Argon2Parallelism", "ARGON2_PARALLELISM"),
 ];
 
-/// What the functions say of a value, with the other limits as small and as large as they can be.
-fn complaints_about(variable: &str, value: &str) -> [String; 2] {
+/// Returns the functions' errors about a value, with the other limits at their smallest and at their largest.
+fn errors_with(variable: &str, value: &str) -> [String; 2] {
     [&SMALLEST_LIMITS[..], &LARGEST_LIMITS].map(|limits| {
         let others = limits.iter().filter(|(name, _)| *name != variable);
         let mut settings: Vec<(&str, &str)> = others.copied().collect();
         settings.push((variable, value));
-        let (forgot, reset) = complaints(&settings);
+        let (forgot, reset) = start_errors(&settings);
         forgot.into_iter().chain(reset).collect()
     })
 }
 
-/// What the template offers as a range is what the code accepts.
 #[test]
-fn the_templates_bounds_are_the_codes() {
+fn the_template_and_the_code_accept_the_same_ranges() {
     let template = std::fs::read_to_string("template.yaml").unwrap();
     for (parameter, variable) in RANGES {
         let (_, declared) = template.split_once(&format!("\n  {parameter}:\n")).unwrap();
@@ -186,18 +187,21 @@ fn the_templates_bounds_are_the_codes() {
         };
         let (min, max) = (bound("MinValue"), bound("MaxValue"));
         for value in [min, max] {
-            let told = complaints_about(variable, &value.to_string());
-            assert!(told.iter().any(String::is_empty), "{variable}: {told:?}");
+            let errors = errors_with(variable, &value.to_string());
+            assert!(
+                errors.iter().any(String::is_empty),
+                "{variable}: {errors:?}"
+            );
         }
         for value in [min - 1, max + 1] {
-            // The range is named: a contradiction between two limits may reject the value, too.
-            let wanted =
-                format!("{variable}: found \"{value}\", wanted a whole number from {min} to {max}");
-            for told in complaints_about(variable, &value.to_string()) {
-                assert!(told.contains(&wanted), "{wanted} in {told:?}");
+            // Expect the range in the error, because a contradiction between two limits may also reject the value.
+            let expected =
+                format!("{variable}: expected a whole number from {min} to {max}, got \"{value}\"");
+            for error in errors_with(variable, &value.to_string()) {
+                assert!(error.contains(&expected), "{expected} in {error:?}");
             }
         }
-        let (forgot, reset) = complaints(&[(variable, &bound("Default").to_string())]);
+        let (forgot, reset) = start_errors(&[(variable, &bound("Default").to_string())]);
         assert_eq!((forgot, reset), (None, None), "{variable}");
     }
 }
@@ -233,9 +237,9 @@ fn the_documentation_lists_every_parameter_with_its_default() {
             .find_map(|line| line.trim().strip_prefix("Default: "))
             .map(|default| default.trim_matches('"'))
             .filter(|default| !default.is_empty());
-        let told = row.split('|').nth(2).unwrap().trim().trim_matches('`');
+        let documented = row.split('|').nth(2).unwrap().trim().trim_matches('`');
         if let Some(default) = default {
-            assert_eq!(told, default, "{name}");
+            assert_eq!(documented, default, "{name}");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! What fuzzing has found worth keeping, tried again: a folder for each target, a file for each input.
+//! Replays the fuzzing corpus, which has a folder for each target and a file for each input.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-#[expect(unreachable_pub, reason = "it is the library of the fuzz targets too")]
+#[expect(unreachable_pub, reason = "the fuzz targets use this library too")]
 #[path = "../fuzz/src/lib.rs"]
 mod targets;
 
@@ -20,7 +20,7 @@ const TARGETS: [(&str, Target); 7] = [
 ];
 
 #[test]
-fn no_kept_input_is_a_finding_and_some_are_accepted() {
+fn no_corpus_input_is_a_finding_and_some_are_accepted() {
     for (name, target) in TARGETS {
         let inputs = files(&corpus().join(name));
         let accepted = inputs.iter().filter(|input| {
@@ -32,7 +32,7 @@ fn no_kept_input_is_a_finding_and_some_are_accepted() {
 }
 
 #[test]
-fn every_folder_of_the_corpus_is_tried() {
+fn every_corpus_folder_has_a_target() {
     let folders = files(&corpus());
     let names = TARGETS.map(|(name, _)| corpus().join(name));
     assert_eq!(folders, names);

@@ -1,4 +1,4 @@
-//! Everybody is answered in time: what each function may take at the most, against what it is given.
+//! Every caller gets a response in time. The tests compare each function's longest run with its timeout.
 
 use std::time::{Duration, Instant};
 
@@ -12,28 +12,28 @@ use crate::app::{ADA, PASSWORD, TestApp};
 use crate::process::Process;
 use crate::torture::{report, times};
 
-/// How long an HTTP API waits for a function (Amazon API Gateway Developer Guide, "Quotas for HTTP APIs").
+/// The timeout of an HTTP API (Amazon API Gateway Developer Guide, "Quotas for HTTP APIs").
 const GATEWAY: Duration = Duration::from_secs(30);
 
-/// The memory that goes with a whole core (AWS Lambda Developer Guide, "Configure Lambda function memory").
+/// The memory at which a function has a whole core (AWS Lambda Developer Guide, "Configure Lambda function memory").
 const CORE_MB: u32 = 1769;
 
-/// How many MiB argon2id fills in a second on a whole core of Lambda: less than on any app so far.
+/// The MiB that argon2id fills in a second on a whole core of Lambda. Every machine measured so far is faster.
 const MIB_PER_SECOND: u32 = 500;
 
-/// For the process to start, the connections to be made, and the answer to be written.
+/// The time to start the process, open connections, and write the response.
 const SPARE: Duration = Duration::from_secs(2);
 
 #[tokio::test]
-async fn a_function_answers_before_lambda_ends_it_and_lambda_before_the_gateway_gives_up() {
+async fn functions_respond_before_lambda_and_the_gateway_time_out() {
     let app = TestApp::with_ada().await;
-    let calls = async |act: &str| {
+    let longest_calls = async |step: &str| {
         app.aws.take_calls();
-        match act {
-            "ask" => assert_eq!(app.forgot(ADA).await.status(), 202),
-            "carry" => assert_eq!(app.stream().await, None),
+        match step {
+            "request" => assert_eq!(app.forgot(ADA).await.status(), 202),
+            "stream" => assert_eq!(app.try_process_stream().await, None),
             _ => {
-                let link = app.aws.mails()[0].link();
+                let link = app.aws.emails()[0].link();
                 assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
             }
         }
@@ -45,18 +45,18 @@ async fn a_function_answers_before_lambda_ends_it_and_lambda_before_the_gateway_
                 DYNAMODB_TIMEOUT
             }
         };
-        // The first two of a reset go out at the same time.
-        let in_turn = calls.iter().skip(usize::from(act == "reset"));
-        in_turn.map(time).sum::<Duration>()
+        // A reset makes its first two calls in parallel.
+        let sequential = calls.iter().skip(usize::from(step == "reset"));
+        sequential.map(time).sum::<Duration>()
     };
-    let request = calls("ask").await;
-    let deliver = calls("carry").await;
-    let change = calls("reset").await;
-    let notify = calls("carry").await;
+    let request = longest_calls("request").await;
+    let deliver = longest_calls("stream").await;
+    let change = longest_calls("reset").await;
+    let notify = longest_calls("stream").await;
 
     let slots = Pace::STEADY.spacing * u32::try_from(MAX_CONCURRENCY).unwrap();
     let pauses = Pace::STEADY.preparation + slots + Pace::STEADY.quantum;
-    // `redrive.py` hands over up to a hundred notices, in rounds.
+    // `redrive.py` sends up to a hundred notices at once, which take several rounds.
     let rounds = u32::try_from(100_usize.div_ceil(MAX_CONCURRENCY)).unwrap();
     for (function, longest, is_public) in [
         ("ForgotRequest", request, true),
@@ -64,24 +64,24 @@ async fn a_function_answers_before_lambda_ends_it_and_lambda_before_the_gateway_
         ("ForgotDeliver", pauses + deliver, false),
         ("ResetNotify", rounds * (pauses + notify), false),
     ] {
-        let given = Duration::from_secs(property(function, "Timeout"));
+        let timeout = Duration::from_secs(property(function, "Timeout"));
         assert!(
-            longest + SPARE <= given,
-            "{function}: {longest:?} of {given:?}"
+            longest + SPARE <= timeout,
+            "{function}: {longest:?} of {timeout:?}"
         );
         assert!(
-            !is_public || given + SPARE <= GATEWAY,
-            "{function}: {given:?}"
+            !is_public || timeout + SPARE <= GATEWAY,
+            "{function}: {timeout:?}"
         );
         report(
-            &format!("the longest that {function} takes"),
+            &format!("the longest run of {function}"),
             1,
-            &format!("{longest:?} of {given:?}"),
+            &format!("{longest:?} of {timeout:?}"),
         );
     }
 }
 
-/// The most memory and passes, on the smallest function.
+/// Returns the time of the largest memory and the most iterations, on the smallest function.
 fn longest_hashing() -> Duration {
     let mebibytes =
         bound("Argon2MemoryKiB", "MaxValue") / 1024 * bound("Argon2Iterations", "MaxValue");
@@ -91,15 +91,15 @@ fn longest_hashing() -> Duration {
 }
 
 #[test]
-fn the_most_memory_that_hashing_may_take_fits_into_the_smallest_function() {
+fn the_largest_hashing_memory_fits_into_the_smallest_function() {
     let for_the_rest = 128;
     let hashing = bound("Argon2MemoryKiB", "MaxValue") / 1024;
     assert!(hashing + for_the_rest <= bound("HashingMemoryMB", "MinValue"));
 }
 
-/// The app may be busy with something else: the best of some tries counts.
+/// Takes the best of several tries, because the machine may be busy.
 #[test]
-fn hashing_is_as_fast_as_the_deadlines_take_it_to_be() {
+fn hashing_is_as_fast_as_the_deadlines_assume() {
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::default());
     let mebibytes = f64::from(Params::DEFAULT_M_COST / 1024 * Params::DEFAULT_T_COST);
     let rate = || {
@@ -113,13 +113,13 @@ fn hashing_is_as_fast_as_the_deadlines_take_it_to_be() {
     let best = (0..tries).map(|_| rate()).fold(0.0, f64::max);
     assert!(best > MIB_PER_SECOND.into(), "{best:.0} MiB a second");
     report(
-        "argon2id, the best of these",
+        "argon2id, the best try",
         tries,
         &format!("{best:.0} MiB a second"),
     );
 }
 
-/// What the template says of a function, or of the events that it is for.
+/// Returns a property of a function, or of its events, from the template.
 fn property<T: std::str::FromStr>(function: &str, name: &str) -> T {
     find(function, name)
 }
@@ -135,13 +135,18 @@ fn find<T: std::str::FromStr>(section: &str, name: &str) -> T {
     value.lines().next().unwrap().parse().ok().unwrap()
 }
 
-/// Lambda gives a process ten seconds to start, and counts them to the first caller's time.
+/// Lambda gives a process ten seconds to start, and the first caller waits for that.
 #[tokio::test]
-async fn a_cold_start_calls_nobody() {
+async fn a_cold_start_makes_no_aws_call() {
     let app = TestApp::with_ada().await;
     for function in ["forgot", "reset"] {
         let process = Process::start(function, &app, &[]).await;
-        assert!(process.invoke("{}").await.contains("neither a gateway's"));
+        assert!(
+            process
+                .invoke("{}")
+                .await
+                .contains("not an event of API Gateway")
+        );
         assert_eq!(app.aws.take_calls(), [""; 0], "{function}");
     }
 }

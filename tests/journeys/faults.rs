@@ -1,5 +1,5 @@
-//! Each call to AWS goes wrong in each way. What was answered 2xx is done, nothing is done by half, nothing hangs, and
-//! trying again helps.
+//! Each call to AWS fails in each way. Every 2xx response is true, no operation is half done, nothing hangs, and a
+//! retry succeeds.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -11,37 +11,37 @@ use rekey::http::response::Response;
 use rekey::token::Token;
 use tokio::task::JoinSet;
 
-use crate::app::{self, ADA, Link, Mail, PAGE, PASSWORD, TestApp};
-use crate::aws::{Answer, Chaos, EVERY, Wrong};
+use crate::app::{self, ADA, Link, PAGE, PASSWORD, SentEmail, TestApp};
+use crate::aws::{Chaos, EVERY, Fault, Reply};
 use crate::torture::{report, times};
 
-/// How many times as short the product's time-outs are here.
-const HASTE: u32 = 4;
+/// The divisor of the product's timeouts in these tests.
+const TIMEOUT_DIVISOR: u32 = 4;
 
-/// What a user or the stream sets off, and the calls to AWS that it makes in turn.
+/// An action of a user or of the stream, which makes calls to AWS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Journey {
-    Ask,
+    Request,
     Deliver,
     Reset,
     Notify,
 }
 
 impl Journey {
-    const ALL: [Self; 4] = [Self::Ask, Self::Deliver, Self::Reset, Self::Notify];
+    const ALL: [Self; 4] = [Self::Request, Self::Deliver, Self::Reset, Self::Notify];
 
-    /// Runs the journey without a fault, to learn which calls can fail. A list kept by hand would go stale when the
-    /// product changes its calls.
+    /// Runs the journey without a fault, to learn which calls can fail. A hand-written list would become outdated when
+    /// the product changes its calls.
     async fn rehearse(self) -> Rehearsal {
         let app = TestApp::with_ada().await;
         let link = prepare(&app, self).await;
         app.aws.take_calls();
-        let outcome = act(&app, self, link.as_ref()).await;
+        let outcome = run(&app, self, link.as_ref()).await;
         assert!(matches!(outcome, Ok(true)), "{self:?}");
         let calls = app.aws.take_calls();
         assert!(!calls.is_empty(), "{self:?} calls AWS");
         let counters = app.rows("rate#").await.len();
-        app.drain().await;
+        app.process_stream().await;
         Rehearsal {
             journey: self,
             calls,
@@ -50,31 +50,31 @@ impl Journey {
     }
 }
 
-/// What a journey does when nothing goes wrong.
+/// The calls and counters of a journey without a fault.
 struct Rehearsal {
     journey: Journey,
     calls: Vec<String>,
-    /// The counters in the table afterwards.
+    /// The number of counters in the table afterwards.
     counters: usize,
 }
 
 impl Rehearsal {
-    /// Every call of the journey that goes wrong, in each way, once and every time.
+    /// Returns a case for each call of the journey and each fault, which fires once or every time.
     fn cases(&self) -> Vec<Case> {
         let mut cases = Vec::new();
         for (at, call) in self.calls.iter().enumerate() {
             let before = self.calls[..at].iter().filter(|each| *each == call);
-            let spared = before.count();
-            for wrong in wrongs(call) {
+            let preceding = before.count();
+            for fault in faults_of(call) {
                 for times in [1, EVERY] {
                     cases.push(Case {
                         journey: self.journey,
                         call: call.clone(),
-                        spared,
+                        preceding,
                         calls: self.calls.iter().filter(|each| *each == call).count(),
                         counters: self.counters,
                         deadline: self.deadline(),
-                        wrong: wrong.clone(),
+                        fault: fault.clone(),
                         times,
                     });
                 }
@@ -83,24 +83,24 @@ impl Rehearsal {
         cases
     }
 
-    /// How long the journey may take, by the time-outs of its calls.
+    /// Returns the longest time of the journey, by the timeouts of its calls.
     fn deadline(&self) -> Duration {
-        // The first two calls of a reset go out at the same time.
-        let at_once = usize::from(self.journey == Journey::Reset);
-        let of = |call: &String| {
+        // A reset makes its first two calls in parallel.
+        let parallel = usize::from(self.journey == Journey::Reset);
+        let timeout = |call: &String| {
             if call == "SendEmail" {
                 aws::SES_TIMEOUT
             } else {
                 aws::DYNAMODB_TIMEOUT
             }
         };
-        self.calls.iter().skip(at_once).map(of).sum()
+        self.calls.iter().skip(parallel).map(timeout).sum()
     }
 }
 
-/// The ways in which a call goes wrong.
-pub(crate) fn wrongs(call: &str) -> Vec<Wrong> {
-    let mut wrongs: Vec<Wrong> = [
+/// Returns the faults of a call.
+pub(crate) fn faults_of(call: &str) -> Vec<Fault> {
+    let mut faults: Vec<Fault> = [
         (400, "ThrottlingException"),
         (429, "TooManyRequestsException"),
         (400, "ProvisionedThroughputExceededException"),
@@ -109,59 +109,59 @@ pub(crate) fn wrongs(call: &str) -> Vec<Wrong> {
         (400, "AccessDeniedException"),
         (400, "RequestExpired"),
     ]
-    .map(|(status, code)| Wrong::refused(status, code, ADA))
+    .map(|(status, code)| Fault::rejected(status, code, ADA))
     .into();
     let expired = format!("Signature expired: {ADA}");
-    wrongs.push(Wrong::refused(403, "InvalidSignatureException", &expired));
+    faults.push(Fault::rejected(403, "InvalidSignatureException", &expired));
     let timeout = if call == "SendEmail" {
         aws::SES_TIMEOUT
     } else {
         aws::DYNAMODB_TIMEOUT / 2
-    } / HASTE;
+    } / TIMEOUT_DIVISOR;
     for is_done in [true, false] {
-        let error = Wrong::refused(500, "InternalServerError", ADA).answer;
-        for answer in [
+        let error = Fault::rejected(500, "InternalServerError", ADA).reply;
+        for reply in [
             error,
-            Answer::Nothing,
-            Answer::Closed,
-            Answer::Garbage,
-            Answer::Half,
+            Reply::Nothing,
+            Reply::Closed,
+            Reply::Garbage,
+            Reply::Truncated,
         ] {
-            wrongs.push(Wrong { is_done, answer });
+            faults.push(Fault { is_done, reply });
         }
     }
-    for late in [timeout / 4, timeout * 2] {
-        wrongs.push(Wrong {
+    for delay in [timeout / 4, timeout * 2] {
+        faults.push(Fault {
             is_done: true,
-            answer: Answer::Late(late),
+            reply: Reply::Late(delay),
         });
     }
     if call == "TransactWriteItems" {
-        wrongs.push(Wrong::conflict());
-        wrongs.push(Wrong::cancelled("ThrottlingError"));
-        wrongs.push(Wrong::cancelled("ProvisionedThroughputExceeded"));
+        faults.push(Fault::conflict());
+        faults.push(Fault::canceled("ThrottlingError"));
+        faults.push(Fault::canceled("ProvisionedThroughputExceeded"));
     }
-    wrongs
+    faults
 }
 
-/// One call of one journey that goes wrong in one way, so many times.
+/// One call of one journey that fails in one way, a number of times.
 #[derive(Clone, Debug)]
 struct Case {
     journey: Journey,
     call: String,
-    /// How many calls of this name work before the one that goes wrong.
-    spared: usize,
-    /// How many calls of this name a journey without a fault makes.
+    /// The number of calls with this name that succeed before the fault.
+    preceding: usize,
+    /// The number of calls with this name in a journey without a fault.
     calls: usize,
-    /// How many counters a journey without a fault leaves in the table.
+    /// The number of counters that a journey without a fault leaves in the table.
     counters: usize,
     deadline: Duration,
-    wrong: Wrong,
+    fault: Fault,
     times: usize,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_call_goes_wrong_in_each_way() {
+async fn each_call_fails_in_each_way() {
     let mut cases = Vec::new();
     for journey in Journey::ALL {
         cases.extend(journey.rehearse().await.cases());
@@ -179,35 +179,35 @@ async fn each_call_goes_wrong_in_each_way() {
         ended.unwrap();
     }
     report(
-        "calls to AWS that go wrong, one by one",
+        "calls to AWS that fail, one by one",
         tried,
-        "no 2xx without its effect, nothing by half, none past its deadline, all done in the end",
+        "no 2xx without its effect, none half done, none past its deadline, all done in the end",
     );
 }
 
-/// Tries a case on one app after another. On a busy machine an earlier call may run into its short time-out, and the
-/// journey ends before the call that is to go wrong.
+/// Tries a case on one app after another. On a busy machine, an earlier call may reach its short timeout, and the
+/// journey then ends before the fault.
 async fn until_the_fault_fires(case: Case) {
     for _ in 0..10 {
-        if go_wrong(&case).await {
+        if try_case(&case).await {
             return;
         }
     }
     panic!("the fault did not fire: {case:?}");
 }
 
-/// Returns whether the fault fired.
-async fn go_wrong(case: &Case) -> bool {
+/// Tries a case, and returns whether the fault fired.
+async fn try_case(case: &Case) -> bool {
     let mut app = TestApp::with_ada().await;
     let link = prepare(&app, case.journey).await;
-    app.hurry(HASTE);
+    app.shorten_timeouts(TIMEOUT_DIVISOR);
     app.aws.take_calls();
-    app.aws.spare(&case.call, case.spared);
-    app.aws.inject(&case.call, case.times, case.wrong.clone());
-    let sent = app.aws.mails().len();
+    app.aws.succeed(&case.call, case.preceding);
+    app.aws.inject(&case.call, case.times, case.fault.clone());
+    let sent = app.aws.emails().len();
 
     let started = Instant::now();
-    let outcome = act(&app, case.journey, link.as_ref()).await;
+    let outcome = run(&app, case.journey, link.as_ref()).await;
     let took = started.elapsed();
     if !app.aws.unfired().is_empty() {
         app.aws.allow_unfired("the case is tried again");
@@ -215,33 +215,33 @@ async fn go_wrong(case: &Case) -> bool {
         return false;
     }
     let is_done = outcome.unwrap_or_else(|response| {
-        check_refusal(&app, case, &response);
+        check_error(&app, case, &response);
         false
     });
-    // A second for a processor that is busy with something else.
-    let deadline = case.deadline / HASTE + Duration::from_secs(1);
+    // Add a second, because the processor may be busy.
+    let deadline = case.deadline / TIMEOUT_DIVISOR + Duration::from_secs(1);
     assert!(took < deadline, "{took:?}: {case:?}");
     let calls = app.aws.take_calls();
     let calls = calls.iter().filter(|call| **call == case.call).count();
-    // A delivery reads two rows at the same time, and each read has its attempts.
+    // A delivery reads two rows in parallel, and each read has its own attempts.
     let is_parallel = case.journey == Journey::Deliver && case.call == "GetItem";
-    let at_once = if is_parallel { 2 } else { 1 };
-    let most = case.calls - at_once + at_once * aws::ATTEMPTS as usize;
-    assert!(calls <= most, "{calls} calls: {case:?}");
-    let is_repeated = !is_done && app.aws.mails().len() > sent;
+    let parallel = if is_parallel { 2 } else { 1 };
+    let max = case.calls - parallel + parallel * aws::ATTEMPTS as usize;
+    assert!(calls <= max, "{calls} calls: {case:?}");
+    let is_repeated = !is_done && app.aws.emails().len() > sent;
 
     app.aws.heal();
-    app.calm_down();
+    app.restart();
     check(&app, case, link.as_ref(), is_done).await;
     complete(&app, case, link, is_done).await;
-    check_mails(&app, case, is_repeated);
+    check_emails(&app, case, is_repeated);
     true
 }
 
-/// Everything that comes before.
+/// Prepares a journey, and returns the link if there is one.
 async fn prepare(app: &TestApp, journey: Journey) -> Option<Link> {
     match journey {
-        Journey::Ask => None,
+        Journey::Request => None,
         Journey::Deliver => {
             assert_eq!(app.forgot(ADA).await.status(), 202);
             None
@@ -255,12 +255,12 @@ async fn prepare(app: &TestApp, journey: Journey) -> Option<Link> {
     }
 }
 
-/// Whether it is said to be done, or the response that says that it is not.
-async fn act(app: &TestApp, journey: Journey, link: Option<&Link>) -> Result<bool, Response> {
+/// Runs a journey. Returns whether the app reported it as done, or the error response.
+async fn run(app: &TestApp, journey: Journey, link: Option<&Link>) -> Result<bool, Response> {
     let response = match (journey, link) {
-        (Journey::Ask, _) => app.forgot(ADA).await,
+        (Journey::Request, _) => app.forgot(ADA).await,
         (Journey::Reset, Some(link)) => app.reset(link, PASSWORD).await,
-        _ => return Ok(app.stream().await.is_none()),
+        _ => return Ok(app.try_process_stream().await.is_none()),
     };
     if (200..300).contains(&response.status()) {
         Ok(true)
@@ -269,83 +269,85 @@ async fn act(app: &TestApp, journey: Journey, link: Option<&Link>) -> Result<boo
     }
 }
 
-/// What is not done is 503 and when to come back, or 500 where that would not help.
-fn check_refusal(app: &TestApp, case: &Case, response: &Response) {
-    let expected = if is_denied(&case.wrong) {
+/// Checks that an error is 503 with `Retry-After`, or 500 if a retry would not help.
+fn check_error(app: &TestApp, case: &Case, response: &Response) {
+    let expected = if is_denied(&case.fault) {
         (500, None)
     } else {
         (503, Some("2"))
     };
-    let told = (response.status(), response.header("Retry-After"));
-    assert_eq!(told, expected, "{case:?}");
+    let actual = (response.status(), response.header("Retry-After"));
+    assert_eq!(actual, expected, "{case:?}");
     assert!(!response.body().contains(ADA) && !app.log().contains(ADA));
 }
 
-fn is_denied(wrong: &Wrong) -> bool {
-    matches!(&wrong.answer, Answer::Refusal(_, body) if body.contains("AccessDenied"))
+fn is_denied(fault: &Fault) -> bool {
+    matches!(&fault.reply, Reply::Error(_, body) if body.contains("AccessDenied"))
 }
 
-/// What is said to be done is, and nothing is done by half.
+/// Checks that a journey that was reported as done is done, and that nothing is half done.
 async fn check(app: &TestApp, case: &Case, link: Option<&Link>, is_done: bool) {
-    let mails = app.aws.mails();
+    let emails = app.aws.emails();
     match case.journey {
-        Journey::Ask => {
-            let (asked, counted) = (app.rows("request#").await, app.rows("rate#").await);
-            assert!(asked.len() == 1 || !is_done, "{case:?}");
-            assert_eq!(counted.len(), case.counters * asked.len(), "{case:?}");
+        Journey::Request => {
+            let (requests, counters) = (app.rows("request#").await, app.rows("rate#").await);
+            assert!(requests.len() == 1 || !is_done, "{case:?}");
+            assert_eq!(counters.len(), case.counters * requests.len(), "{case:?}");
         }
         Journey::Deliver => {
-            assert!(!mails.is_empty() || !is_done, "{case:?}");
-            assert!(app.rows("token#").await.len() >= mails.len().min(1));
+            assert!(!emails.is_empty() || !is_done, "{case:?}");
+            assert!(app.rows("token#").await.len() >= emails.len().min(1));
         }
         Journey::Reset => {
             assert!(is_reset(app, link.unwrap()).await || !is_done, "{case:?}");
         }
-        Journey::Notify => assert!(mails.len() >= 2 || !is_done, "{case:?}"),
+        Journey::Notify => assert!(emails.len() >= 2 || !is_done, "{case:?}"),
     }
 }
 
-/// Whether the password is replaced. If so the token is gone and the notice written down, and else neither.
+/// Returns whether the password was replaced. Checks that the token is deleted and the notice is stored if it was, and
+/// that neither is so if it was not.
 async fn is_reset(app: &TestApp, link: &Link) -> bool {
     let is_changed = app.stored("1", "password_hash").await != "old";
     let token = Token::parse(&link.token).unwrap().hash();
     let issued = app.rows("token#").await;
     let key = format!("token#{}", token.as_str());
-    let is_there = issued.iter().any(|row| row["pk"]["S"] == *key);
+    let has_token = issued.iter().any(|row| row["pk"]["S"] == *key);
     let changed = app.rows("change#").await.len();
-    assert_eq!((is_there, changed), (!is_changed, is_changed.into()));
+    assert_eq!((has_token, changed), (!is_changed, is_changed.into()));
     is_changed
 }
 
-/// Now that all works again, whoever tries again gets there.
+/// Completes the journey, now that every call succeeds again.
 async fn complete(app: &TestApp, case: &Case, link: Option<Link>, is_done: bool) {
-    if case.journey == Journey::Ask && !is_done {
+    if case.journey == Journey::Request && !is_done {
         assert_eq!(app.forgot(ADA).await.status(), 202, "{case:?}");
     }
-    assert_eq!(app.stream().await, None, "{case:?}");
-    let link = link.unwrap_or_else(|| app.aws.mails().last().unwrap().link());
-    let was_done_unheard = case.journey == Journey::Reset && is_reset(app, &link).await;
+    assert_eq!(app.try_process_stream().await, None, "{case:?}");
+    let link = link.unwrap_or_else(|| app.aws.emails().last().unwrap().link());
+    let was_done_unreported = case.journey == Journey::Reset && is_reset(app, &link).await;
     if case.journey != Journey::Notify && !(case.journey == Journey::Reset && is_done) {
         let response = app.reset(&link, PASSWORD).await;
-        // Done, and nobody said so: the link is used up, and the notice tells.
+        // If the reset was done without a report, the link is used up, and the notice informs the owner.
         assert!(
-            response.status() == 204 || (was_done_unheard && is_refused(&response)),
+            response.status() == 204 || (was_done_unreported && is_rejected(&response)),
             "{}: {case:?}: {}",
             response.status(),
             app.log()
         );
     }
-    assert_eq!(app.stream().await, None, "{case:?}");
+    assert_eq!(app.try_process_stream().await, None, "{case:?}");
     assert!(is_reset(app, &link).await);
     let hash = app.stored("1", "password_hash").await;
-    let is_right = Argon2::default().verify_password(PASSWORD.as_bytes(), hash.as_str());
-    assert!(is_right.is_ok(), "{case:?}");
-    app.drain().await;
+    let verified = Argon2::default().verify_password(PASSWORD.as_bytes(), hash.as_str());
+    assert!(verified.is_ok(), "{case:?}");
+    app.process_stream().await;
 }
 
-/// There is one email of each kind, unless SES accepted one and the private half did not learn of it or failed after it.
-fn check_mails(app: &TestApp, case: &Case, is_repeated: bool) {
-    let most = if case.call == "SendEmail" && case.wrong.is_done {
+/// Checks that there is one email of each kind. There may be more if SES accepted one and the private half received no
+/// response, or failed later.
+fn check_emails(app: &TestApp, case: &Case, is_repeated: bool) {
+    let max = if case.call == "SendEmail" && case.fault.is_done {
         // SES may accept every attempt, and the next delivery sends one more.
         aws::ATTEMPTS as usize + 1
     } else if is_repeated {
@@ -357,21 +359,21 @@ fn check_mails(app: &TestApp, case: &Case, is_repeated: bool) {
         ("new password", Journey::Deliver),
         ("was changed", Journey::Notify),
     ] {
-        let of_this = |mail: &&Mail| mail.subject().contains(part);
-        let mails = app.aws.mails().iter().filter(of_this).count();
-        let most = if case.journey == sender { most } else { 1 };
-        assert!((1..=most).contains(&mails), "{mails}: {case:?}");
+        let is_this_kind = |email: &&SentEmail| email.subject().contains(part);
+        let emails = app.aws.emails().iter().filter(is_this_kind).count();
+        let max = if case.journey == sender { max } else { 1 };
+        assert!((1..=max).contains(&emails), "{emails}: {case:?}");
     }
 }
 
-/// Where everything hangs, at the product's own time-outs.
+/// Every call hangs, and the timeouts are the product's.
 #[tokio::test]
-async fn a_caller_is_answered_in_time_while_the_table_hangs() {
+async fn a_caller_gets_503_in_time_while_the_table_hangs() {
     let mut app = TestApp::with_ada().await;
-    app.hurry(1);
-    app.aws.stir(Box::new(|_| {
-        let (is_done, answer) = (false, Answer::Nothing);
-        Some(Wrong { is_done, answer })
+    app.shorten_timeouts(1);
+    app.aws.inject_chaos(Box::new(|_| {
+        let (is_done, reply) = (false, Reply::Nothing);
+        Some(Fault { is_done, reply })
     }));
     let link = Link {
         url: PAGE.parse().unwrap(),
@@ -379,8 +381,8 @@ async fn a_caller_is_answered_in_time_while_the_table_hangs() {
         token: "0".repeat(64),
     };
     let started = Instant::now();
-    let (asked, reset) = tokio::join!(app.forgot(ADA), app.reset(&link, PASSWORD));
-    assert_eq!((asked.status(), reset.status()), (503, 503));
+    let (request, reset) = tokio::join!(app.forgot(ADA), app.reset(&link, PASSWORD));
+    assert_eq!((request.status(), reset.status()), (503, 503));
     let took = started.elapsed();
     assert!(
         took >= aws::DYNAMODB_TIMEOUT && took < aws::DYNAMODB_TIMEOUT + Duration::from_secs(2),
@@ -388,7 +390,7 @@ async fn a_caller_is_answered_in_time_while_the_table_hangs() {
     );
 }
 
-/// Three attempts of each call, and pauses between them that no two callers share.
+/// Each call has three attempts. The pauses between them are random, so that callers do not retry together.
 #[tokio::test]
 async fn retries_are_bounded_and_jittered() {
     let mut pauses = Vec::new();
@@ -411,9 +413,9 @@ async fn retries_are_bounded_and_jittered() {
         pauses.push(attempts[1] - attempts[0]);
     }
     let (shortest, longest) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
-    // Without jitter, each would be as long as the longest may be.
-    let most = app::retries().initial_backoff();
-    assert!(*shortest < most, "{shortest:?} to {longest:?}");
+    // Without jitter, each pause would have the maximum length.
+    let max = app::retries().initial_backoff();
+    assert!(*shortest < max, "{shortest:?} to {longest:?}");
     report(
         "pauses before another attempt",
         pauses.len(),
@@ -421,10 +423,10 @@ async fn retries_are_bounded_and_jittered() {
     );
 }
 
-/// Lambda can freeze an instance between signing and sending, and AWS then refuses the call as too old. The next attempt
-/// is signed anew, so nobody notices.
+/// Lambda can freeze an instance between signing and sending a call. AWS then rejects the call as expired, and the SDK
+/// signs the next attempt again.
 #[tokio::test]
-async fn a_call_frozen_on_its_way_is_signed_and_sent_again() {
+async fn a_call_that_expires_while_frozen_is_signed_and_sent_again() {
     for (status, code, message) in [
         (400, "RequestExpired", "Request has expired."),
         (
@@ -439,13 +441,13 @@ async fn a_call_frozen_on_its_way_is_signed_and_sent_again() {
         }
         let link = app.link(ADA).await;
         assert_eq!(app.reset(&link, PASSWORD).await.status(), 204, "{code}");
-        assert_eq!(app.stream().await, None, "{code}");
+        assert_eq!(app.try_process_stream().await, None, "{code}");
     }
 }
 
-/// A storm in which much fails brings no storm of retries: their budget is the process's.
+/// All calls of a process share one retry budget.
 #[tokio::test]
-async fn a_storm_of_failures_brings_no_storm_of_retries() {
+async fn an_outage_causes_no_retry_storm() {
     let app = TestApp::with_ada().await;
     app.aws.fail(
         "TransactWriteItems",
@@ -455,7 +457,7 @@ async fn a_storm_of_failures_brings_no_storm_of_retries() {
     app.aws.take_calls();
     let callers = 100;
     for n in 0..callers {
-        app.later(SignedDuration::from_secs(4));
+        app.advance(SignedDuration::from_secs(4));
         assert_eq!(
             app.forgot(&format!("user{n}@example.com")).await.status(),
             503
@@ -466,37 +468,40 @@ async fn a_storm_of_failures_brings_no_storm_of_retries() {
     report(
         "calls to AWS of 100 callers in an outage",
         calls,
-        "the budget of retries held",
+        "the retry budget held",
     );
 }
 
-fn is_refused(response: &Response) -> bool {
-    response.status() == 422 && response.body().contains("This link is not valid")
+fn is_rejected(response: &Response) -> bool {
+    response.status() == 422
+        && response
+            .body()
+            .contains("This link is invalid or has expired")
 }
 
-/// Users ask, mails come, links are followed, and at any call anything may go wrong.
+/// Users request links, receive emails, and follow links, while any call may fail in any way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_goes_wrong_at_random_nothing_is_lost_or_done_by_half() {
+async fn random_faults_lose_nothing_and_leave_nothing_half_done() {
     let rounds = times(6, 300);
     for seed in 0..rounds {
         let storm = Storm::new(seed as u64);
-        tokio::spawn(storm.rage())
+        tokio::spawn(storm.run())
             .await
             .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     }
     report(
         "journeys of 4 users with faults at random",
         rounds * Storm::STEPS,
-        "no 2xx without its effect, nothing by half, all done in the end",
+        "no 2xx without its effect, none half done, all done in the end",
     );
 }
 
-/// Four users, and what the answers to them promise.
+/// Four users, and the effects that their responses promise.
 struct Storm {
     dice: Dice,
     seed: u64,
-    asked: BTreeSet<usize>,
-    /// The password that a 204 said is set.
+    requested: BTreeSet<usize>,
+    /// The latest password that a 204 confirmed, by user.
     promised: HashMap<usize, String>,
     tried: HashMap<usize, Vec<String>>,
 }
@@ -509,28 +514,28 @@ impl Storm {
         Self {
             dice: Dice(seed),
             seed,
-            asked: BTreeSet::new(),
+            requested: BTreeSet::new(),
             promised: HashMap::new(),
             tried: HashMap::new(),
         }
     }
 
-    async fn rage(mut self) {
+    async fn run(mut self) {
         let mut app = TestApp::open().await;
         for n in 0..Self::USERS {
             app.user(&n.to_string(), &address(n)).await;
         }
-        app.hurry(HASTE);
+        app.shorten_timeouts(TIMEOUT_DIVISOR);
         for step in 0..Self::STEPS {
-            app.aws.stir(chaos(self.seed ^ (step as u64) << 32));
-            app.later(SignedDuration::from_secs(30));
+            app.aws.inject_chaos(chaos(self.seed ^ (step as u64) << 32));
+            app.advance(SignedDuration::from_secs(30));
             self.step(&app, step).await;
         }
         app.aws.heal();
-        app.calm_down();
-        assert_eq!(app.stream().await, None);
+        app.restart();
+        assert_eq!(app.try_process_stream().await, None);
         for n in 0..Self::USERS {
-            self.settle(&app, n).await;
+            self.check(&app, n).await;
         }
     }
 
@@ -540,11 +545,11 @@ impl Storm {
             0 => {
                 let response = app.forgot(&address(n)).await;
                 if is_promise(&response) {
-                    self.asked.insert(n);
+                    self.requested.insert(n);
                 }
             }
             1 => {
-                let _ = app.stream().await;
+                let _ = app.try_process_stream().await;
             }
             _ => {
                 let Some(link) = last_link(app, n) else {
@@ -553,16 +558,16 @@ impl Storm {
                 let password = format!("the password of step {step}");
                 self.tried.entry(n).or_default().push(password.clone());
                 let response = app.reset(&link, &password).await;
-                if !is_refused(&response) && is_promise(&response) {
+                if !is_rejected(&response) && is_promise(&response) {
                     self.promised.insert(n, password);
                 }
             }
         }
     }
 
-    /// What was promised to a user is there, now that the stream has caught up.
-    async fn settle(&self, app: &TestApp, n: usize) {
-        if self.asked.contains(&n) {
+    /// Checks that every promise to a user is kept, now that the stream is processed.
+    async fn check(&self, app: &TestApp, n: usize) {
+        if self.requested.contains(&n) {
             assert!(last_link(app, n).is_some(), "user {n} has no link");
         }
         let hash = app.stored(&n.to_string(), "password_hash").await;
@@ -576,9 +581,9 @@ impl Storm {
         assert_eq!(
             hash == "old",
             set.is_none(),
-            "user {n} has one of the passwords that were tried"
+            "user {n} has one of the passwords that were sent"
         );
-        // A later one may have been set without a word.
+        // A later password may have been set without a 204.
         let promised = self.promised.get(&n);
         let promised = promised.map(|promised| {
             tried
@@ -589,10 +594,10 @@ impl Storm {
         });
         assert!(set >= promised, "user {n}");
 
-        let notices = app.aws.mails();
+        let notices = app.aws.emails();
         let notices = notices
             .iter()
-            .filter(|mail| mail.to() == address(n) && mail.subject().contains("was changed"));
+            .filter(|email| email.to() == address(n) && email.subject().contains("was changed"));
         let changed = app.rows("change#").await;
         let changed = changed
             .iter()
@@ -605,7 +610,7 @@ impl Storm {
     }
 }
 
-/// Whether something is said to be done. Else it is 503, or what the rules say to this caller.
+/// Returns whether a response promises an effect. Any other response must be 503, or 422 for an invalid token.
 fn is_promise(response: &Response) -> bool {
     match response.status() {
         202 | 204 => true,
@@ -614,7 +619,7 @@ fn is_promise(response: &Response) -> bool {
             false
         }
         422 => {
-            assert!(is_refused(response), "{}", response.body());
+            assert!(is_rejected(response), "{}", response.body());
             false
         }
         other => panic!("{other}"),
@@ -626,26 +631,27 @@ fn address(n: usize) -> String {
 }
 
 fn last_link(app: &TestApp, n: usize) -> Option<Link> {
-    let mails = app.aws.mails();
-    let of_this = |mail: &&Mail| mail.to() == address(n) && mail.subject().contains("new password");
-    mails.iter().rfind(of_this).map(Mail::link)
+    let emails = app.aws.emails();
+    let is_link =
+        |email: &&SentEmail| email.to() == address(n) && email.subject().contains("new password");
+    emails.iter().rfind(is_link).map(SentEmail::link)
 }
 
-/// One call in four goes wrong, in one of the ways that pass.
+/// Makes one call in four fail, with a transient fault.
 fn chaos(seed: u64) -> Chaos {
     let mut dice = Dice(seed);
     Box::new(move |call| {
         if dice.roll(4) > 0 {
             return None;
         }
-        let mut wrongs = wrongs(call);
-        wrongs.retain(|wrong| !is_denied(wrong) && !matches!(wrong.answer, Answer::Nothing));
-        let at = dice.roll(wrongs.len());
-        Some(wrongs.swap_remove(at))
+        let mut faults = faults_of(call);
+        faults.retain(|fault| !is_denied(fault) && !matches!(fault.reply, Reply::Nothing));
+        let at = dice.roll(faults.len());
+        Some(faults.swap_remove(at))
     })
 }
 
-/// Numbers that are the same for the same seed (splitmix64, after Steele, Lea and Flood, 2014).
+/// Pseudorandom numbers, which are the same for the same seed (splitmix64, after Steele, Lea, and Flood, 2014).
 struct Dice(u64);
 
 impl Dice {

@@ -1,22 +1,18 @@
-//! What becomes of a mail is told to the operator, and to nobody else.
+//! Feedback about emails: only the operator sees what happened to an email.
 
 use serde_json::{Value, json};
 
 use crate::app::{ADA, TestApp};
 
 #[tokio::test]
-async fn that_an_address_asked_but_is_suppressed_is_in_the_log_under_the_requests_id() {
+async fn a_suppressed_address_is_logged_under_the_requests_id() {
     let app = TestApp::with_ada().await;
-    let answer = app.forgot(ADA).await;
+    let response = app.forgot(ADA).await;
     let stranger = app.forgot("nobody@example.com").await;
-    assert_eq!(
-        answer.body(),
-        stranger.body(),
-        "a caller sees nothing of it"
-    );
-    app.stream().await;
+    assert_eq!(response.body(), stranger.body(), "the caller cannot see it");
+    app.try_process_stream().await;
 
-    let tag = app.aws.mails()[0].tag().clone();
+    let tag = app.aws.emails()[0].tag().clone();
     let bounce = json!({
         "bounceType": "Permanent", "bounceSubType": "OnAccountSuppressionList",
         "bouncedRecipients": [{ "emailAddress": ADA }],
@@ -30,12 +26,12 @@ async fn that_an_address_asked_but_is_suppressed_is_in_the_log_under_the_request
     let line: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
     assert_eq!(line["event"], "EmailsSuppressed");
     assert_eq!(line["EmailsSuppressed"], 1);
-    assert_eq!(line["request_id"], answer.header("X-Request-Id").unwrap());
+    assert_eq!(line["request_id"], response.header("X-Request-Id").unwrap());
     assert!(!log.contains("example.com"));
 }
 
-/// What the operator sees of an event: the metric, and the words.
-async fn seen(app: &TestApp, event: &Value) -> Option<(String, String)> {
+/// Returns the metric and the detail that an event adds to the log.
+async fn logged(app: &TestApp, event: &Value) -> Option<(String, String)> {
     let before = app.log().lines().count();
     app.feedback(event).await;
     let log = app.log();
@@ -45,7 +41,7 @@ async fn seen(app: &TestApp, event: &Value) -> Option<(String, String)> {
 }
 
 #[tokio::test]
-async fn every_kind_of_bounce_is_counted_as_what_it_is() {
+async fn every_kind_of_bounce_has_its_metric() {
     let app = TestApp::open().await;
     for (kind, sub_kind, metric) in [
         ("Undetermined", "Undetermined", "EmailsBounced"),
@@ -66,11 +62,11 @@ async fn every_kind_of_bounce_is_counted_as_what_it_is() {
     ] {
         let bounce = json!({ "bounceType": kind, "bounceSubType": sub_kind });
         let event = json!({ "eventType": "Bounce", "bounce": bounce, "mail": {} });
-        let (event, _) = seen(&app, &event).await.unwrap();
+        let (event, _) = logged(&app, &event).await.unwrap();
         assert_eq!(event, metric, "{kind} {sub_kind}");
     }
     let unknown = json!({ "eventType": "Bounce", "bounce": {}, "mail": {} });
-    let (event, _) = seen(&app, &unknown).await.unwrap();
+    let (event, _) = logged(&app, &unknown).await.unwrap();
     assert_eq!(event, "EmailsBounced", "a bounce without a type");
 }
 
@@ -83,23 +79,23 @@ async fn a_complaint_is_counted_as_spam_only_if_a_recipient_sent_it() {
     };
     for sub_kind in ["OnAccountSuppressionList", "OnTenantSuppressionList"] {
         let event = complaint(json!(sub_kind), Value::Null);
-        let (metric, _) = seen(&app, &event).await.unwrap();
+        let (metric, _) = logged(&app, &event).await.unwrap();
         assert_eq!(metric, "EmailsSuppressed", "{sub_kind}");
     }
     for kind in ["abuse", "auth-failure", "fraud", "virus", "other", "new"] {
         let event = complaint(Value::Null, json!(kind));
-        let (metric, _) = seen(&app, &event).await.unwrap();
+        let (metric, _) = logged(&app, &event).await.unwrap();
         assert_eq!(metric, "SpamComplaints", "{kind}");
     }
     let bare = json!({ "eventType": "Complaint", "mail": {} });
-    assert_eq!(seen(&app, &bare).await.unwrap().0, "SpamComplaints");
+    assert_eq!(logged(&app, &bare).await.unwrap().0, "SpamComplaints");
     // The recipient moved the email out of the spam folder.
     let not_spam = complaint(Value::Null, json!("not-spam"));
-    assert_eq!(seen(&app, &not_spam).await, None);
+    assert_eq!(logged(&app, &not_spam).await, None);
 }
 
 #[tokio::test]
-async fn the_log_says_whether_the_mailbox_the_content_or_the_time_was_the_reason() {
+async fn the_log_gives_the_reason_of_a_bounce() {
     let app = TestApp::open().await;
     for (kind, sub_kind, detail) in [
         (
@@ -130,12 +126,12 @@ async fn the_log_says_whether_the_mailbox_the_content_or_the_time_was_the_reason
     ] {
         let bounce = json!({ "bounceType": kind, "bounceSubType": sub_kind });
         let event = json!({ "eventType": "Bounce", "bounce": bounce, "mail": {} });
-        assert_eq!(seen(&app, &event).await.unwrap().1, detail, "{sub_kind}");
+        assert_eq!(logged(&app, &event).await.unwrap().1, detail, "{sub_kind}");
     }
 }
 
 #[tokio::test]
-async fn what_ses_says_otherwise_is_passed_over() {
+async fn other_ses_events_are_ignored() {
     let app = TestApp::open().await;
     for event in [
         json!({ "eventType": "Delivery", "mail": { "tags": {} } }),

@@ -1,4 +1,4 @@
-//! The app's own checks: a test that does not try what it says fails.
+//! Checks of the test app itself: a test fails if it does not try what it claims.
 
 use crate::app::{ADA, TestApp};
 use crate::aws::EVERY;
@@ -32,9 +32,9 @@ async fn healing_does_not_hide_a_planned_fault() {
 #[should_panic(expected = "planned faults did not fire")]
 async fn chaos_without_a_fault_fails_the_test() {
     let app = TestApp::open().await;
-    app.aws.stir(Box::new(|_| None));
+    app.aws.inject_chaos(Box::new(|_| None));
     assert_eq!(app.forgot(ADA).await.status(), 202);
-    app.drain().await;
+    app.process_stream().await;
 }
 
 #[tokio::test]
@@ -57,7 +57,7 @@ async fn a_request_that_must_be_processed_again_fails_the_test() {
     let app = TestApp::with_ada().await;
     assert_eq!(app.forgot(ADA).await.status(), 202);
     app.aws.fail("UpdateItem", 1, DENIED);
-    assert!(app.stream().await.is_some());
+    assert!(app.try_process_stream().await.is_some());
 }
 
 #[tokio::test]

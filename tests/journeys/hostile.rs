@@ -1,4 +1,5 @@
-//! Requests from hell: never a fault, never a mail to who is not stored, never a link to what is not in the list.
+//! Hostile requests. None causes a fault, an email to an address that is not stored, or a link to a page that is not
+//! allowed.
 
 mod attempts;
 mod inputs;
@@ -22,11 +23,11 @@ use self::attempts::{
     plain, spellings,
 };
 use self::inputs::inputs;
-use crate::app::{ADA, Link, Mail, PAGE, PASSWORD, TestApp, WIDE_LIMITS};
+use crate::app::{ADA, Link, PAGE, PASSWORD, SentEmail, TestApp, WIDE_LIMITS};
 use crate::torture::{report, times};
 
 #[tokio::test]
-async fn every_hostile_input_is_answered_as_it_should_be_at_both_kinds_of_gateway() {
+async fn every_hostile_input_gets_the_expected_response_in_both_payload_formats() {
     for payload in [
         Payload::Two,
         Payload::TwoBase64,
@@ -37,89 +38,89 @@ async fn every_hostile_input_is_answered_as_it_should_be_at_both_kinds_of_gatewa
         app.user("1", ADA).await;
         for input in inputs() {
             let headers = [("content-type".to_owned(), input.content_type.clone())];
-            let door = (input.method.as_str(), input.path.as_str());
-            let Some(event) = payload.event(door, "", &headers, &input.body) else {
+            let route = (input.method.as_str(), input.path.as_str());
+            let Some(event) = payload.event(route, "", &headers, &input.body) else {
                 continue;
             };
-            let before = app.aws.mails().len();
+            let before = app.aws.emails().len();
             let response = app.send(event).await;
-            input.check_answer(response.status(), response.body());
-            app.stream().await;
-            let mails = app.aws.mails().split_off(before);
-            let mails: Vec<_> = mails
+            input.check_response(response.status(), response.body());
+            app.try_process_stream().await;
+            let emails = app.aws.emails().split_off(before);
+            let emails: Vec<_> = emails
                 .iter()
-                .map(|mail| (mail.to().to_owned(), mail.link().url.into()))
+                .map(|email| (email.to().to_owned(), email.link().url.into()))
                 .collect();
-            input.check_mails(&mails);
-            // The next one is not held back by the cooldown.
-            app.later(SignedDuration::from_mins(2));
+            input.check_emails(&emails);
+            // Pass the cooldown, so that the next input is not limited.
+            app.advance(SignedDuration::from_mins(2));
         }
-        // Three that are the same address, and two that are the same URL.
-        assert_eq!(app.aws.mails().len(), 5);
+        // Three inputs have the same address, and two have the same URL.
+        assert_eq!(app.aws.emails().len(), 5);
     }
 }
 
-/// A dead token is refused too, and hides what becomes of the password.
+/// Uses live links, because the rejection of an invalid token would hide the verdict on the password.
 #[tokio::test]
-async fn every_hostile_password_gets_its_own_answer_with_a_live_link_that_then_works() {
+async fn every_hostile_password_gets_its_verdict_and_the_link_still_works() {
     let app = TestApp::with(&WIDE_LIMITS).await;
     app.user("1", ADA).await;
     for input in inputs() {
         assert!(
-            input.has_live_answer() || !input.id.starts_with("password-"),
-            "{} says what a live link does",
+            input.has_live_expectation() || !input.id.starts_with("password-"),
+            "{} has an expected response for a live link",
             input.id
         );
-        if !input.has_live_answer() {
+        if !input.has_live_expectation() {
             continue;
         }
         let link = app.link(ADA).await;
         let before = app.stored("1", "password_hash").await;
         let (body, password) = input.with_live_token(&link.token);
         let response = app.post(&input.path, &body).await;
-        input.check_live_answer(response.status(), response.body());
+        input.check_live_response(response.status(), response.body());
         let mut password = password.unwrap_or_default();
         if response.status() != 204 {
             assert_eq!(app.stored("1", "password_hash").await, before);
             PASSWORD.clone_into(&mut password);
-            let again = app.reset(&link, &password).await;
-            assert_eq!(again.status(), 204, "the link of {} still works", input.id);
+            let second = app.reset(&link, &password).await;
+            assert_eq!(second.status(), 204, "the link of {} still works", input.id);
         }
         let hash = app.stored("1", "password_hash").await;
         let is_set = Argon2::default().verify_password(password.as_bytes(), hash.as_str());
         assert!(is_set.is_ok(), "{}", input.id);
-        app.drain().await;
-        // The next one is not held back by the cooldown.
-        app.later(SignedDuration::from_mins(2));
+        app.process_stream().await;
+        // Pass the cooldown, so that the next input is not limited.
+        app.advance(SignedDuration::from_mins(2));
     }
 }
 
 #[test]
-fn no_attempt_is_a_fault_or_leads_astray() {
+fn no_attempt_causes_a_fault_or_a_wrong_email() {
     let cases = times(400, 50_000);
     for _ in 0..cases.div_ceil(SIEGE) {
         Siege::with_users(&USERS).withstand(&payloads(attempts()));
     }
     let shown =
-        "no fault, no mail but to stored users, no link but to listed pages, nothing repeated";
-    report("attempts at both doors", cases, shown);
+        "no fault, emails only to stored users, links only to allowed pages, nothing echoed";
+    report("attempts at both routes", cases, shown);
 }
 
 #[test]
-fn a_field_that_comes_twice_is_refused_however_it_is_spelt() {
+fn a_repeated_field_is_rejected_in_every_spelling() {
     Siege::with_users(&USERS).each(
         times(200, 10_000),
         &bodies_with_twins(),
         &async |siege, body| {
             let event = siege.app.event("/password/forgot", &body);
             prop_assert_eq!(siege.app.send(event).await.status(), 400);
-            prop_assert_eq!(siege.new_mails().await.len(), 0);
+            prop_assert_eq!(siege.new_emails().await.len(), 0);
             Ok(())
         },
     );
 }
 
-/// A good request with one more field that it has already, under the same name or its alias.
+/// Returns valid requests with one field repeated, under the same name or its alias.
 fn bodies_with_twins() -> impl Strategy<Value = String> {
     let names = select(vec![
         "email",
@@ -148,7 +149,7 @@ fn bodies_with_twins() -> impl Strategy<Value = String> {
         } else {
             name
         };
-        let ours = [
+        let valid = [
             ("email", json!(ADA)),
             ("reset_url", json!(PAGE)),
             (name, json!(PAGE)),
@@ -158,7 +159,7 @@ fn bodies_with_twins() -> impl Strategy<Value = String> {
         } else {
             3
         };
-        let fields = ours
+        let fields = valid
             .into_iter()
             .take(count)
             .map(|(name, value)| (name, value.to_string()));
@@ -173,8 +174,9 @@ fn bodies_with_twins() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn an_address_that_is_no_string_is_refused() {
-    let bodies = json_texts().prop_filter("no string", |json| !json.trim_start().starts_with('"'));
+fn an_address_that_is_not_a_string_is_rejected() {
+    let bodies =
+        json_texts().prop_filter("not a string", |json| !json.trim_start().starts_with('"'));
     Siege::with_users(&USERS).each(times(200, 10_000), &bodies, &async |siege, json| {
         let page = json!(PAGE).to_string();
         let fields = [("email".to_owned(), json), ("reset_url".to_owned(), page)];
@@ -184,25 +186,25 @@ fn an_address_that_is_no_string_is_refused() {
             .send(siege.app.event("/password/forgot", &body))
             .await
             .status();
-        // A number is refused where it is 413, too: a deep nest may be longer than 8 KiB.
+        // The status may also be 413, because deep nesting may exceed 8 KiB.
         prop_assert!([400, 413, 422].contains(&status), "{}", status);
-        prop_assert_eq!(siege.new_mails().await.len(), 0);
+        prop_assert_eq!(siege.new_emails().await.len(), 0);
         Ok(())
     });
 }
 
-/// CVE-2019-19844: a look-up that folds, and a mail to what was typed.
+/// CVE-2019-19844: a lookup that folds case, and an email to the typed address.
 #[test]
 fn addresses_that_unicode_would_fold_together_are_never_the_same_user() {
     let cases = times(200, 10_000);
     Siege::with_users(&USERS).each(cases, &lookalikes(USERS.to_vec()), &async |siege, typed| {
         if !USERS.contains(&plain(&typed).as_str()) {
             siege.app.forgot(&typed).await;
-            prop_assert_eq!(siege.new_mails().await.len(), 0);
+            prop_assert_eq!(siege.new_emails().await.len(), 0);
         }
         Ok(())
     });
-    // And the other way round: it is they who are stored.
+    // Also store the lookalikes, and request links for the originals.
     let stored = [
         "m\u{131}ke@example.org",
         "mike@example.or\u{ff47}",
@@ -211,31 +213,31 @@ fn addresses_that_unicode_would_fold_together_are_never_the_same_user() {
         "ann\u{e1}@example.com",
         "anna@ex\u{430}mple.com",
     ];
-    let asked = [
+    let originals = [
         "mike@example.org",
         "kiss.it@sub.example.com",
         "anna@example.com",
         "Kiss.It@Sub.Example.Com",
     ];
-    let asked = prop_oneof![
-        select(asked.to_vec()).prop_map(str::to_owned),
+    let requested = prop_oneof![
+        select(originals.to_vec()).prop_map(str::to_owned),
         select(stored.to_vec()).prop_map(str::to_owned),
         lookalikes(USERS.to_vec())
     ];
-    Siege::with_users(&stored).each(cases, &asked, &async |siege, typed| {
+    Siege::with_users(&stored).each(cases, &requested, &async |siege, typed| {
         siege.app.forgot(&typed).await;
-        prop_assert_eq!(siege.new_mails().await.len(), 0);
+        prop_assert_eq!(siege.new_emails().await.len(), 0);
         Ok(())
     });
     report(
         "addresses that Unicode would fold together",
         2 * cases,
-        "no mail",
+        "no email",
     );
 }
 
 #[tokio::test]
-async fn a_body_of_any_length_is_answered() {
+async fn a_body_of_any_length_gets_a_response() {
     let app = TestApp::with_ada().await;
     for length in [8191, 8192, 8193, 1 << 20, 6 << 20, 10 << 20, (10 << 20) + 1] {
         for path in ["/password/forgot", "/password/reset"] {
@@ -248,16 +250,17 @@ async fn a_body_of_any_length_is_answered() {
     }
 }
 
-/// How many attempts one app stands: its table grows, and with it what there is to look through.
+/// The number of attempts per app. Each attempt makes the table larger, and the checks slower.
 const SIEGE: usize = 100;
 
-/// A app under attack.
+/// An app under attack.
 struct Siege {
     runtime: Runtime,
     app: TestApp,
-    /// A link that works.
+    /// A live link.
     link: RefCell<Option<Link>>,
-    mails: RefCell<usize>,
+    /// The number of emails that the checks have seen.
+    emails: RefCell<usize>,
 }
 
 impl Siege {
@@ -275,11 +278,11 @@ impl Siege {
             runtime,
             app,
             link: RefCell::default(),
-            mails: RefCell::default(),
+            emails: RefCell::default(),
         }
     }
 
-    /// Tries so many of these.
+    /// Tries this many values of a strategy.
     fn each<S: Strategy>(
         &self,
         cases: usize,
@@ -295,10 +298,10 @@ impl Siege {
         TestRunner::new(config).run(strategy, one).unwrap();
     }
 
-    /// A siege's worth of attempts.
+    /// Tries [`SIEGE`] attempts, and checks the effects of each.
     fn withstand(&self, attempts: &impl Strategy<Value = (Payload, Attempt)>) {
         self.each(SIEGE, attempts, &async |siege, (payload, attempt)| {
-            let token = siege.good_link().await.token;
+            let token = siege.live_link().await.token;
             let attempt = attempt.with_token(&token);
             let headers = &attempt.headers;
             let event = payload.event(
@@ -310,45 +313,45 @@ impl Siege {
             let Some(event) = event else { return Ok(()) };
             let response = siege.app.send(event).await;
             well_formed(&response)?;
-            let told = format!("{response:?}{}", siege.app.log());
+            let output = format!("{response:?}{}", siege.app.log());
             for secret in [CANARY, token.as_str(), TOKEN, "evil.test"] {
-                prop_assert!(!told.contains(secret), "{} in {}", secret, told);
+                prop_assert!(!output.contains(secret), "{} in {}", secret, output);
             }
             match response.status() {
-                202 => siege.only_the_owner_has_mail(&attempt).await,
+                202 => siege.only_the_owner_has_email(&attempt).await,
                 204 => siege.only_the_owner_changed(&attempt, &token).await,
                 _ => {
-                    prop_assert_eq!(siege.new_mails().await.len(), 0);
+                    prop_assert_eq!(siege.new_emails().await.len(), 0);
                     Ok(())
                 }
             }
         });
     }
 
-    async fn good_link(&self) -> Link {
+    async fn live_link(&self) -> Link {
         if self.link.borrow().is_none() {
             let link = self.app.link(USERS[0]).await;
             *self.link.borrow_mut() = Some(link);
-            self.new_mails().await;
+            self.new_emails().await;
         }
         self.link.borrow().clone().unwrap()
     }
 
-    async fn only_the_owner_has_mail(&self, attempt: &Attempt) -> Result<(), TestCaseError> {
-        let asked = plain(&attempt.email());
-        let owner = USERS.iter().filter(|user| **user == asked);
-        let mails = self.new_mails().await;
-        let to: Vec<&str> = mails.iter().map(Mail::to).collect();
+    async fn only_the_owner_has_email(&self, attempt: &Attempt) -> Result<(), TestCaseError> {
+        let requested = plain(&attempt.email());
+        let owner = USERS.iter().filter(|user| **user == requested);
+        let emails = self.new_emails().await;
+        let to: Vec<&str> = emails.iter().map(SentEmail::to).collect();
         prop_assert_eq!(to, owner.copied().collect::<Vec<_>>());
-        for mail in &mails {
-            let link = mail.link().url.to_string();
+        for email in &emails {
+            let link = email.link().url.to_string();
             let (bare, _) = link.split_once("email=").unwrap();
             prop_assert!(
                 PAGES.iter().any(|page| bare[..bare.len() - 1] == **page),
                 "{}",
                 link
             );
-            prop_assert_eq!(&mail.link().email, &asked);
+            prop_assert_eq!(&email.link().email, &requested);
         }
         Ok(())
     }
@@ -360,23 +363,23 @@ impl Siege {
     ) -> Result<(), TestCaseError> {
         prop_assert_eq!(plain(&attempt.email()), USERS[0]);
         prop_assert_eq!(plain(&attempt.token()), token);
-        let mails = self.new_mails().await;
-        let to: Vec<&str> = mails.iter().map(Mail::to).collect();
+        let emails = self.new_emails().await;
+        let to: Vec<&str> = emails.iter().map(SentEmail::to).collect();
         prop_assert_eq!(to, [USERS[0]]);
         *self.link.borrow_mut() = None;
         Ok(())
     }
 
-    /// Carries the stream; a cooldown later the next may come.
-    async fn new_mails(&self) -> Vec<Mail> {
-        assert_eq!(self.app.stream().await, None);
-        self.app.later(SignedDuration::from_secs(61));
-        let seen = self.mails.replace(self.app.aws.mails().len());
-        self.app.aws.mails().split_off(seen)
+    /// Processes the stream, passes the cooldown, and returns the emails since the last call.
+    async fn new_emails(&self) -> Vec<SentEmail> {
+        assert_eq!(self.app.try_process_stream().await, None);
+        self.app.advance(SignedDuration::from_secs(61));
+        let seen = self.emails.replace(self.app.aws.emails().len());
+        self.app.aws.emails().split_off(seen)
     }
 }
 
-/// A problem (RFC 9457) or a success of the HTTP table.
+/// Checks that a response is a problem (RFC 9457) or a success of the HTTP table.
 fn well_formed(response: &Response) -> Result<(), TestCaseError> {
     let status = response.status();
     if status == 204 {
@@ -403,7 +406,7 @@ fn well_formed(response: &Response) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// How a gateway hands a request over.
+/// The payload format of a gateway's event.
 #[derive(Clone, Copy, Debug)]
 enum Payload {
     One,
@@ -423,7 +426,7 @@ fn payloads(attempts: impl Strategy<Value = Attempt>) -> impl Strategy<Value = (
 }
 
 impl Payload {
-    /// The event. None where bytes that are no text would have to be text.
+    /// Returns the event, or `None` if the format needs text and the body is not UTF-8.
     fn event(
         self,
         (method, path): (&str, &str),
@@ -437,7 +440,7 @@ impl Payload {
         } else {
             str::from_utf8(body).ok()?.to_owned()
         };
-        // A gateway hands an absent body over as null.
+        // A gateway sends an absent body as null.
         let body = Some(body).filter(|body| !body.is_empty());
         let headers: Value = headers
             .iter()

@@ -1,4 +1,4 @@
-//! The HTTP table of the README, line by line, as far as it does not depend on rows.
+//! Tests each line of the HTTP table in docs/front-end.md that does not depend on stored rows.
 
 use std::collections::BTreeSet;
 
@@ -24,14 +24,14 @@ fn problem(response: &Response) -> (u16, String, Value) {
     )
 }
 
-fn wish() -> String {
+fn forgot_body() -> String {
     json!({ "email": ADA, "reset_url": PAGE }).to_string()
 }
 
 #[tokio::test]
-async fn every_answer_carries_the_gateways_request_id_and_is_not_to_be_stored() {
+async fn every_response_has_the_gateways_request_id_and_forbids_caching() {
     let app = TestApp::open().await;
-    for body in [wish().as_str(), "{", "{}"] {
+    for body in [forgot_body().as_str(), "{", "{}"] {
         let mut event = app.event("/password/forgot", body);
         event["requestContext"]["requestId"] = json!("JKJaXmPLvHcESHA=");
         let response = app.send(event).await;
@@ -40,11 +40,11 @@ async fn every_answer_carries_the_gateways_request_id_and_is_not_to_be_stored() 
         assert_eq!(response.header("X-Content-Type-Options"), Some("nosniff"));
     }
     assert!(app.log().contains(r#""request_id":"JKJaXmPLvHcESHA=""#));
-    app.drain().await;
+    app.process_stream().await;
 }
 
 #[tokio::test]
-async fn without_a_gateway_a_wrong_path_is_404_and_a_wrong_method_405() {
+async fn an_unknown_path_gets_404_and_a_wrong_method_405() {
     let app = TestApp::open().await;
     for path in [
         "/",
@@ -53,11 +53,11 @@ async fn without_a_gateway_a_wrong_path_is_404_and_a_wrong_method_405() {
         "/password/forgotten",
         "/password",
     ] {
-        let response = app.send(app.event(path, &wish())).await;
+        let response = app.send(app.event(path, &forgot_body())).await;
         assert_eq!(problem(&response).0, 404, "{path}");
     }
     for method in ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "post"] {
-        let mut event = app.event("/password/forgot", &wish());
+        let mut event = app.event("/password/forgot", &forgot_body());
         event["requestContext"]["http"]["method"] = json!(method);
         let response = app.send(event).await;
         assert_eq!(problem(&response).0, 405, "{method}");
@@ -66,19 +66,19 @@ async fn without_a_gateway_a_wrong_path_is_404_and_a_wrong_method_405() {
 }
 
 #[tokio::test]
-async fn a_stage_or_a_base_path_may_stand_before_the_route() {
+async fn a_stage_or_a_base_path_may_precede_the_route() {
     let app = TestApp::open().await;
     assert_eq!(
-        app.send(app.event("/prod/auth/password/forgot", &wish()))
+        app.send(app.event("/prod/auth/password/forgot", &forgot_body()))
             .await
             .status(),
         202
     );
-    app.drain().await;
+    app.process_stream().await;
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_declared_to_be_json_is_415() {
+async fn a_body_that_is_not_declared_as_json_gets_415() {
     let app = TestApp::open().await;
     for content_type in [
         json!("text/plain"),
@@ -86,18 +86,18 @@ async fn a_body_that_is_not_declared_to_be_json_is_415() {
         json!(""),
         json!(null),
     ] {
-        let mut event = app.event("/password/forgot", &wish());
+        let mut event = app.event("/password/forgot", &forgot_body());
         event["headers"]["content-type"] = content_type;
         assert_eq!(problem(&app.send(event).await).0, 415);
     }
-    let mut event = app.event("/password/forgot", &wish());
+    let mut event = app.event("/password/forgot", &forgot_body());
     event["headers"] = json!({ "Content-Type": "application/json; charset=utf-8" });
     assert_eq!(app.send(event).await.status(), 202);
-    app.drain().await;
+    app.process_stream().await;
 }
 
 #[tokio::test]
-async fn a_body_over_8_kib_is_413() {
+async fn a_body_over_8_kib_gets_413() {
     let app = TestApp::open().await;
     let body = json!({ "email": ADA, "reset_url": PAGE, "x": "a".repeat(8192) }).to_string();
     assert_eq!(
@@ -107,7 +107,7 @@ async fn a_body_over_8_kib_is_413() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_one_json_object_is_400() {
+async fn a_body_that_is_not_one_json_object_gets_400() {
     let app = TestApp::open().await;
     let bodies = [
         "",
@@ -134,7 +134,7 @@ async fn a_body_that_is_not_one_json_object_is_400() {
 }
 
 #[tokio::test]
-async fn every_field_that_is_wrong_is_told_at_once() {
+async fn every_invalid_field_is_reported_at_once() {
     let app = TestApp::open().await;
     let (status, kind, errors) = problem(&app.post("/password/forgot", &json!({})).await);
     assert_eq!((status, kind.as_str()), (422, "urn:rekey:problem:invalid"));
@@ -167,7 +167,7 @@ async fn every_field_that_is_wrong_is_told_at_once() {
 
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
-async fn each_error_has_a_code_that_front_ends_can_translate() {
+async fn each_field_error_has_a_documented_code() {
     let app = TestApp::with_ada().await;
     let token = "0".repeat(64);
     let reset = |password: &str| json!({ "email": ADA, "token": token, "password": password });
@@ -235,11 +235,15 @@ async fn each_error_has_a_code_that_front_ends_can_translate() {
         ),
     ] {
         let response = app.post(path, &body).await;
-        let told: Value = serde_json::from_str(response.body()).unwrap();
-        assert_eq!(told["codes"], codes, "{body}");
-        assert_eq!(told["parameters"], parameters, "{body}");
-        let codes = told["codes"].as_object().unwrap();
-        assert!(codes.keys().eq(told["errors"].as_object().unwrap().keys()));
+        let problem: Value = serde_json::from_str(response.body()).unwrap();
+        assert_eq!(problem["codes"], codes, "{body}");
+        assert_eq!(problem["parameters"], parameters, "{body}");
+        let codes = problem["codes"].as_object().unwrap();
+        assert!(
+            codes
+                .keys()
+                .eq(problem["errors"].as_object().unwrap().keys())
+        );
         seen.extend(
             codes
                 .values()
@@ -249,11 +253,9 @@ async fn each_error_has_a_code_that_front_ends_can_translate() {
     assert_eq!(seen, codes());
 }
 
-/// The product's list of codes.
+/// Returns the product's error codes.
 fn codes() -> BTreeSet<String> {
-    FieldError::ALL
-        .map(|complaint| complaint.code().to_owned())
-        .into()
+    FieldError::ALL.map(|error| error.code().to_owned()).into()
 }
 
 #[test]
@@ -272,7 +274,7 @@ fn the_documentation_lists_each_code_and_no_other() {
     );
 }
 
-/// Whoever asks, and whether or not a request is held back.
+/// Responses do not depend on the address or on rate limits.
 #[tokio::test]
 async fn every_202_is_the_same_and_names_the_cooldown() {
     let app = TestApp::with(&[("COOLDOWN_SECONDS", "90")]).await;
@@ -292,11 +294,11 @@ async fn every_202_is_the_same_and_names_the_cooldown() {
             "cooldown_seconds": 90,
         })
     );
-    app.drain().await;
+    app.process_stream().await;
 }
 
 #[tokio::test]
-async fn deep_nesting_does_no_harm() {
+async fn deep_nesting_is_rejected_without_a_crash() {
     let app = TestApp::open().await;
     let deep = format!("{{\"email\":{}{}}}", "[".repeat(4000), "]".repeat(4000));
     let (status, _, errors) = problem(&app.send(app.event("/password/reset", &deep)).await);
@@ -307,20 +309,20 @@ async fn deep_nesting_does_no_harm() {
 }
 
 #[tokio::test]
-async fn a_base64_body_is_read() {
+async fn a_base64_body_is_decoded() {
     let app = TestApp::open().await;
-    let mut event = app.event("/password/forgot", &BASE64.encode(wish()));
+    let mut event = app.event("/password/forgot", &BASE64.encode(forgot_body()));
     event["isBase64Encoded"] = json!(true);
     assert_eq!(app.send(event.clone()).await.status(), 202);
     for body in ["not base64", "/////w==", ""] {
         event["body"] = json!(body);
         assert_eq!(app.send(event.clone()).await.status(), 400, "{body}");
     }
-    app.drain().await;
+    app.process_stream().await;
 }
 
 #[tokio::test]
-async fn a_rest_apis_payload_is_read() {
+async fn a_rest_apis_payload_is_parsed() {
     let app = TestApp::with(&[("SOURCE_LIMIT", "1")]).await;
     let event = |source: &str, email: &str| {
         json!({
@@ -344,7 +346,7 @@ async fn a_rest_apis_payload_is_read() {
     };
     let response = app.send(event("192.0.2.1", "a@example.com")).await;
     assert_eq!(response.status(), 202);
-    // A REST API answers 502 for a function's answer that has more than it knows.
+    // A REST API returns 502 if a function's response has fields that it does not know.
     assert_eq!(
         serde_json::to_value(&response)
             .unwrap()
@@ -365,25 +367,25 @@ async fn a_rest_apis_payload_is_read() {
         app.send(event("192.0.2.2", "b@example.com")).await.status(),
         202
     );
-    app.drain().await;
+    app.process_stream().await;
 }
 
-/// `lambda_http` panics over the first two; a panic ends the process.
+/// `lambda_http` panics on the first two, and a panic would end the process.
 #[tokio::test]
-async fn queries_and_headers_that_are_no_uri_or_ascii_do_no_harm() {
+async fn invalid_queries_and_headers_are_ignored() {
     let app = TestApp::open().await;
     for (query, header) in [("<>", "x"), ("a b", "x"), ("", "é\u{1}"), ("\u{ff}", "\n")] {
-        let mut event = app.event("/password/forgot", &wish());
+        let mut event = app.event("/password/forgot", &forgot_body());
         event["rawQueryString"] = json!(query);
         event["headers"]["x-odd"] = json!(header);
         event["headers"]["host"] = json!(header);
         assert_eq!(app.send(event).await.status(), 202, "{query}");
     }
-    app.drain().await;
+    app.process_stream().await;
 }
 
 #[tokio::test]
-async fn the_answers_to_a_stream_and_to_a_gateway_have_lambdas_form() {
+async fn a_response_has_the_form_that_the_gateway_expects() {
     let app = TestApp::open().await;
     let response =
         serde_json::to_value(app.send(app.event("/password/forgot", "{")).await).unwrap();

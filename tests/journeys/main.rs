@@ -1,11 +1,11 @@
-//! Journeys of users and operators, with both functions in this process, `DynamoDB` too, and SES on a socket.
+//! Journeys of users and operators. Both functions and `DynamoDB` run in this process, and SES runs on a socket.
 
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::wildcard_enum_match_arm,
-    reason = "a test that panics has said what is wrong"
+    reason = "a test fails by panicking"
 )]
 
 mod abuse;

@@ -1,11 +1,11 @@
-//! Values for `make` never run as code, neither make's nor the shell's.
+//! Neither make nor the shell runs the values of `make` variables as code.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Each would make a file `ran` if anything but the program that it is for reads it.
+/// Values that create a file `ran` if make or a shell evaluates them.
 const VALUES: [&str; 9] = [
     "x; touch ran",
     "$(touch ran)",
@@ -19,7 +19,7 @@ const VALUES: [&str; 9] = [
 ];
 
 #[test]
-fn values_reach_the_programs_as_they_are() {
+fn values_reach_the_programs_unchanged() {
     for (target, name) in [
         ("redrive", "STACK"),
         ("users-check", "STACK"),
@@ -40,10 +40,10 @@ fn values_reach_the_programs_as_they_are() {
                 }
                 let output = make.output().unwrap();
                 assert!(output.status.success(), "{name}={value}: {output:?}");
-                let told = String::from_utf8(output.stdout).unwrap();
+                let printed = String::from_utf8(output.stdout).unwrap();
                 assert!(
-                    told.lines().any(|line| line == format!("[{value}]")),
-                    "{name}={value}: {told}"
+                    printed.lines().any(|line| line == format!("[{value}]")),
+                    "{name}={value}: {printed}"
                 );
                 assert!(
                     !checkout.0.join("ran").exists(),
@@ -55,7 +55,7 @@ fn values_reach_the_programs_as_they_are() {
 }
 
 #[test]
-fn values_that_are_not_set_have_their_defaults() {
+fn unset_values_have_their_defaults() {
     for (target, expected) in [
         ("redrive", "[rekey]"),
         ("users-check", "[rekey]"),
@@ -66,21 +66,21 @@ fn values_that_are_not_set_have_their_defaults() {
     ] {
         let checkout = Checkout::new();
         let output = checkout.make(target).output().unwrap();
-        let told = String::from_utf8(output.stdout).unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
         assert!(
-            told.lines().any(|line| line == expected),
-            "{target}: {told}"
+            printed.lines().any(|line| line == expected),
+            "{target}: {printed}"
         );
     }
 }
 
-/// A folder with the Makefile, whose programs print what they are given, in brackets, and do nothing.
+/// A folder with the Makefile, and with programs that only print their arguments in brackets.
 struct Checkout(PathBuf);
 
 impl Checkout {
     fn new() -> Self {
-        static DESKS: AtomicU32 = AtomicU32::new(0);
-        let number = DESKS.fetch_add(1, Ordering::Relaxed);
+        static CHECKOUTS: AtomicU32 = AtomicU32::new(0);
+        let number = CHECKOUTS.fetch_add(1, Ordering::Relaxed);
         let name = format!("rekey-make-{}-{number}", process::id());
         let checkout = Self(std::env::temp_dir().join(name));
         let programs = [
@@ -111,7 +111,7 @@ impl Checkout {
         checkout
     }
 
-    /// `make` as from a shell, even where `make` runs these tests.
+    /// Returns a `make` command without the environment of an outer `make`, which may run these tests.
     fn make(&self, target: &str) -> Command {
         let mut make = Command::new("make");
         make.arg(target).current_dir(&self.0);

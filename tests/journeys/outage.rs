@@ -1,4 +1,4 @@
-//! What does not work is told, tried again, and neither lost nor done twice.
+//! Outages: failures are reported and retried, and no effect is lost or repeated.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use rekey::lambda::batch::MAX_CONCURRENCY;
 use serde_json::{Value, json};
 
 use crate::app::{ADA, PAGE, PASSWORD, TestApp};
-use crate::aws::{Answer, EVERY, Wrong};
+use crate::aws::{EVERY, Fault, Reply};
 
 #[tokio::test]
-async fn a_throttled_table_is_503_and_says_when_to_come_back() {
+async fn a_throttled_table_causes_503_with_retry_after() {
     let app = TestApp::with_ada().await;
     app.aws.fail(
         "TransactWriteItems",
@@ -28,7 +28,7 @@ async fn a_throttled_table_is_503_and_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_not_allowed_is_500_without_detail() {
+async fn a_denied_call_causes_500_without_detail() {
     let app = TestApp::with_ada().await;
     app.aws.fail(
         "TransactWriteItems",
@@ -45,32 +45,32 @@ async fn a_call_that_is_not_allowed_is_500_without_detail() {
 }
 
 #[tokio::test]
-async fn one_failure_of_the_table_is_not_seen() {
+async fn one_failed_call_to_the_table_is_retried_unseen() {
     let app = TestApp::with_ada().await;
     app.aws
         .fail("TransactWriteItems", 1, (500, "InternalServerError", ""));
     assert_eq!(app.forgot(ADA).await.status(), 202);
-    app.drain().await;
+    app.process_stream().await;
 }
 
 #[tokio::test]
-async fn a_transaction_that_meets_another_is_tried_again() {
+async fn a_conflicting_transaction_is_retried() {
     let app = TestApp::with_ada().await;
     app.aws.conflict(2);
     assert_eq!(app.forgot(ADA).await.status(), 202);
-    app.stream().await;
-    let link = app.aws.mails()[0].link();
+    app.try_process_stream().await;
+    let link = app.aws.emails()[0].link();
 
     app.aws.conflict(2);
     assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
 
-    // For ever, it is neither accepted nor refused.
+    // A transaction that conflicts on every attempt is neither accepted nor rejected.
     app.aws.conflict(3);
     assert_eq!(app.forgot("eve@example.com").await.status(), 503);
-    app.drain().await;
+    app.process_stream().await;
 }
 
-/// The alarm `ServerErrors` counts these. Anyone can cause a conflict with parallel requests.
+/// The alarm `ServerErrors` counts failed requests, except for conflicts: anyone can cause one with parallel requests.
 #[tokio::test]
 async fn a_failed_request_counts_unless_transactions_conflict() {
     let app = TestApp::with_ada().await;
@@ -91,7 +91,7 @@ async fn a_failed_request_counts_unless_transactions_conflict() {
     assert_eq!(failed_requests(&app), 2);
 }
 
-/// What CloudWatch adds up in the metric `RequestsFailed`.
+/// Returns the sum that CloudWatch computes for the metric `RequestsFailed`.
 fn failed_requests(app: &TestApp) -> usize {
     let log = app.log();
     let lines = log
@@ -107,7 +107,7 @@ fn failed_requests(app: &TestApp) -> usize {
 }
 
 #[tokio::test]
-async fn a_reset_that_fails_burns_nothing() {
+async fn a_failed_reset_does_not_use_up_the_link() {
     let app = TestApp::with_ada().await;
     let link = app.link(ADA).await;
     for call in ["UpdateItem", "Query", "TransactWriteItems"] {
@@ -116,65 +116,69 @@ async fn a_reset_that_fails_burns_nothing() {
         assert_eq!(app.stored("1", "password_hash").await, "old");
     }
     assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
-    app.drain().await;
+    app.process_stream().await;
 }
 
-/// So many users, each of whom has asked for a link.
+/// Starts an app with this many users, each of whom has requested a link.
 async fn crowd(number: usize) -> TestApp {
     let app = TestApp::open().await;
     for n in 0..number {
         let email = format!("user{n}@example.com");
         app.user(&n.to_string(), &email).await;
         assert_eq!(app.forgot(&email).await.status(), 202);
-        app.later(SignedDuration::from_millis(10));
+        app.advance(SignedDuration::from_millis(10));
     }
     app.aws.take_calls();
     app
 }
 
-/// Who has how many mails.
-fn mails_of_each(app: &TestApp) -> Vec<usize> {
+/// Returns the number of emails of each recipient.
+fn emails_by_recipient(app: &TestApp) -> Vec<usize> {
     let mut recipients: HashMap<String, usize> = HashMap::new();
-    for mail in app.aws.mails() {
-        *recipients.entry(mail.to().to_owned()).or_default() += 1;
+    for email in app.aws.emails() {
+        *recipients.entry(email.to().to_owned()).or_default() += 1;
     }
     recipients.into_values().collect()
 }
 
-/// How often SES was called since the last look.
-fn mailings(app: &TestApp) -> usize {
+/// Returns the number of calls to SES since calls were last taken.
+fn calls_to_ses(app: &TestApp) -> usize {
     let calls = app.aws.take_calls();
     calls.iter().filter(|call| *call == "SendEmail").count()
 }
 
-/// It is not tried again within the call: so it is one record that fails.
+/// An error that the SDK does not retry, so exactly one record fails.
 const PAUSED: (u16, &str, &str) = (400, "SendingPausedException", "");
 
-/// Lambda repeats everything from the first failure on, also what was sent behind it.
+/// Lambda delivers all records from the first failure again, even those whose emails were sent.
 #[tokio::test]
-async fn a_failed_email_stops_the_batch_after_its_round_and_no_email_is_sent_twice() {
+async fn a_failed_email_stops_later_rounds_and_no_email_is_sent_twice() {
     let mut app = crowd(40).await;
-    app.aws.spare("SendEmail", 5);
+    app.aws.succeed("SendEmail", 5);
     app.aws.fail("SendEmail", 1, PAUSED);
-    assert!(app.stream().await.is_some());
-    assert_eq!(mailings(&app), MAX_CONCURRENCY, "the rest is not begun");
+    assert!(app.try_process_stream().await.is_some());
+    assert_eq!(
+        calls_to_ses(&app),
+        MAX_CONCURRENCY,
+        "no further round starts"
+    );
 
     // Lambda may give the batch to another instance.
-    app.calm_down();
-    assert_eq!(app.stream().await, None);
-    assert_eq!(mails_of_each(&app), [1; 40]);
+    app.restart();
+    assert_eq!(app.try_process_stream().await, None);
+    assert_eq!(emails_by_recipient(&app), [1; 40]);
 }
 
-/// SES answers late, so that emails overlap if they do not wait for one another.
+/// SES responds late, so that emails overlap unless one waits for another.
 #[tokio::test]
 async fn all_emails_of_a_batch_are_sent_at_the_same_time() {
     let app = crowd(2 * MAX_CONCURRENCY).await;
-    let (is_done, answer) = (true, Answer::Late(Duration::from_millis(50)));
+    let (is_done, reply) = (true, Reply::Late(Duration::from_millis(50)));
     app.aws
-        .inject("SendEmail", 2 * MAX_CONCURRENCY, Wrong { is_done, answer });
-    assert_eq!(app.stream().await, None);
-    assert_eq!(app.aws.take_mails_at_once(), MAX_CONCURRENCY);
-    assert_eq!(mails_of_each(&app), [1; 2 * MAX_CONCURRENCY]);
+        .inject("SendEmail", 2 * MAX_CONCURRENCY, Fault { is_done, reply });
+    assert_eq!(app.try_process_stream().await, None);
+    assert_eq!(app.aws.take_max_concurrent_emails(), MAX_CONCURRENCY);
+    assert_eq!(emails_by_recipient(&app), [1; 2 * MAX_CONCURRENCY]);
 }
 
 #[tokio::test]
@@ -186,45 +190,45 @@ async fn only_the_newest_request_of_an_address_in_a_batch_is_delivered() {
         }
         let mut rows = Vec::new();
         for _ in 0..3 {
-            app.later(SignedDuration::from_mins(2));
+            app.advance(SignedDuration::from_mins(2));
             app.forgot(ADA).await;
             rows.extend(app.rows("request#").await);
         }
         let rows: Vec<&Value> = rows.iter().collect();
-        assert_eq!(app.bring_to_forgot(&rows).await, None);
+        assert_eq!(app.deliver(&rows).await, None);
 
-        let mails = app.aws.mails();
-        assert_eq!(mails.len(), usize::from(is_known));
-        for mail in mails {
+        let emails = app.aws.emails();
+        assert_eq!(emails.len(), usize::from(is_known));
+        for email in emails {
             let id = rows[2]["request_id"]["S"].as_str().unwrap();
             // SES allows few characters in tags, so this one is in hex.
-            assert_eq!(mail.tag()["Value"], rekey::digest::hex(id.as_bytes()));
+            assert_eq!(email.tag()["Value"], rekey::digest::hex(id.as_bytes()));
         }
         let replaced = "replaced by a newer request for the address";
         assert_eq!(app.log().matches(replaced).count(), 2);
-        // An unknown address is logged as such once, too.
+        // An unknown address is also logged only once.
         assert_eq!(app.events().len(), 3 + 2 + 1);
     }
 }
 
-/// The replaced record counts as done, so the checkpoint is the newest.
+/// The replaced record counts as done, so the checkpoint is the newest record.
 #[tokio::test]
 async fn the_newest_request_is_retried_after_a_failure() {
     let app = TestApp::with_ada().await;
     let mut rows = Vec::new();
     for _ in 0..2 {
-        app.later(SignedDuration::from_mins(2));
+        app.advance(SignedDuration::from_mins(2));
         app.forgot(ADA).await;
         rows.extend(app.rows("request#").await);
     }
     let rows: Vec<&Value> = rows.iter().collect();
     app.aws.fail("SendEmail", 1, PAUSED);
-    assert!(app.bring_to_forgot(&rows).await.is_some());
-    assert_eq!(app.bring_to_forgot(&rows[1..]).await, None);
-    assert_eq!(app.aws.mails().len(), 1);
+    assert!(app.deliver(&rows).await.is_some());
+    assert_eq!(app.deliver(&rows[1..]).await, None);
+    assert_eq!(app.aws.emails().len(), 1);
 }
 
-/// What SES says when identities are not verified (SES Developer Guide, "Amazon SES email sending errors").
+/// Returns SES's message about unverified identities (SES Developer Guide, "Amazon SES email sending errors").
 fn not_verified(identities: &str) -> String {
     format!(
         "Email address is not verified. \
@@ -233,25 +237,25 @@ fn not_verified(identities: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_email_whose_recipient_ses_rejects_is_dropped_and_blocks_nothing() {
+async fn an_email_whose_recipient_ses_rejects_is_discarded_and_blocks_nothing() {
     let app = TestApp::open().await;
     for (id, email) in [("1", "a@example.com"), ("2", "b@example.com")] {
         app.user(id, email).await;
         app.forgot(email).await;
-        app.later(SignedDuration::from_millis(10));
+        app.advance(SignedDuration::from_millis(10));
     }
-    let words = not_verified("a@example.com");
+    let message = not_verified("a@example.com");
     app.aws
-        .fail("SendEmail", 1, (400, "MessageRejected", &words));
-    assert_eq!(app.stream().await, None);
-    assert_eq!(app.aws.mails().len(), 1);
+        .fail("SendEmail", 1, (400, "MessageRejected", &message));
+    assert_eq!(app.try_process_stream().await, None);
+    assert_eq!(app.aws.emails().len(), 1);
     let mut events = app.events().split_off(2);
     events.sort();
     assert_eq!(events, ["EmailsRejected", "LinksSent"]);
     assert!(!app.log().contains("example.com"));
 }
 
-/// The last line of the log about a failed call.
+/// Returns the last log line about a failed call.
 fn last_fault(app: &TestApp) -> Value {
     let log = app.log();
     let mut lines = log.lines().map(|line| serde_json::from_str(line).unwrap());
@@ -260,7 +264,7 @@ fn last_fault(app: &TestApp) -> Value {
         .unwrap()
 }
 
-/// All the errors of `SendEmail`, and some that every AWS service has.
+/// Covers all errors of `SendEmail`, and some common to all AWS services.
 #[tokio::test]
 async fn an_email_waits_while_ses_rejects_the_deployment_or_is_overloaded() {
     let app = TestApp::with_ada().await;
@@ -277,20 +281,23 @@ async fn an_email_waits_while_ses_rejects_the_deployment_or_is_overloaded() {
         (500, "InternalFailure", "WARN"),
     ] {
         assert_eq!(app.forgot(ADA).await.status(), 202);
-        let before = app.aws.mails().len();
-        // The SDK itself tries again what may pass.
+        let before = app.aws.emails().len();
+        // The SDK itself retries transient errors.
         let times = if level == "WARN" { 3 } else { 1 };
         app.aws
             .fail("SendEmail", times, (status, code, "of ada@example.com"));
-        assert!(app.stream().await.is_some(), "{code} is retried");
+        assert!(
+            app.try_process_stream().await.is_some(),
+            "{code} is retried"
+        );
         let fault = last_fault(&app);
         assert_eq!(
             [&fault["detail"], &fault["code"], &fault["level"]],
             ["mailer.send", code, level]
         );
-        assert_eq!(app.stream().await, None);
-        assert_eq!(app.aws.mails().len(), before + 1, "{code} loses no email");
-        app.later(SignedDuration::from_mins(61));
+        assert_eq!(app.try_process_stream().await, None);
+        assert_eq!(app.aws.emails().len(), before + 1, "{code} loses no email");
+        app.advance(SignedDuration::from_mins(61));
     }
     assert!(!app.events().contains(&"EmailsRejected".to_owned()));
     assert!(!app.log().contains("example.com"));
@@ -303,23 +310,27 @@ async fn an_email_waits_while_its_sender_is_not_verified() {
         (true, "ada@example.com, no-reply@example.com"),
         (true, "=?UTF-8?B?RXhhbXBsZQ==?= <No-Reply@example.com>"),
         (true, "example.com"),
-        // SES cuts a long list off: the sender may be in the rest.
+        // SES truncates a long list, and the sender may be in the missing part.
         (true, "ada@example.com, ..."),
         (true, "ada@example.com…"),
         (false, "ada@example.com"),
-        // Anyone can have an address that contains the sender's.
+        // An attacker can have an address that contains the sender's.
         (false, "xno-reply@example.com"),
         (false, "no-reply@example.com.evil.test"),
         (false, "Ada <ada@example.com>, ada@example.com"),
     ] {
         let app = TestApp::with_ada().await;
         app.forgot(ADA).await;
-        let words = not_verified(identities);
+        let message = not_verified(identities);
         app.aws
-            .fail("SendEmail", 1, (400, "MessageRejected", &words));
-        assert_eq!(app.stream().await.is_some(), waits, "{identities}");
-        assert_eq!(app.stream().await, None);
-        let emails = app.aws.mails().len();
+            .fail("SendEmail", 1, (400, "MessageRejected", &message));
+        assert_eq!(
+            app.try_process_stream().await.is_some(),
+            waits,
+            "{identities}"
+        );
+        assert_eq!(app.try_process_stream().await, None);
+        let emails = app.aws.emails().len();
         assert_eq!(emails, usize::from(waits), "{identities}");
         assert!(!app.log().contains("example.com"));
     }
@@ -331,59 +342,59 @@ async fn a_notice_waits_for_ses_and_is_not_lost() {
     let link = app.link(ADA).await;
     app.reset(&link, PASSWORD).await;
     app.aws.fail("SendEmail", 3, (500, "InternalFailure", ""));
-    assert!(app.stream().await.is_some());
-    app.later(SignedDuration::from_hours(20));
-    assert_eq!(app.stream().await, None);
-    assert!(app.aws.mails()[1].subject().contains("was changed"));
+    assert!(app.try_process_stream().await.is_some());
+    app.advance(SignedDuration::from_hours(20));
+    assert_eq!(app.try_process_stream().await, None);
+    assert!(app.aws.emails()[1].subject().contains("was changed"));
 }
 
 #[tokio::test]
-async fn a_record_that_comes_again_after_its_link_was_sent_sends_nothing() {
+async fn a_record_delivered_again_after_its_link_was_sent_sends_nothing() {
     let app = TestApp::with_ada().await;
     app.link(ADA).await;
     let row = app.rows("request#").await.remove(0);
-    assert_eq!(app.bring_to_forgot(&[&row]).await, None);
-    assert_eq!(app.aws.mails().len(), 1);
-    // The request ID may repeat: clients of a REST API can choose it. The time cannot.
-    app.later(SignedDuration::from_mins(2));
+    assert_eq!(app.deliver(&[&row]).await, None);
+    assert_eq!(app.aws.emails().len(), 1);
+    // The request ID may repeat, because clients of a REST API can choose it. The time cannot repeat.
+    app.advance(SignedDuration::from_mins(2));
     let body = json!({ "email": ADA, "reset_url": PAGE });
     let mut event = app.event("/password/forgot", &body.to_string());
     event["requestContext"]["requestId"] = row["request_id"]["S"].clone();
     assert_eq!(app.send(event).await.status(), 202);
-    app.drain().await;
-    assert_eq!(app.aws.mails().len(), 2);
+    app.process_stream().await;
+    assert_eq!(app.aws.emails().len(), 2);
 }
 
-/// Lambda ends after SES accepted the email and before the link is stored.
+/// Lambda ends the function after SES accepted the email, and before the link is stored.
 #[tokio::test]
-async fn a_link_that_is_sent_twice_can_be_used_once() {
+async fn a_request_that_is_delivered_twice_has_one_usable_link() {
     let app = TestApp::with_ada().await;
-    app.aws.spare("PutItem", 1);
+    app.aws.succeed("PutItem", 1);
     app.aws.fail("PutItem", 3, (500, "InternalServerError", ""));
     let first = app.link(ADA).await;
     let row = app.rows("request#").await.remove(0);
-    assert_eq!(app.bring_to_forgot(&[&row]).await, None);
-    let second = app.aws.mails()[1].link();
+    assert_eq!(app.deliver(&[&row]).await, None);
+    let second = app.aws.emails()[1].link();
     assert_ne!(first, second);
     assert_eq!(app.reset(&first, PASSWORD).await.status(), 204);
     assert_eq!(app.reset(&second, PASSWORD).await.status(), 422);
-    app.drain().await;
+    app.process_stream().await;
 }
 
 #[tokio::test]
-async fn a_change_whose_answer_is_lost_is_done_once_and_said_to_be_done() {
+async fn a_change_whose_response_is_lost_is_applied_once_and_gets_204() {
     let app = TestApp::with_ada().await;
-    for answer in [Answer::Closed, Answer::Half] {
-        let unheard = || Wrong {
+    for reply in [Reply::Closed, Reply::Truncated] {
+        let lost_response = || Fault {
             is_done: true,
-            answer: answer.clone(),
+            reply: reply.clone(),
         };
-        app.later(SignedDuration::from_mins(2));
-        app.aws.inject("TransactWriteItems", 1, unheard());
+        app.advance(SignedDuration::from_mins(2));
+        app.aws.inject("TransactWriteItems", 1, lost_response());
         let link = app.link(ADA).await;
 
         app.aws.take_calls();
-        app.aws.inject("TransactWriteItems", 2, unheard());
+        app.aws.inject("TransactWriteItems", 2, lost_response());
         assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
         let calls = app.aws.take_calls();
         let attempts = calls.iter().filter(|call| *call == "TransactWriteItems");
@@ -394,33 +405,33 @@ async fn a_change_whose_answer_is_lost_is_done_once_and_said_to_be_done() {
         .iter()
         .map(|row| row["requests"]["N"].as_str().unwrap())
         .collect();
-    assert_eq!(counted, ["2"], "each request once");
+    assert_eq!(counted, ["2"], "each request counts once");
     assert_eq!(app.rows("change#").await.len(), 2);
-    app.drain().await;
+    app.process_stream().await;
 }
 
 #[tokio::test]
-async fn a_change_that_nobody_heard_of_is_told_to_its_owner() {
+async fn the_owner_is_notified_of_a_change_whose_response_was_lost() {
     let app = TestApp::with_ada().await;
     let link = app.link(ADA).await;
-    let (is_done, answer) = (true, Answer::Closed);
+    let (is_done, reply) = (true, Reply::Closed);
     app.aws
-        .inject("TransactWriteItems", 3, Wrong { is_done, answer });
+        .inject("TransactWriteItems", 3, Fault { is_done, reply });
     assert_eq!(app.reset(&link, PASSWORD).await.status(), 503);
     assert_eq!(app.reset(&link, PASSWORD).await.status(), 422);
     assert_ne!(app.stored("1", "password_hash").await, "old");
-    app.stream().await;
-    assert!(app.aws.mails()[1].subject().contains("was changed"));
+    app.try_process_stream().await;
+    assert!(app.aws.emails()[1].subject().contains("was changed"));
 }
 
-/// SES has the mail, and takes its time to say so. To ask again after a while would send a second one.
+/// SES accepts the email, but responds slowly. A retry before the timeout would send a second email.
 #[tokio::test]
-async fn a_mail_that_ses_is_slow_to_take_is_sent_once() {
+async fn an_email_is_sent_once_while_ses_is_slow() {
     let mut app = TestApp::with_ada().await;
     app.forgot(ADA).await;
-    app.hurry(8);
-    let (is_done, answer) = (true, Answer::Late(aws::SES_TIMEOUT / 8 * 3 / 4));
-    app.aws.inject("SendEmail", 1, Wrong { is_done, answer });
-    assert_eq!(app.stream().await, None);
-    assert_eq!(app.aws.mails().len(), 1);
+    app.shorten_timeouts(8);
+    let (is_done, reply) = (true, Reply::Late(aws::SES_TIMEOUT / 8 * 3 / 4));
+    app.aws.inject("SendEmail", 1, Fault { is_done, reply });
+    assert_eq!(app.try_process_stream().await, None);
+    assert_eq!(app.aws.emails().len(), 1);
 }

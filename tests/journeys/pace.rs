@@ -1,6 +1,6 @@
-//! The pace of a batch: when each email leaves, when the batch ends, and which record Lambda delivers again.
+//! The pace of a batch: the times at which emails leave and the batch ends, and the record that Lambda delivers again.
 //!
-//! Time is paused: tokio moves it to the next timer as soon as everything waits, so all times are exact.
+//! Tokio's clock is paused, and moves to the next timer when every task waits. So all times are exact.
 
 use std::collections::HashMap;
 use std::io;
@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::app::batch;
 
-/// A function whose private half sends no email, but records when it would.
+/// A function whose private half sends no email, and records the time at which it would.
 struct Recorder {
     start: Instant,
     departures: Mutex<HashMap<String, Duration>>,
@@ -70,7 +70,7 @@ impl Function for Recorder {
     }
 }
 
-/// What came of a batch.
+/// The result of a batch.
 struct Outcome {
     departures: HashMap<String, Duration>,
     took: Duration,
@@ -78,7 +78,7 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// The milliseconds until the email of the record with this name left.
+    /// Returns the milliseconds until the email of the record with this name left.
     fn left(&self, name: &str) -> Option<u128> {
         self.departures.get(name).map(Duration::as_millis)
     }
@@ -88,7 +88,7 @@ impl Outcome {
     }
 }
 
-/// A row whose key is its name.
+/// Returns a row whose key is its name.
 fn row(name: &str, work: u64) -> Value {
     json!({
         "pk": { "S": format!("own#{name}") },
@@ -104,9 +104,9 @@ fn failing(name: &str, work: u64) -> Value {
     row
 }
 
-/// As many rows as this, named by their places.
+/// Returns this many rows, named by their index.
 fn rows(count: usize) -> Vec<Value> {
-    (0..count).map(|place| row(&place.to_string(), 0)).collect()
+    (0..count).map(|index| row(&index.to_string(), 0)).collect()
 }
 
 async fn deliver(rows: &[Value], pace: Pace) -> Outcome {
@@ -122,19 +122,19 @@ async fn process(event: Value, pace: Pace) -> Outcome {
     };
     let event = serde_json::from_value(event).unwrap();
     let clock = || "2026-11-23T12:00:00.250Z".parse().unwrap();
-    let answer = lambda::handle(&recorder, event, String::new(), clock, pace).await;
+    let output = lambda::handle(&recorder, event, String::new(), clock, pace).await;
     let took = recorder.start.elapsed();
-    let answer = answer.unwrap();
-    assert!(matches!(answer, Output::Stream(_)));
-    let answer = serde_json::to_value(answer).unwrap();
+    let output = output.unwrap();
+    assert!(matches!(output, Output::Stream(_)));
+    let output = serde_json::to_value(output).unwrap();
     Outcome {
         departures: recorder.departures.into_inner().unwrap(),
         took,
-        failed: answer["batchItemFailures"].clone(),
+        failed: output["batchItemFailures"].clone(),
     }
 }
 
-/// What Lambda is answered if it is to deliver the record with this name again.
+/// Returns the checkpoint at the record with this name.
 fn checkpoint(name: &str) -> Value {
     json!([{ "itemIdentifier": format!("own#{name}") }])
 }
@@ -150,7 +150,7 @@ async fn emails_leave_by_their_index() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn work_delays_no_other_email() {
+async fn a_slow_record_delays_no_other_email() {
     let rows = [row("slow", 1_000), row("next", 0), failing("last", 0)];
     let outcome = deliver(&rows, Pace::STEADY).await;
     assert_eq!(outcome.left("slow"), Some(80));
@@ -217,7 +217,7 @@ async fn an_unpaced_batch_does_not_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_failed_record_is_the_checkpoint_even_if_another_fails_earlier() {
+async fn the_checkpoint_is_the_first_failed_record_even_if_another_fails_earlier() {
     let rows = [row("fine", 0), failing("slow", 200), failing("quick", 0)];
     let outcome = deliver(&rows, Pace::STEADY).await;
     assert_eq!(outcome.failed, checkpoint("slow"));

@@ -1,9 +1,9 @@
-//! What is written is what is so.
+//! Checks claims of the documentation against the files that they are about.
 
 use std::process::Command;
 
 #[test]
-fn the_backlog_in_cost_md_is_what_the_simulation_prints() {
+fn the_documented_backlog_is_what_the_simulation_prints() {
     let simulation = Command::new("python3")
         .arg("infra/bench/backlog.py")
         .output()
@@ -16,22 +16,22 @@ fn the_backlog_in_cost_md_is_what_the_simulation_prints() {
         .filter(|line| line.starts_with('|'))
         .collect();
     assert!(rows.len() > 5, "{printed}");
-    // All of it, and nothing besides.
+    // The blank line ends the table, so the document has no further rows.
     let table = rows.join("\n") + "\n\n";
     assert!(cost.contains(&table), "{table}");
 }
 
-/// The README says what is pinned by hash; these files are where.
+/// The documentation names the dependencies that are pinned by hash. These files pin them.
 #[test]
 fn every_locked_dependency_has_a_hash() {
     let read = |name: &str| std::fs::read_to_string(name).unwrap();
     for lock in ["Cargo.lock", "tests/fuzz/Cargo.lock"] {
         let text = read(lock);
-        let from_elsewhere = text
+        let external = text
             .split("[[package]]")
             .filter(|package| package.contains("\nsource = "));
         let mut packages = 0;
-        for package in from_elsewhere {
+        for package in external {
             assert!(package.contains("\nchecksum = "), "{lock}: {package}");
             packages += 1;
         }
@@ -66,7 +66,7 @@ fn every_locked_dependency_has_a_hash() {
     }
 }
 
-/// Cargo cannot be given the hash of a tool, so an exact version and the tool's own lock file must do.
+/// Cargo cannot check the hash of a tool, so the tests require an exact version and the tool's own lock file.
 #[test]
 fn tools_that_cargo_installs_have_exact_versions() {
     let mut tools = 0;

@@ -1,4 +1,4 @@
-//! Weak passwords are refused, and burn no link.
+//! Weak passwords are rejected without using up the link.
 
 use std::sync::{Arc, Mutex};
 
@@ -14,8 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::app::{ADA, PASSWORD, TestApp};
 use crate::torture::{report, times};
 
-/// Why a password was refused.
-fn complaint(response: &Response) -> String {
+/// Returns the error about a rejected password.
+fn password_error(response: &Response) -> String {
     assert_eq!(response.status(), 422);
     let body: Value = serde_json::from_str(response.body()).unwrap();
     let errors = body["errors"].as_object().unwrap();
@@ -23,10 +23,10 @@ fn complaint(response: &Response) -> String {
     errors["password"][0].as_str().unwrap().to_owned()
 }
 
-const LEAKED: &str = "appears in data leaks, so attackers try it first. Choose another one.";
+const LEAKED: &str = "has appeared in a data breach. Choose a different password.";
 
 #[tokio::test]
-async fn a_weak_password_burns_no_link_and_looks_nothing_up() {
+async fn a_weak_password_is_rejected_before_any_lookup_and_keeps_the_link() {
     let app = TestApp::with_ada().await;
     let link = app.link(ADA).await;
     app.aws.take_calls();
@@ -38,23 +38,23 @@ async fn a_weak_password_burns_no_link_and_looks_nothing_up() {
         ("SÖHNEsöhne", CONTEXT),
     ] {
         let response = app.reset(&link, weak).await;
-        assert_eq!(complaint(&response), reason, "{weak}");
+        assert_eq!(password_error(&response), reason, "{weak}");
         assert!(!response.body().contains(weak));
     }
     assert_eq!(app.aws.take_calls(), [""; 0]);
     assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
-    app.drain().await;
+    app.process_stream().await;
 }
 
-const CONTEXT: &str = "must not be made of your email address or of the name of this service";
+const CONTEXT: &str = "must not be based on your email address or the name of this service";
 
-/// The policy of a product.
+/// Returns the password policy of a product with this name.
 fn policy_of(product: &str) -> Policy {
     let variable = |name: &str| (name == "PRODUCT_NAME").then(|| product.to_owned());
     Policy::read(&mut Env::new(&variable)).unwrap()
 }
 
-/// Whether the policy accepts a password for the user with this address.
+/// Returns whether the policy accepts a password for the user with this address.
 fn accepts(product: &str, email: &str, password: &str) -> bool {
     let email = Email::parse(email).unwrap();
     NewPassword::parse(password, &policy_of(product), Some(&email)).is_ok()
@@ -99,10 +99,14 @@ async fn the_users_own_address_is_rejected_and_the_link_still_works() {
         app.user("1", email).await;
         let link = app.link(email).await;
         for weak in weak {
-            assert_eq!(complaint(&app.reset(&link, weak).await), CONTEXT, "{weak}");
+            assert_eq!(
+                password_error(&app.reset(&link, weak).await),
+                CONTEXT,
+                "{weak}"
+            );
         }
         assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
-        app.drain().await;
+        app.process_stream().await;
     }
 }
 
@@ -123,7 +127,7 @@ fn a_passphrase_with_a_short_part_of_the_address_is_accepted() {
     }
 }
 
-/// Letters and digits with separators between them, like a local part or a domain.
+/// Returns letters and digits with separators between them, like a local part or a domain.
 fn dotted(separators: &'static str, pieces: usize) -> impl Strategy<Value = String> {
     let piece = "[a-z][a-z0-9]{0,9}";
     proptest::collection::vec(
@@ -148,7 +152,7 @@ fn an_address() -> impl Strategy<Value = (String, String, &'static str)> {
     )
 }
 
-/// What people put between and around the parts: `filler` is inserted where the separators were.
+/// Returns a variation of a text: `filler` replaces its separators, and text surrounds it.
 fn spelled(
     text: &str,
     filler: &str,
@@ -190,10 +194,10 @@ proptest! {
             domain.clone(),
             local.clone(),
         ];
-        // One or two letters are in too many other words: with digits around them they are a password of their own.
+        // Skip texts of one or two letters. Too many words contain them, and digits around them make another password.
         let is_long = |text: &&String| text.chars().filter(|c| c.is_alphanumeric()).count() >= 3;
         for text in texts.iter().filter(is_long) {
-            // As it is, and with other separators.
+            // Try the text itself, and with other separators.
             for spelling in [
                 format!("{before}{text}{after}"),
                 spelled(text, filler, &is_upper_case, (&before, &after)),
@@ -208,14 +212,14 @@ proptest! {
         (local, domain, suffix) in an_address(),
     ) {
         let email = format!("{local}@{domain}.{suffix}");
-        // No generated piece has these letters.
+        // No generated part has these letters.
         let password = format!("{email} ωψχφυτσρ");
         prop_assert!(accepts("Example", &email, &password), "{}", password);
     }
 }
 
 #[tokio::test]
-async fn every_complaint_is_told_at_once() {
+async fn all_field_errors_are_reported_at_once() {
     let app = TestApp::with_ada().await;
     let body = json!({ "email": "nobody", "token": "0", "password": "password" });
     let response = app.post("/password/reset", &body).await;
@@ -228,57 +232,56 @@ async fn every_complaint_is_told_at_once() {
 }
 
 #[test]
-fn the_3_000_that_are_used_most_are_all_refused() {
+fn the_3_000_most_used_passwords_are_rejected() {
     let policy = Policy::read(&mut Env::new(&|_: &str| None)).unwrap();
     let used = include_str!("most_used_passwords.txt");
-    let taken: Vec<&str> = used
+    let accepted: Vec<&str> = used
         .lines()
         .filter(|password| NewPassword::parse(password, &policy, None).is_ok())
         .collect();
-    assert_eq!((used.lines().count(), taken), (3000, vec![]));
+    assert_eq!((used.lines().count(), accepted), (3000, vec![]));
 }
 
 #[test]
-fn a_password_that_nobody_has_is_hardly_ever_taken_for_a_leaked_one() {
+fn a_password_that_was_never_leaked_is_rarely_rejected() {
     let policy = Policy::read(&mut Env::new(&|_: &str| None)).unwrap();
     let tried = times(100_000, 10_000_000);
-    let refused = (0..tried)
+    let rejected = (0..tried)
         .filter(|n| NewPassword::parse(&format!("nobody has {n}"), &policy, None).is_err())
         .count();
-    // One in 1.4 million is meant. Three times as many of these would be no chance any more.
-    assert!(refused <= 1 + tried / 450_000, "{refused} of {tried}");
-    let shown = format!("{refused} were taken for leaked ones");
+    // The expected rate is one in 1.4 million. Three times that rate would not be chance.
+    assert!(rejected <= 1 + tried / 450_000, "{rejected} of {tried}");
+    let shown = format!("{rejected} were rejected as leaked");
     report("passwords that were never leaked", tried, &shown);
 }
 
-/// What the script says that it makes is what is here.
 #[test]
-fn the_file_of_common_passwords_is_the_scripts() {
+fn the_common_passwords_file_has_the_digest_in_its_script() {
     let script = std::fs::read_to_string("infra/common-passwords.py").unwrap();
     let file = std::fs::read("functions/reset/src/common_passwords.bin").unwrap();
     let digest = rekey::digest::sha256_hex(&file);
     assert!(script.contains(&digest), "{digest}");
 }
 
-/// A range endpoint like that of Have I Been Pwned.
-struct Range {
+/// A breached-password range API like that of Have I Been Pwned.
+struct RangeApi {
     url: String,
-    asked: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
-impl Range {
-    /// One that always gives the same answer, or none.
-    async fn answering(answer: Option<(u16, String)>) -> Self {
+impl RangeApi {
+    /// Starts an API that always returns the same response, or never responds.
+    async fn start(response: Option<(u16, String)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/range/", listener.local_addr().unwrap());
-        let asked = Arc::<Mutex<Vec<String>>>::default();
-        let heard = Arc::clone(&asked);
+        let requests = Arc::<Mutex<Vec<String>>>::default();
+        let received = Arc::clone(&requests);
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                tokio::spawn(answer_one(socket, Arc::clone(&heard), answer.clone()));
+                tokio::spawn(respond(socket, Arc::clone(&received), response.clone()));
             }
         });
-        Self { url, asked }
+        Self { url, requests }
     }
 
     async fn app(&self, unanswered: &str) -> TestApp {
@@ -292,24 +295,24 @@ impl Range {
     }
 }
 
-async fn answer_one(
+async fn respond(
     socket: TcpStream,
-    heard: Arc<Mutex<Vec<String>>>,
-    answer: Option<(u16, String)>,
+    received: Arc<Mutex<Vec<String>>>,
+    response: Option<(u16, String)>,
 ) {
     let mut socket = BufReader::new(socket);
     let mut request = String::new();
     while !request.ends_with("\r\n\r\n") {
         assert!(socket.read_line(&mut request).await.unwrap() > 0);
     }
-    heard.lock().unwrap().push(request);
-    match answer {
+    received.lock().unwrap().push(request);
+    match response {
         Some((status, body)) => {
-            let answer = format!(
+            let head = format!(
                 "HTTP/1.1 {status} -\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
                 body.len()
             );
-            socket.write_all((answer + &body).as_bytes()).await.unwrap();
+            socket.write_all((head + &body).as_bytes()).await.unwrap();
         }
         None => std::future::pending().await,
     }
@@ -319,61 +322,63 @@ async fn answer_one(
 const SUFFIX: &str = "AD6438836DBE526AA231ABDE2D0EEF74D42";
 
 #[tokio::test]
-async fn a_password_that_the_endpoint_knows_is_refused_and_burns_no_link() {
+async fn a_breached_password_is_rejected_and_keeps_the_link() {
     let padding = "0000000000000000000000000000000000A:0";
-    let known = Range::answering(Some((200, format!("{padding}\r\n{SUFFIX}:216\r\n")))).await;
+    let known = RangeApi::start(Some((200, format!("{padding}\r\n{SUFFIX}:216\r\n")))).await;
     let app = known.app("accept").await;
     let link = app.link(ADA).await;
-    assert_eq!(complaint(&app.reset(&link, PASSWORD).await), LEAKED);
+    assert_eq!(password_error(&app.reset(&link, PASSWORD).await), LEAKED);
     assert_eq!(app.stored("1", "password_hash").await, "old");
     assert_eq!(
-        app.reset(&link, "a password of nobody else").await.status(),
+        app.reset(&link, "a password without a breach")
+            .await
+            .status(),
         204
     );
 
-    let asked = known.asked.lock().unwrap()[0].to_ascii_lowercase();
+    let request = known.requests.lock().unwrap()[0].to_ascii_lowercase();
     assert!(
-        asked.starts_with("get /range/abf7a http/1.1\r\n"),
-        "{asked}"
+        request.starts_with("get /range/abf7a http/1.1\r\n"),
+        "{request}"
     );
-    assert!(asked.contains("add-padding: true\r\n") && asked.contains("user-agent: rekey\r\n"));
-    let rest = asked.replacen("abf7a", "", 1);
+    assert!(request.contains("add-padding: true\r\n") && request.contains("user-agent: rekey\r\n"));
+    let rest = request.replacen("abf7a", "", 1);
     assert!(
         !rest.contains(&SUFFIX.to_ascii_lowercase()[..5]),
-        "five digits leave: {asked}"
+        "only five digits are sent: {request}"
     );
-    app.drain().await;
+    app.process_stream().await;
 }
 
 #[tokio::test]
-async fn padding_is_no_leak() {
-    let padded = Range::answering(Some((200, format!("{SUFFIX}:0\r\n")))).await;
+async fn a_padding_entry_does_not_count_as_a_breach() {
+    let padded = RangeApi::start(Some((200, format!("{SUFFIX}:0\r\n")))).await;
     let app = padded.app("refuse").await;
     let link = app.link(ADA).await;
     assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
-    app.drain().await;
+    app.process_stream().await;
 }
 
 #[tokio::test]
-async fn strangers_cannot_make_us_ask() {
-    let range = Range::answering(Some((200, String::new()))).await;
+async fn an_invalid_token_causes_no_request_to_the_breach_api() {
+    let range = RangeApi::start(Some((200, String::new()))).await;
     let app = range.app("refuse").await;
     let mut link = app.link(ADA).await;
     link.token = "0".repeat(64);
     assert_eq!(app.reset(&link, PASSWORD).await.status(), 422);
-    assert_eq!(range.asked.lock().unwrap().len(), 0);
+    assert_eq!(range.requests.lock().unwrap().len(), 0);
 }
 
 #[tokio::test]
-async fn an_endpoint_that_does_not_answer_lets_the_password_pass_or_not_as_the_deployment_wants() {
-    let answers = [
+async fn a_failed_breach_check_accepts_or_rejects_as_configured() {
+    let responses = [
         None,
         Some((500, String::new())),
         Some((200, "A".repeat(300 * 1024))),
         Some((404, format!("{SUFFIX}:5"))),
     ];
-    for answer in answers {
-        let range = Range::answering(answer).await;
+    for response in responses {
+        let range = RangeApi::start(response).await;
 
         let app = range.app("refuse").await;
         let link = app.link(ADA).await;
@@ -381,15 +386,15 @@ async fn an_endpoint_that_does_not_answer_lets_the_password_pass_or_not_as_the_d
         assert_eq!(response.status(), 503);
         assert!(response.header("Retry-After").is_some());
         assert_eq!(app.stored("1", "password_hash").await, "old");
-        assert_eq!(app.rows("token#").await.len(), 1, "the link is still good");
+        assert_eq!(app.rows("token#").await.len(), 1, "the link still works");
 
         let app = range.app("accept").await;
         let link = app.link(ADA).await;
         assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
         assert!(
             app.events().contains(&"Fault".to_owned()),
-            "the operator is told"
+            "the operator sees the fault"
         );
-        app.drain().await;
+        app.process_stream().await;
     }
 }

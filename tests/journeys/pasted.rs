@@ -1,4 +1,4 @@
-//! Input as people paste it and as platforms report it. Each test names the reports that it answers.
+//! Input as people paste it and as platforms report it. Each test names the bug reports that it covers.
 
 use jiff::SignedDuration;
 use serde_json::json;
@@ -13,14 +13,14 @@ async fn invisible_characters_around_an_address_do_not_matter() {
         for typed in [format!("{invisible}{ADA}"), format!("{ADA}{invisible}")] {
             let response = app.forgot(&typed).await;
             assert_eq!(response.status(), 202, "{typed:?}");
-            app.stream().await;
-            app.later(SignedDuration::from_hours(2));
+            app.try_process_stream().await;
+            app.advance(SignedDuration::from_hours(2));
         }
         let inner = format!("ada{invisible}@example.com");
         let response = app.forgot(&inner).await;
         assert_eq!(response.status(), 422, "{inner:?}");
     }
-    assert_eq!(app.aws.mails().len(), 12);
+    assert_eq!(app.aws.emails().len(), 12);
 }
 
 /// dotnet/aspnetcore#9107, w3c/html#538: Firefox sends the domain as it was typed.
@@ -33,7 +33,7 @@ async fn an_international_domain_works_as_typed() {
 
     let body = json!({ "email": "ada@münchen.de", "token": link.token, "password": PASSWORD });
     assert_eq!(app.post("/password/reset", &body).await.status(), 204);
-    app.drain().await;
+    app.process_stream().await;
 }
 
 /// devise-passwordless#79.
@@ -52,14 +52,14 @@ async fn a_token_works_in_upper_case_and_with_whitespace() {
         let body = json!({ "email": link.email, "token": token, "password": PASSWORD });
         let response = app.post("/password/reset", &body).await;
         assert_eq!(response.status(), 204, "{token:?}");
-        app.drain().await;
-        app.later(SignedDuration::from_hours(2));
+        app.process_stream().await;
+        app.advance(SignedDuration::from_hours(2));
     }
 }
 
 /// lifeGLANCE#233.
 #[tokio::test]
-async fn no_locale_is_a_reason_to_refuse() {
+async fn no_locale_is_rejected() {
     let german = [json!("de"), json!("de_DE"), json!("de_DE.UTF-8")];
     let english = [
         json!("C"),
@@ -77,19 +77,19 @@ async fn no_locale_is_a_reason_to_refuse() {
         let body = json!({ "email": ADA, "reset_url": PAGE, "locale": locale });
         let response = app.post("/password/forgot", &body).await;
         assert_eq!(response.status(), 202, "{locale}");
-        app.stream().await;
-        let mail = app.aws.mails().pop().unwrap();
+        app.try_process_stream().await;
+        let email = app.aws.emails().pop().unwrap();
         assert!(
-            mail.subject().starts_with(subject),
+            email.subject().starts_with(subject),
             "{locale}: {}",
-            mail.subject()
+            email.subject()
         );
-        app.later(SignedDuration::from_hours(2));
+        app.advance(SignedDuration::from_hours(2));
     }
 }
 
 #[tokio::test]
-async fn a_repeated_character_is_refused_and_the_link_still_works() {
+async fn a_repeated_character_is_rejected_and_the_link_still_works() {
     let app = TestApp::with_ada().await;
     let link = app.link(ADA).await;
     for password in ["aaaaaaaaaaaa", "AaAaAaAaAaAa", "------------"] {
@@ -103,5 +103,5 @@ async fn a_repeated_character_is_refused_and_the_link_still_works() {
         );
     }
     assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
-    app.drain().await;
+    app.process_stream().await;
 }

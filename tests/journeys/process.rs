@@ -1,4 +1,4 @@
-//! The functions as Lambda runs them: processes, with a Runtime API of ours.
+//! The functions as Lambda runs them: as processes, with a fake Runtime API.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,25 +15,25 @@ use tokio::task::JoinHandle;
 use crate::app::TestApp;
 use crate::aws::Incoming;
 
-/// One function, in a process of its own.
+/// One function in its own process.
 pub(crate) struct Process {
     child: Child,
     events: mpsc::Sender<String>,
-    answers: Mutex<mpsc::Receiver<String>>,
-    written: [JoinHandle<String>; 2],
+    responses: Mutex<mpsc::Receiver<String>>,
+    output: [JoinHandle<String>; 2],
 }
 
 impl Process {
-    /// Starts a function on a app's AWS, with variables of its own besides the deployment's.
+    /// Starts a function on an app's AWS, with variables in addition to the deployment's.
     pub(crate) async fn start(function: &str, app: &TestApp, variables: &[(&str, &str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let (events, to_come) = mpsc::channel(1);
-        let (given, answers) = mpsc::channel(1);
-        let to_come = Arc::new(Mutex::new(to_come));
+        let (events, next_events) = mpsc::channel(1);
+        let (sender, responses) = mpsc::channel(1);
+        let next_events = Arc::new(Mutex::new(next_events));
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                tokio::spawn(serve(socket, Arc::clone(&to_come), given.clone()));
+                tokio::spawn(serve(socket, Arc::clone(&next_events), sender.clone()));
             }
         });
         let lambda = [
@@ -59,28 +59,28 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let written = [
+        let output = [
             tokio::spawn(read(child.stdout.take().unwrap())),
             tokio::spawn(read(child.stderr.take().unwrap())),
         ];
         Self {
             child,
             events,
-            answers: Mutex::new(answers),
-            written,
+            responses: Mutex::new(responses),
+            output,
         }
     }
 
-    /// Hands an event over, and waits for what Lambda is answered: the answer, or an error.
+    /// Sends an event, and returns the function's response or error.
     pub(crate) async fn invoke(&self, event: &str) -> String {
         self.events.send(event.to_owned()).await.unwrap();
-        self.answers.lock().await.recv().await.unwrap()
+        self.responses.lock().await.recv().await.unwrap()
     }
 
-    /// Ends the process, and gives what it wrote to its standard output and error.
+    /// Ends the process, and returns its standard output and standard error.
     pub(crate) async fn end(mut self) -> [String; 2] {
         self.child.kill().await.unwrap();
-        let [out, err] = self.written;
+        let [out, err] = self.output;
         [out.await.unwrap(), err.await.unwrap()]
     }
 }
@@ -94,11 +94,11 @@ async fn read(mut pipe: impl AsyncRead + Unpin) -> String {
 pub(crate) const SECRET_KEY: &str = "the key that signs calls to AWS";
 pub(crate) const SESSION: &str = "the-session-of-the-role";
 
-/// AWS Lambda Developer Guide, "Using the Lambda runtime API for custom runtimes".
+/// Serves the Runtime API (AWS Lambda Developer Guide, "Using the Lambda runtime API for custom runtimes").
 async fn serve(
     socket: TcpStream,
     events: Arc<Mutex<mpsc::Receiver<String>>>,
-    answers: mpsc::Sender<String>,
+    responses: mpsc::Sender<String>,
 ) -> Option<()> {
     let mut socket = BufReader::new(socket);
     loop {
@@ -106,8 +106,8 @@ async fn serve(
         let (status, body) = if request.line.contains("/invocation/next ") {
             (200, events.lock().await.recv().await?)
         } else {
-            let answer = String::from_utf8(request.body).unwrap();
-            answers.send(answer).await.ok()?;
+            let response = String::from_utf8(request.body).unwrap();
+            responses.send(response).await.ok()?;
             (202, String::new())
         };
         let response = format!(
@@ -122,7 +122,7 @@ async fn serve(
     }
 }
 
-/// The profile that this test was built with, by its folder: `target/debug/deps`, or `target/long/deps`.
+/// Returns the profile of this test's build. The folder names it: `target/debug/deps` or `target/long/deps`.
 fn profile() -> String {
     let test = std::env::current_exe().unwrap();
     let folder = test.ancestors().nth(2).and_then(Path::file_name).unwrap();
@@ -132,7 +132,7 @@ fn profile() -> String {
     }
 }
 
-/// The binary. `cargo test` builds none for another package's tests.
+/// Builds a function's binary, and returns its path. `cargo test` does not build binaries of other packages.
 async fn build(function: &str) -> String {
     let build = Command::new(env!("CARGO"))
         .args([

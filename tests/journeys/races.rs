@@ -1,4 +1,4 @@
-//! Who comes at the same time: one of them wins, and the others are told so.
+//! Races: of several simultaneous writes, one wins, and the others get an error.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ use rekey::http::response::Response;
 
 use crate::app::{ADA, Link, PASSWORD, TestApp};
 use crate::forgot::futures;
-use crate::reset::is_refused;
+use crate::reset::is_rejected;
 use crate::torture::{report, times};
 
-/// A number that looks random, and is the same each time the test runs (`SplitMix64`).
+/// Returns a pseudorandom number, which is the same in each run of the test (`SplitMix64`).
 fn dice(round: usize, sides: usize) -> usize {
     let mut mixed = (round as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -21,13 +21,13 @@ fn dice(round: usize, sides: usize) -> usize {
     usize::try_from((mixed ^ (mixed >> 31)) % sides as u64).unwrap()
 }
 
-/// Whether a reset won. Who did not was refused, or met other transactions to the end and may come again.
-fn won(answer: &Response) -> bool {
-    let has_conflicted = answer.status() == 503 && answer.header("Retry-After") == Some("2");
-    let body = answer.body();
-    let is_legal = answer.status() == 204 || is_refused(answer) || has_conflicted;
-    assert!(is_legal, "{}: {body}", answer.status());
-    answer.status() == 204
+/// Returns whether a reset won. A losing reset is rejected, or conflicts on every attempt and may be retried.
+fn won(response: &Response) -> bool {
+    let has_conflicted = response.status() == 503 && response.header("Retry-After") == Some("2");
+    let body = response.body();
+    let is_legal = response.status() == 204 || is_rejected(response) || has_conflicted;
+    assert!(is_legal, "{}: {body}", response.status());
+    response.status() == 204
 }
 
 fn is_hash_of(hash: &str, password: &str) -> bool {
@@ -36,24 +36,24 @@ fn is_hash_of(hash: &str, password: &str) -> bool {
 }
 
 async fn notices(app: &TestApp) -> usize {
-    assert_eq!(app.stream().await, None);
-    let mails = app.aws.mails();
-    let notices = mails
+    assert_eq!(app.try_process_stream().await, None);
+    let emails = app.aws.emails();
+    let notices = emails
         .iter()
-        .filter(|mail| mail.subject().contains("was changed"));
+        .filter(|email| email.subject().contains("was changed"));
     notices.count()
 }
 
-/// Uses these links at once. One of them wins: its password is stored, its owner told once.
+/// Uses these links at the same time, and checks that one wins. Its password is stored, and its owner gets one notice.
 async fn one_wins(app: &TestApp, links: &[&Link]) {
     let passwords: Vec<String> = (0..links.len())
         .map(|n| format!("password of number {n}"))
         .collect();
     let resets = links.iter().zip(&passwords);
     let resets = resets.map(|(link, password)| app.reset(link, password));
-    let answers = futures(resets.collect()).await;
+    let responses = futures(resets.collect()).await;
 
-    let winners: Vec<usize> = (0..links.len()).filter(|n| won(&answers[*n])).collect();
+    let winners: Vec<usize> = (0..links.len()).filter(|n| won(&responses[*n])).collect();
     assert_eq!(winners.len(), 1);
     let hash = app.stored("1", "password_hash").await;
     assert!(is_hash_of(&hash, &passwords[winners[0]]));
@@ -66,18 +66,18 @@ async fn fifty_resets_with_one_link_have_one_winner() {
     for round in 0..rounds {
         let app = TestApp::with_ada().await;
         let link = app.link(ADA).await;
-        // In every second round, as many of them meet another transaction: some twice, some to the end.
+        // In every second round, this many transactions conflict. Some resets conflict twice, some on every attempt.
         app.aws.conflict((round % 2) * dice(round, 100));
         one_wins(&app, &[&link; 50]).await;
-        assert!(is_refused(&app.reset(&link, PASSWORD).await));
+        assert!(is_rejected(&app.reset(&link, PASSWORD).await));
         assert_eq!(app.rows("token#").await.len(), 0);
     }
-    let what = "50 resets at once with one link";
+    let what = "50 simultaneous resets with one link";
     report(what, rounds * 50, "one winner each");
 }
 
 #[tokio::test]
-async fn fifty_resets_with_fifty_links_of_one_user_have_one_winner_and_end_every_link() {
+async fn fifty_resets_with_fifty_links_have_one_winner_and_end_every_link() {
     let rounds = times(1, 100);
     for round in 0..rounds {
         let settings = [
@@ -91,19 +91,19 @@ async fn fifty_resets_with_fifty_links_of_one_user_have_one_winner_and_end_every
         let mut links = Vec::new();
         for _ in 0..50 {
             links.push(app.link(ADA).await);
-            app.later(SignedDuration::from_secs(60));
+            app.advance(SignedDuration::from_secs(60));
         }
         app.aws.conflict((round % 2) * dice(round, 100));
         one_wins(&app, &links.iter().collect::<Vec<_>>()).await;
-        let again = links.iter().map(|link| app.reset(link, PASSWORD));
-        let again = futures(again.collect()).await;
-        assert!(again.iter().all(is_refused));
+        let second = links.iter().map(|link| app.reset(link, PASSWORD));
+        let second = futures(second.collect()).await;
+        assert!(second.iter().all(is_rejected));
     }
-    let what = "50 resets at once with 50 links of one user";
+    let what = "50 simultaneous resets with 50 links of one user";
     report(what, rounds * 50, "one winner each, no link left");
 }
 
-/// What the application does to the user meanwhile.
+/// A simultaneous write of the application to the user.
 #[derive(Clone, Copy, Debug)]
 enum Write {
     Address,
@@ -112,7 +112,7 @@ enum Write {
 }
 
 impl Write {
-    async fn act(self, app: &TestApp) {
+    async fn run(self, app: &TestApp) {
         let key = AttributeValue::S("1".to_owned());
         let update = app.dynamodb.update_item().table_name("users");
         let update = update.key("id", key.clone());
@@ -138,9 +138,9 @@ impl Write {
         }
     }
 
-    /// Asserts that the user is as if the reset and this came one after the other. This always works, and after it the
-    /// link does not: so a reset that won was first.
-    async fn has_its_place(self, app: &TestApp, is_reset: bool) {
+    /// Checks that the user is as if the reset and this write ran one after the other. The write always succeeds, and
+    /// ends the link, so a winning reset was first.
+    async fn check_order(self, app: &TestApp, is_reset: bool) {
         let user = user(app).await;
         let hash = user.as_ref().map(|user| user["password_hash"].as_str());
         match (self, hash) {
@@ -174,13 +174,13 @@ async fn user(app: &TestApp) -> Option<HashMap<String, String>> {
     users.first().map(|user| user.iter().map(texts).collect())
 }
 
-/// Waits until the app's AWS has had such a call, and then a little more.
-async fn call(app: &TestApp, wanted: Option<&str>, turns: usize) {
+/// Waits until AWS receives this call, if there is one, and then yields a number of times.
+async fn wait_for_call(app: &TestApp, awaited: Option<&str>, turns: usize) {
     let deadline = Instant::now() + Duration::from_mins(1);
-    while let Some(wanted) = wanted
-        && !app.aws.take_calls().iter().any(|call| call == wanted)
+    while let Some(name) = awaited
+        && !app.aws.take_calls().iter().any(|call| call == name)
     {
-        assert!(Instant::now() < deadline, "there was no {wanted}");
+        assert!(Instant::now() < deadline, "timed out waiting for {name}");
         tokio::task::yield_now().await;
     }
     for _ in 0..turns {
@@ -188,7 +188,7 @@ async fn call(app: &TestApp, wanted: Option<&str>, turns: usize) {
     }
 }
 
-/// Calls of a reset: the other one waits for them.
+/// The calls of a reset that the application's write waits for.
 const MOMENTS: [Option<&str>; 4] = [
     None,
     Some("Query"),
@@ -197,7 +197,7 @@ const MOMENTS: [Option<&str>; 4] = [
 ];
 
 #[tokio::test]
-async fn a_reset_and_a_write_of_the_application_come_one_after_the_other() {
+async fn a_reset_and_an_application_write_are_serialized() {
     let rounds = times(24, 3000);
     let mut won_by_reset = 0;
     for round in 0..rounds {
@@ -207,68 +207,68 @@ async fn a_reset_and_a_write_of_the_application_come_one_after_the_other() {
         let write = [Write::Address, Write::Password, Write::Deletion][round % 3];
         let moment = MOMENTS[round / 3 % 4];
         app.aws.conflict((round % 2) * dice(round, 4));
-        let (answer, ()) = tokio::join!(app.reset(&link, PASSWORD), async {
-            call(&app, moment, dice(round, 50)).await;
-            write.act(&app).await;
+        let (response, ()) = tokio::join!(app.reset(&link, PASSWORD), async {
+            wait_for_call(&app, moment, dice(round, 50)).await;
+            write.run(&app).await;
         });
-        let is_reset = won(&answer);
-        write.has_its_place(&app, is_reset).await;
+        let is_reset = won(&response);
+        write.check_order(&app, is_reset).await;
         won_by_reset += usize::from(is_reset);
         assert!(!won(&app.reset(&link, PASSWORD).await));
     }
     assert!(0 < won_by_reset && won_by_reset < rounds, "{won_by_reset}");
-    let shown = format!("in order; {won_by_reset} times the reset was first");
+    let shown = format!("serialized, and the reset was first {won_by_reset} times");
     let what = "a reset against a new address, a new password or deletion";
     report(what, rounds, &shown);
 }
 
 #[tokio::test]
-async fn a_reset_and_a_new_request_do_not_hinder_one_another() {
+async fn a_reset_and_a_new_request_both_succeed() {
     let rounds = times(8, 1000);
     let mut survived = 0;
     for round in 0..rounds {
         let app = TestApp::with_ada().await;
         let first = app.link(ADA).await;
-        app.later(SignedDuration::from_secs(60));
+        app.advance(SignedDuration::from_secs(60));
         app.tick(SignedDuration::from_millis(1));
         app.aws.take_calls();
         let turns = dice(round, 50);
-        // Either waits for a call of the other.
-        let (of_reset, of_request) = match round % 4 {
+        // One waits for a call of the other.
+        let (call_of_reset, call_of_request) = match round % 4 {
             0 => (None, Some("PutItem")),
             1 => (None, Some("SendEmail")),
             2 => (Some("Query"), None),
             _ => (Some("TransactWriteItems"), None),
         };
         let reset = async {
-            call(&app, of_request, turns).await;
+            wait_for_call(&app, call_of_request, turns).await;
             app.reset(&first, PASSWORD).await
         };
         let request = async {
-            call(&app, of_reset, turns).await;
+            wait_for_call(&app, call_of_reset, turns).await;
             app.link(ADA).await
         };
-        let (answer, second) = tokio::join!(reset, request);
-        assert!(won(&answer));
+        let (response, second) = tokio::join!(reset, request);
+        assert!(won(&response));
 
-        // The second link is good if it was made after the change, and dead if it was made before or with it.
+        // The second link works only if it was issued after the change, not before it or at the same time.
         let tokens = app.rows("token#").await;
         let seconds = |number: &str| number.parse::<f64>().unwrap();
         let issued_at = seconds(tokens[0]["issued_at"]["N"].as_str().unwrap());
         let changed_at = seconds(&app.stored("1", "password_changed_at").await);
         assert_eq!(tokens.len(), 1);
-        let is_good = won(&app.reset(&second, "another password").await);
-        assert_eq!(is_good, changed_at < issued_at, "{tokens:?}");
-        assert_eq!(notices(&app).await, 1 + usize::from(is_good));
-        survived += usize::from(is_good);
+        let is_live = won(&app.reset(&second, "another password").await);
+        assert_eq!(is_live, changed_at < issued_at, "{tokens:?}");
+        assert_eq!(notices(&app).await, 1 + usize::from(is_live));
+        survived += usize::from(is_live);
 
-        // In either case the next one is good.
-        app.later(SignedDuration::from_secs(60));
+        // In either case, the next link works.
+        app.advance(SignedDuration::from_secs(60));
         let third = app.link(ADA).await;
         assert!(won(&app.reset(&third, PASSWORD).await));
-        app.drain().await;
+        app.process_stream().await;
     }
     assert!(0 < survived && survived < rounds, "{survived}");
-    let shown = format!("both answered; {survived} new links were made after the change");
+    let shown = format!("both succeeded, and {survived} new links were issued after the change");
     report("a reset against a new request", rounds, &shown);
 }

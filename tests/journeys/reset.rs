@@ -1,20 +1,22 @@
+//! Journeys of users who set a password.
+
 use argon2::{Argon2, PasswordVerifier as _};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::app::{ADA, Link, Mail, PASSWORD, TestApp};
+use crate::app::{ADA, Link, PASSWORD, SentEmail, TestApp};
 use crate::forgot::futures;
 
-/// The one answer for every token that is not good.
-pub(crate) fn is_refused(response: &rekey::http::response::Response) -> bool {
+/// Returns whether this is the one response to every invalid token.
+pub(crate) fn is_rejected(response: &rekey::http::response::Response) -> bool {
     let body: Value = serde_json::from_str(response.body()).unwrap_or_default();
-    let told = "This link is not valid, or no longer. Please ask for a new one.";
-    response.status() == 422 && body["errors"] == json!({ "token": [told] })
+    let error = "This link is invalid or has expired. Request a new one.";
+    response.status() == 422 && body["errors"] == json!({ "token": [error] })
 }
 
 #[tokio::test]
-async fn a_link_sets_a_new_password_and_its_owner_is_told() {
+async fn a_link_sets_a_new_password_and_the_owner_is_notified() {
     let app = TestApp::with_ada().await;
     let link = app.link(ADA).await;
     let response = app.reset(&link, PASSWORD).await;
@@ -36,8 +38,8 @@ async fn a_link_sets_a_new_password_and_its_owner_is_told() {
         "1795435200.25"
     );
 
-    app.stream().await;
-    let notice = app.aws.mails().remove(1);
+    app.try_process_stream().await;
+    let notice = app.aws.emails().remove(1);
     assert_eq!(
         (notice.to(), notice.subject()),
         (ADA, "Your password for Example & Söhne was changed")
@@ -59,32 +61,32 @@ async fn a_link_works_once() {
     let app = TestApp::with_ada().await;
     let link = app.link(ADA).await;
     assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
-    assert!(is_refused(&app.reset(&link, "another password").await));
+    assert!(is_rejected(&app.reset(&link, "another password").await));
     assert_eq!(app.rows("token#").await.len(), 0);
-    app.drain().await;
+    app.process_stream().await;
 }
 
 #[tokio::test]
-async fn using_one_link_kills_every_other() {
+async fn using_one_link_invalidates_every_other() {
     let app = TestApp::with_ada().await;
     let first = app.link(ADA).await;
-    app.later(SignedDuration::from_secs(60));
+    app.advance(SignedDuration::from_secs(60));
     let second = app.link(ADA).await;
     assert_eq!(app.reset(&first, PASSWORD).await.status(), 204);
-    assert!(is_refused(&app.reset(&second, "another password").await));
+    assert!(is_rejected(&app.reset(&second, "another password").await));
 
-    app.later(SignedDuration::from_secs(60));
+    app.advance(SignedDuration::from_secs(60));
     let third = app.link(ADA).await;
     assert_eq!(app.reset(&third, "another password").await.status(), 204);
-    app.drain().await;
+    app.process_stream().await;
 }
 
-/// `PutItem` with an item that was read before: what a data mapper does when it saves a user.
+/// A data mapper that saves a user calls `PutItem` with an item that it read before.
 #[tokio::test]
-async fn an_application_that_puts_back_an_old_item_revives_no_link() {
+async fn an_application_that_puts_back_an_old_item_restores_no_link() {
     let app = TestApp::with_ada().await;
     let used = app.link(ADA).await;
-    app.later(SignedDuration::from_secs(60));
+    app.advance(SignedDuration::from_secs(60));
     let older = app.link(ADA).await;
     let users = app.dynamodb.scan().table_name("users");
     let item = users.send().await.unwrap().items.unwrap().remove(0);
@@ -93,36 +95,38 @@ async fn an_application_that_puts_back_an_old_item_revives_no_link() {
     let put = app.dynamodb.put_item().table_name("users");
     put.set_item(Some(item)).send().await.unwrap();
     assert_eq!(app.stored("1", "password_hash").await, "old");
-    assert!(is_refused(&app.reset(&older, "another password").await));
-    assert!(is_refused(&app.reset(&used, "another password").await));
+    assert!(is_rejected(&app.reset(&older, "another password").await));
+    assert!(is_rejected(&app.reset(&used, "another password").await));
 
-    app.later(SignedDuration::from_secs(60));
+    app.advance(SignedDuration::from_secs(60));
     let newer = app.link(ADA).await;
     assert_eq!(app.reset(&newer, "another password").await.status(), 204);
-    app.drain().await;
+    app.process_stream().await;
 }
 
-/// The clocks of two instances differ. An hour is more than they do.
+/// The clocks of two instances differ, but by less than an hour.
 #[tokio::test]
-async fn a_reset_by_a_clock_that_is_behind_revives_no_link() {
+async fn a_reset_on_a_clock_that_is_behind_restores_no_link() {
     let app = TestApp::with_ada().await;
     let mut links = Vec::new();
     for _ in 0..3 {
         links.push(app.link(ADA).await);
-        app.later(SignedDuration::from_mins(2));
+        app.advance(SignedDuration::from_mins(2));
     }
     assert_eq!(app.reset(&links[0], PASSWORD).await.status(), 204);
-    app.later(SignedDuration::from_mins(2));
+    app.advance(SignedDuration::from_mins(2));
     let last = app.link(ADA).await;
-    app.later(SignedDuration::from_mins(-9));
+    app.advance(SignedDuration::from_mins(-9));
     assert_eq!(app.reset(&last, "another password").await.status(), 204);
-    for dead in &links[1..] {
-        assert!(is_refused(&app.reset(dead, "a third password").await));
+    for invalidated in &links[1..] {
+        assert!(is_rejected(
+            &app.reset(invalidated, "a third password").await
+        ));
     }
-    app.drain().await;
+    app.process_stream().await;
 }
 
-/// A REST API passes on a request id that a client may choose.
+/// A REST API forwards a request ID that a client can choose.
 #[tokio::test]
 async fn two_changes_with_one_request_id_have_two_notices() {
     let app = TestApp::with_ada().await;
@@ -135,43 +139,43 @@ async fn two_changes_with_one_request_id_have_two_notices() {
         assert_eq!(app.send(event).await.status(), 204);
     }
     assert_eq!(app.rows("change#").await.len(), 2);
-    app.stream().await;
-    let notices = app.aws.mails().split_off(2);
-    let mut owners: Vec<&str> = notices.iter().map(Mail::to).collect();
+    app.try_process_stream().await;
+    let notices = app.aws.emails().split_off(2);
+    let mut owners: Vec<&str> = notices.iter().map(SentEmail::to).collect();
     owners.sort_unstable();
     assert_eq!(owners, [ADA, "bob@example.com"]);
 }
 
 #[tokio::test]
-async fn a_link_that_was_made_while_the_password_was_hashed_is_killed_too() {
+async fn a_link_issued_during_the_hashing_is_also_invalidated() {
     let app = TestApp::with_ada().await;
     let first = app.link(ADA).await;
-    app.later(SignedDuration::from_secs(60));
+    app.advance(SignedDuration::from_secs(60));
     let second = app.link(ADA).await;
-    // Back to a moment before the second link: it is made between two looks at the clock.
-    app.later(SignedDuration::from_millis(-500));
+    // Go back to before the second link, so that it is issued between two readings of the clock.
+    app.advance(SignedDuration::from_millis(-500));
     app.tick(SignedDuration::from_secs(1));
     assert_eq!(app.reset(&first, PASSWORD).await.status(), 204);
-    assert!(is_refused(&app.reset(&second, "another password").await));
-    app.drain().await;
+    assert!(is_rejected(&app.reset(&second, "another password").await));
+    app.process_stream().await;
 }
 
 #[tokio::test]
 async fn a_link_expires_to_the_second() {
     let app = TestApp::with_ada().await;
     let link = app.link(ADA).await;
-    app.later(SignedDuration::from_secs(3599));
+    app.advance(SignedDuration::from_secs(3599));
     let other = app.link(ADA).await;
-    app.later(SignedDuration::from_secs(1));
+    app.advance(SignedDuration::from_secs(1));
     app.aws.take_calls();
-    assert!(is_refused(&app.reset(&link, PASSWORD).await));
+    assert!(is_rejected(&app.reset(&link, PASSWORD).await));
     let calls = app.aws.take_calls();
     assert!(
         !calls.contains(&"TransactWriteItems".to_owned()),
-        "nothing is hashed for it"
+        "Rekey hashes nothing for an expired link"
     );
     assert_eq!(app.reset(&other, PASSWORD).await.status(), 204);
-    app.drain().await;
+    app.process_stream().await;
 }
 
 #[tokio::test]
@@ -184,19 +188,19 @@ async fn a_link_belongs_to_the_address_it_was_sent_to() {
             email: email.to_owned(),
             ..link.clone()
         };
-        assert!(is_refused(&app.reset(&stolen, PASSWORD).await));
+        assert!(is_rejected(&app.reset(&stolen, PASSWORD).await));
     }
     assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
     assert_eq!(app.stored("2", "password_hash").await, "old");
-    app.drain().await;
+    app.process_stream().await;
 }
 
 #[tokio::test]
-async fn a_link_dies_when_the_address_changes_or_the_user_goes() {
+async fn a_link_stops_working_when_the_address_changes_or_the_user_is_deleted() {
     let app = TestApp::with_ada().await;
     let link = app.link(ADA).await;
     app.user("1", "countess@example.com").await;
-    assert!(is_refused(&app.reset(&link, PASSWORD).await));
+    assert!(is_rejected(&app.reset(&link, PASSWORD).await));
     assert_eq!(app.stored("1", "password_hash").await, "old");
 
     let key = AttributeValue::S("1".to_owned());
@@ -207,7 +211,7 @@ async fn a_link_dies_when_the_address_changes_or_the_user_goes() {
         .send()
         .await
         .unwrap();
-    assert!(is_refused(&app.reset(&link, PASSWORD).await));
+    assert!(is_rejected(&app.reset(&link, PASSWORD).await));
     let users = app
         .dynamodb
         .scan()
@@ -215,19 +219,19 @@ async fn a_link_dies_when_the_address_changes_or_the_user_goes() {
         .send()
         .await
         .unwrap();
-    assert_eq!(users.count, 0, "a reset makes no users");
+    assert_eq!(users.count, 0, "a reset creates no user");
 }
 
-/// DynamoDB deletes a row some time after `expires_at`: a row has to stay for as long as it means something.
+/// DynamoDB deletes a row some time after `expires_at`, so a row must not expire while Rekey still needs it.
 #[tokio::test]
-async fn rows_stay_for_as_long_as_they_count() {
+async fn rows_do_not_expire_while_they_are_needed() {
     let app = TestApp::with_ada().await;
     let start = app.now().as_second();
     let link = app.link(ADA).await;
     assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
     let hour = 3600;
-    // A request: the longest cooldown. Links: the daily limit. An epoch: an hour longer than the longest link. A change: longer than SES retries
-    // and the failure queue keeps.
+    // A request is needed for the longest cooldown, and links for the daily limit. An epoch is kept an hour longer
+    // than the longest link. A change is kept longer than SES retries and the failure queue keeps records.
     for (prefix, kept) in [
         ("request#", hour),
         ("links#", 24 * hour),
@@ -242,11 +246,11 @@ async fn rows_stay_for_as_long_as_they_count() {
             .unwrap();
         assert!((0..10).contains(&(expires_at - start - kept)), "{prefix}");
     }
-    app.drain().await;
+    app.process_stream().await;
 }
 
 #[tokio::test]
-async fn a_link_dies_when_the_application_says_that_it_changed_the_password() {
+async fn a_link_stops_working_when_the_application_records_a_password_change() {
     let app = TestApp::with_ada().await;
     let link = app.link(ADA).await;
     let update = app
@@ -260,11 +264,11 @@ async fn a_link_dies_when_the_application_says_that_it_changed_the_password() {
         .send()
         .await
         .unwrap();
-    assert!(is_refused(&app.reset(&link, PASSWORD).await));
+    assert!(is_rejected(&app.reset(&link, PASSWORD).await));
 }
 
 #[tokio::test]
-async fn a_password_that_is_refused_burns_nothing_and_looks_nothing_up() {
+async fn a_rejected_password_keeps_the_link_and_causes_no_lookup() {
     let app = TestApp::with_ada().await;
     let link = app.link(ADA).await;
     app.aws.take_calls();
@@ -277,11 +281,11 @@ async fn a_password_that_is_refused_burns_nothing_and_looks_nothing_up() {
     );
     assert!(app.aws.take_calls().is_empty());
     assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
-    app.drain().await;
+    app.process_stream().await;
 }
 
 #[tokio::test]
-async fn a_confirmation_that_is_given_must_be_the_same() {
+async fn a_confirmation_must_match_the_password() {
     let app = TestApp::with_ada().await;
     let link = app.link(ADA).await;
     let reset = |confirmation: &str| {
@@ -294,66 +298,69 @@ async fn a_confirmation_that_is_given_must_be_the_same() {
     let body: Value = serde_json::from_str(response.body()).unwrap();
     assert_eq!(
         body["errors"],
-        json!({ "password_confirmation": ["must be the same as the password"] })
+        json!({ "password_confirmation": ["must match the password"] })
     );
     assert_eq!(reset(PASSWORD).await.status(), 204);
-    app.drain().await;
+    app.process_stream().await;
 }
 
 #[tokio::test]
-async fn unknown_addresses_and_dead_tokens_are_answered_alike_with_the_same_calls() {
+async fn unknown_addresses_and_invalid_tokens_cause_the_same_responses_and_calls() {
     let app = TestApp::with_ada().await;
     let used = app.link(ADA).await;
     app.reset(&used, PASSWORD).await;
-    app.later(SignedDuration::from_secs(60));
+    app.advance(SignedDuration::from_secs(60));
     let expired = app.link(ADA).await;
-    app.later(SignedDuration::from_hours(1));
+    app.advance(SignedDuration::from_hours(1));
     let live = app.link(ADA).await;
-    let of_nobody = |token: &str| Link {
+    let of_unknown_address = |token: &str| Link {
         email: "eve@example.com".to_owned(),
         token: token.to_owned(),
         ..live.clone()
     };
-    let unknown = of_nobody(&"0".repeat(64));
+    let unknown = of_unknown_address(&"0".repeat(64));
     let wrong = Link {
         email: ADA.to_owned(),
         ..unknown.clone()
     };
-    let others = of_nobody(&live.token);
+    let stolen = of_unknown_address(&live.token);
     app.aws.take_traffic();
 
-    let mut answers = Vec::new();
-    for link in [&wrong, &unknown, &used, &expired, &others] {
+    let mut responses = Vec::new();
+    for link in [&wrong, &unknown, &used, &expired, &stolen] {
         let response = app.reset(link, PASSWORD).await;
-        assert!(is_refused(&response));
+        assert!(is_rejected(&response));
         let mut calls = app.aws.take_traffic();
         calls.sort();
         let names: Vec<&str> = calls.iter().map(|call| call.name.as_str()).collect();
         assert_eq!(names, ["Query", "UpdateItem"]);
-        answers.push((response.with_header("X-Request-Id", ""), calls));
+        responses.push((response.with_header("X-Request-Id", ""), calls));
     }
-    for answer in &answers {
-        assert_eq!(*answer, answers[0]);
+    for response in &responses {
+        assert_eq!(*response, responses[0]);
     }
 }
 
 #[tokio::test]
-async fn attempts_of_one_source_are_limited() {
+async fn reset_attempts_of_one_source_are_limited() {
     let app = TestApp::with(&[("SOURCE_LIMIT", "3")]).await;
     let link = Link {
         url: "https://app.example.com".parse().unwrap(),
         email: ADA.to_owned(),
         token: "0".repeat(64),
     };
-    let answers = futures((0..10).map(|_| app.reset(&link, PASSWORD)).collect()).await;
+    let responses = futures((0..10).map(|_| app.reset(&link, PASSWORD)).collect()).await;
     assert_eq!(
-        answers.iter().filter(|answer| is_refused(answer)).count(),
+        responses
+            .iter()
+            .filter(|response| is_rejected(response))
+            .count(),
         3
     );
-    let flooded: Vec<_> = answers
+    let limited: Vec<_> = responses
         .iter()
-        .filter(|answer| answer.status() == 429)
+        .filter(|response| response.status() == 429)
         .collect();
-    assert_eq!(flooded.len(), 7);
-    assert_eq!(flooded[0].header("Retry-After"), Some("1800"));
+    assert_eq!(limited.len(), 7);
+    assert_eq!(limited[0].header("Retry-After"), Some("1800"));
 }

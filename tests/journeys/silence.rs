@@ -1,4 +1,4 @@
-//! Nothing secret is said.
+//! Secrets appear in no log and no response.
 
 use std::collections::BTreeSet;
 
@@ -6,12 +6,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::app::{ADA, Link, PAGE, PASSWORD, TestApp, batch};
-use crate::aws::{Answer, EVERY, Wrong};
-use crate::faults::wrongs;
+use crate::aws::{EVERY, Fault, Reply};
+use crate::faults::faults_of;
 use crate::process::{Process, SECRET_KEY, SESSION};
 
 #[tokio::test]
-async fn a_whole_journeys_log_holds_no_address_token_password_or_hash_and_follows_one_id() {
+async fn the_log_of_a_journey_has_one_request_id_and_no_secret() {
     let app = TestApp::with_ada().await;
     let link = app.link(ADA).await;
     app.forgot("eve@example.com").await;
@@ -23,8 +23,8 @@ async fn a_whole_journeys_log_holds_no_address_token_password_or_hash_and_follow
         1,
         (400, "MessageRejected", "ada@example.com is bad"),
     );
-    app.stream().await;
-    app.later(SignedDuration::from_mins(2));
+    app.try_process_stream().await;
+    app.advance(SignedDuration::from_mins(2));
     app.aws.fail(
         "TransactWriteItems",
         3,
@@ -53,7 +53,7 @@ async fn a_whole_journeys_log_holds_no_address_token_password_or_hash_and_follow
         let digest = key.split('#').find(|part| part.len() == 64).unwrap_or("#");
         assert!(!log.contains(digest), "{key} in {log}");
     }
-    // The public half's line and the private half's carry the same id.
+    // The lines of the public half and of the private half have the same request ID.
     assert_eq!(id_of(&log, "RequestsAccepted"), id_of(&log, "LinksSent"));
     assert_eq!(
         id_of(&log, "PasswordsChanged"),
@@ -61,7 +61,7 @@ async fn a_whole_journeys_log_holds_no_address_token_password_or_hash_and_follow
     );
 }
 
-/// The request id of the first such event.
+/// Returns the request ID of the first such event.
 fn id_of(log: &str, event: &str) -> Value {
     let mut lines = log
         .lines()
@@ -71,16 +71,16 @@ fn id_of(log: &str, event: &str) -> Value {
 }
 
 #[tokio::test]
-async fn what_happens_is_counted_in_cloudwatchs_embedded_format() {
+async fn events_are_counted_in_cloudwatchs_embedded_metric_format() {
     let app = TestApp::with_ada().await;
     let link = app.link(ADA).await;
-    let dead = Link {
+    let invalid = Link {
         token: "0".repeat(64),
         ..link
     };
-    app.reset(&dead, PASSWORD).await;
-    for written in app.log().lines() {
-        let json: Value = serde_json::from_str(written).unwrap();
+    app.reset(&invalid, PASSWORD).await;
+    for line in app.log().lines() {
+        let json: Value = serde_json::from_str(line).unwrap();
         let metrics = &json["_aws"]["CloudWatchMetrics"][0];
         let name = metrics["Metrics"][0]["Name"].as_str().unwrap();
         assert_eq!(metrics["Namespace"], "Rekey");
@@ -94,12 +94,12 @@ async fn what_happens_is_counted_in_cloudwatchs_embedded_format() {
     );
 }
 
-/// Not the address that answers give as an example.
+/// An address that differs from the example in error messages.
 const BEA: &str = "bea@secret.example";
 
-/// The log of a deployment that is told to say all it can: what both functions, as processes, write and answer.
+/// Runs both functions as processes at the most verbose log level, and searches their output and responses.
 #[tokio::test]
-async fn no_log_level_makes_a_function_tell_a_secret() {
+async fn no_log_level_makes_a_function_log_a_secret() {
     let app = TestApp::open().await;
     app.user("1", BEA).await;
     let verbose = [
@@ -111,17 +111,17 @@ async fn no_log_level_makes_a_function_tell_a_secret() {
     let forgot = Process::start("forgot", &app, &verbose).await;
     let reset = Process::start("reset", &app, &verbose).await;
     app.aws.take_calls();
-    let mut answers = ask_in_all_ways(&app, &forgot).await;
-    answers.extend(deliver_in_all_ways(&app, &forgot).await);
-    let link = app.aws.mails()[0].link();
+    let mut responses = request_in_all_ways(&app, &forgot).await;
+    responses.extend(deliver_in_all_ways(&app, &forgot).await);
+    let link = app.aws.emails()[0].link();
     let hashes = app.rows("token#").await;
-    answers.extend(reset_in_all_ways(&app, &reset, &link).await);
-    answers.extend(notify_in_all_ways(&app, &reset).await);
+    responses.extend(reset_in_all_ways(&app, &reset, &link).await);
+    responses.extend(notify_in_all_ways(&app, &reset).await);
     let written = [forgot.end().await, reset.end().await].concat();
 
     let hash = app.stored("1", "password_hash").await;
     assert!(hash.starts_with("$argon2id$"), "the password was changed");
-    let said = answers.join("\n") + &written.join("\n");
+    let output = responses.join("\n") + &written.join("\n");
     let mut secrets = vec![
         BEA,
         "eve@",
@@ -133,23 +133,23 @@ async fn no_log_level_makes_a_function_tell_a_secret() {
     ];
     secrets.extend([link.token.as_str(), hash.as_str(), SECRET_KEY, SESSION]);
     for secret in secrets {
-        let at = said.find(secret);
-        let told = at.map(|at| said[..at].lines().last());
-        assert_eq!(told, None, "{secret}");
+        let at = output.find(secret);
+        let before = at.map(|at| output[..at].lines().last());
+        assert_eq!(before, None, "{secret}");
     }
     for row in hashes.iter().chain(&app.rows("").await) {
         let key = row["pk"]["S"].as_str().unwrap();
         let digest = key.split('#').find(|part| part.len() == 64).unwrap_or("##");
         assert!(!written.concat().contains(digest), "{key}");
     }
-    assert!(answers.len() > 25 && written[0].lines().count() > 10);
+    assert!(responses.len() > 25 && written[0].lines().count() > 10);
     for line in written.iter().flat_map(|text| text.lines()) {
         check_fields(line);
     }
 }
 
-/// Hands over what a client, a gateway or an operator may, and much that they may not.
-async fn ask_in_all_ways(app: &TestApp, forgot: &Process) -> Vec<String> {
+/// Sends valid events of a client, a gateway, and an operator, and many invalid ones.
+async fn request_in_all_ways(app: &TestApp, forgot: &Process) -> Vec<String> {
     let path = "/password/forgot";
     let body = |email: &str| json!({ "email": email, "reset_url": PAGE }).to_string();
     let secret = format!("{BEA} {PASSWORD}");
@@ -180,21 +180,21 @@ async fn ask_in_all_ways(app: &TestApp, forgot: &Process) -> Vec<String> {
         json!({ "password": PASSWORD }),
         json!(secret),
     ];
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for event in events {
-        answers.push(forgot.invoke(&event.to_string()).await);
+        responses.push(forgot.invoke(&event.to_string()).await);
     }
-    answers.push(forgot.invoke(&secret).await);
-    for wrong in wrongs("TransactWriteItems").into_iter().step_by(3) {
-        // One that is never answered takes seconds.
-        if !matches!(wrong.answer, Answer::Nothing | Answer::Late(_)) {
-            app.aws.inject("TransactWriteItems", EVERY, wrong);
+    responses.push(forgot.invoke(&secret).await);
+    for fault in faults_of("TransactWriteItems").into_iter().step_by(3) {
+        // Skip late and missing replies, which take seconds.
+        if !matches!(fault.reply, Reply::Nothing | Reply::Late(_)) {
+            app.aws.inject("TransactWriteItems", EVERY, fault);
             let event = app.event(path, &body("eve@secret.example"));
-            answers.push(forgot.invoke(&event.to_string()).await);
+            responses.push(forgot.invoke(&event.to_string()).await);
             app.aws.heal();
         }
     }
-    answers
+    responses
 }
 
 async fn deliver_in_all_ways(app: &TestApp, forgot: &Process) -> Vec<String> {
@@ -203,18 +203,18 @@ async fn deliver_in_all_ways(app: &TestApp, forgot: &Process) -> Vec<String> {
     rows.sort_by_key(|row| row["email"]["S"] != BEA);
     let good = batch(&rows).to_string();
     let broken = good.replace("\"email\":{\"S\":", "\"email\":{\"N\":");
-    let mut answers = vec![forgot.invoke(&broken).await];
+    let mut responses = vec![forgot.invoke(&broken).await];
     for code in [
         "MessageRejected",
         "BadRequestException",
         "NotFoundException",
     ] {
         app.aws.fail("SendEmail", 1, (400, code, BEA));
-        answers.push(forgot.invoke(&good).await);
+        responses.push(forgot.invoke(&good).await);
     }
-    answers.push(forgot.invoke(&good).await);
+    responses.push(forgot.invoke(&good).await);
     app.mark_processed(rows);
-    answers
+    responses
 }
 
 async fn reset_in_all_ways(app: &TestApp, reset: &Process, link: &Link) -> Vec<String> {
@@ -227,7 +227,7 @@ async fn reset_in_all_ways(app: &TestApp, reset: &Process, link: &Link) -> Vec<S
     };
     let token = link.token.as_str();
     let good = body(token, PASSWORD, PASSWORD);
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for event in [
         body(token, "horse", "horse"),
         body(token, PASSWORD, "another horse"),
@@ -239,25 +239,25 @@ async fn reset_in_all_ways(app: &TestApp, reset: &Process, link: &Link) -> Vec<S
         )
         .to_string(),
     ] {
-        answers.push(reset.invoke(&event).await);
+        responses.push(reset.invoke(&event).await);
     }
     for call in ["UpdateItem", "Query", "TransactWriteItems"] {
-        let answer = Answer::Garbage;
-        for wrong in [
-            Wrong::refused(400, "ValidationException", PASSWORD),
-            Wrong {
+        let reply = Reply::Garbage;
+        for fault in [
+            Fault::rejected(400, "ValidationException", PASSWORD),
+            Fault {
                 is_done: false,
-                answer,
+                reply,
             },
         ] {
-            app.aws.inject(call, EVERY, wrong);
-            answers.push(reset.invoke(&good).await);
+            app.aws.inject(call, EVERY, fault);
+            responses.push(reset.invoke(&good).await);
             app.aws.heal();
         }
     }
-    answers.push(reset.invoke(&good).await);
-    answers.push(reset.invoke(&good).await);
-    answers
+    responses.push(reset.invoke(&good).await);
+    responses.push(reset.invoke(&good).await);
+    responses
 }
 
 async fn notify_in_all_ways(app: &TestApp, reset: &Process) -> Vec<String> {
@@ -265,12 +265,12 @@ async fn notify_in_all_ways(app: &TestApp, reset: &Process) -> Vec<String> {
     let rows: Vec<&Value> = rows.iter().collect();
     app.aws.fail("SendEmail", 1, (400, "MessageRejected", BEA));
     let event = batch(&rows).to_string();
-    let answers = vec![reset.invoke(&event).await, reset.invoke(&event).await];
+    let responses = vec![reset.invoke(&event).await, reset.invoke(&event).await];
     app.mark_processed(rows);
-    answers
+    responses
 }
 
-/// A line has the fields that the operator's handbook lists, a time, and nothing below INFO.
+/// Checks that a line has the documented fields and a valid time, and a level of at least INFO.
 fn check_fields(line: &str) {
     let json: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
     let level = json["level"].as_str().unwrap();
@@ -278,7 +278,7 @@ fn check_fields(line: &str) {
     let time = json["timestamp"].as_str().unwrap();
     assert!(time.parse::<Timestamp>().is_ok(), "{line}");
     let Some(event) = json["event"].as_str() else {
-        assert!(json["target"].is_string(), "a library's: {line}");
+        assert!(json["target"].is_string(), "a library's line: {line}");
         return;
     };
     let mut fields: Vec<&str> = json
@@ -303,13 +303,13 @@ fn check_fields(line: &str) {
     assert!(id == "unknown" || id.starts_with("request-"), "{line}");
 }
 
-/// Who has a copy of the table has no link: nothing in it works as a token (and no password is in it).
+/// A copy of the table contains nothing that works as a token, and no password.
 #[tokio::test]
-async fn a_copy_of_the_table_opens_nothing() {
+async fn a_copy_of_the_table_contains_no_usable_token() {
     let app = TestApp::with_ada().await;
     let used = app.link(ADA).await;
     app.reset(&used, PASSWORD).await;
-    app.later(SignedDuration::from_mins(2));
+    app.advance(SignedDuration::from_mins(2));
     let link = app.link(ADA).await;
     let hash = app.stored("1", "password_hash").await;
     let rows = app.rows("").await;
@@ -336,17 +336,17 @@ async fn a_copy_of_the_table_opens_nothing() {
     for word in words {
         let padded = format!("{word:0>64}");
         for token in [word, &padded] {
-            let tried = Link {
+            let guess = Link {
                 token: token.to_owned(),
                 ..link.clone()
             };
-            assert_eq!(app.reset(&tried, PASSWORD).await.status(), 422, "{word}");
+            assert_eq!(app.reset(&guess, PASSWORD).await.status(), 422, "{word}");
         }
     }
     assert_eq!(
         app.reset(&link, PASSWORD).await.status(),
         204,
-        "the link itself does"
+        "the link itself works"
     );
-    app.drain().await;
+    app.process_stream().await;
 }

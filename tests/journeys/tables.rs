@@ -1,4 +1,4 @@
-//! Users as real tables hold them. Each test names the reports that it answers.
+//! Users as real tables store them. Each test names the bug reports that it covers.
 
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement,
@@ -9,16 +9,16 @@ use crate::app::{ADA, PASSWORD, TestApp};
 
 /// truora/minidyn#124, internxt/drive-server-old#382.
 #[tokio::test]
-async fn a_time_of_change_that_cannot_be_read_locks_nobody_out() {
+async fn an_unreadable_password_changed_at_locks_no_user_out() {
     let unreadable = [
         AttributeValue::Null(true),
         AttributeValue::Bool(true),
         AttributeValue::S(String::new()),
         AttributeValue::S("2026-11-23T12:00:00.123Z".to_owned()),
         AttributeValue::S("1795435200".to_owned()),
-        // Milliseconds.
+        // A time in milliseconds.
         AttributeValue::N("1795435200250".to_owned()),
-        // A day ahead.
+        // A time one day in the future.
         AttributeValue::N("1795521600".to_owned()),
     ];
     for value in unreadable {
@@ -32,7 +32,7 @@ async fn a_time_of_change_that_cannot_be_read_locks_nobody_out() {
             .parse()
             .unwrap();
         assert!((replaced - 1_795_435_200.0).abs() < 10.0, "{value:?}");
-        app.drain().await;
+        app.process_stream().await;
     }
 }
 
@@ -45,7 +45,7 @@ async fn a_change_by_the_application_ends_links_even_if_its_clock_is_ahead() {
         let changed_at = app.now().as_second() + 1 + ahead;
         set_changed_at(&app, AttributeValue::N(changed_at.to_string())).await;
         assert_eq!(app.reset(&link, PASSWORD).await.status(), status, "{ahead}");
-        app.drain().await;
+        app.process_stream().await;
     }
 }
 
@@ -76,12 +76,12 @@ async fn a_numeric_key_may_be_any_number() {
     ] {
         let app = TestApp::open().await;
         let key = AttributeValue::N(key.to_owned());
-        make_users_with_numeric_keys(&app).await;
+        create_users_with_numeric_keys(&app).await;
         put_user(&app, key.clone()).await;
         let link = app.link(ADA).await;
         assert_eq!(app.reset(&link, PASSWORD).await.status(), 204, "{key:?}");
-        let again = app.reset(&link, PASSWORD).await;
-        assert_eq!(again.status(), 422, "{key:?}");
+        let second = app.reset(&link, PASSWORD).await;
+        assert_eq!(second.status(), 422, "{key:?}");
 
         let user = app.dynamodb.get_item().table_name("users");
         let user = user
@@ -98,11 +98,11 @@ async fn a_numeric_key_may_be_any_number() {
                 .starts_with("$argon2id$"),
             "{key:?}"
         );
-        app.drain().await;
+        app.process_stream().await;
     }
 }
 
-async fn make_users_with_numeric_keys(app: &TestApp) {
+async fn create_users_with_numeric_keys(app: &TestApp) {
     let attribute = |name: &str, kind| {
         let attribute = AttributeDefinition::builder().attribute_name(name);
         attribute.attribute_type(kind).build().unwrap()

@@ -1,4 +1,4 @@
-//! Whom the functions trust: who the platform does, whether or not that is Amazon.
+//! The servers that the functions trust: those whose certificate chains to a root of the platform, Amazon's or not.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,15 +16,15 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use crate::app::{ADA, PAGE, TestApp};
 use crate::process::Process;
 
-/// An AWS behind TLS, whose certificate is signed by a root of its own.
-struct Private {
+/// An AWS behind TLS, whose certificate chains to a private root.
+struct PrivateAws {
     endpoint: String,
     root: PathBuf,
-    /// How many connections came as far as to be made.
+    /// The number of completed TLS handshakes.
     trusted: Arc<AtomicUsize>,
 }
 
-impl Private {
+impl PrivateAws {
     async fn start(app: &TestApp) -> Self {
         let mut parameters = rcgen::CertificateParams::default();
         parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -69,37 +69,37 @@ impl Private {
     }
 }
 
-impl Drop for Private {
+impl Drop for PrivateAws {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.root);
     }
 }
 
-/// Asks for a link, at a process that calls AWS there.
-async fn ask(app: &TestApp, aws: &Private, variables: &[(&str, &str)]) -> Value {
+/// Requests a link from a process that calls this AWS.
+async fn request(app: &TestApp, aws: &PrivateAws, variables: &[(&str, &str)]) -> Value {
     let variables = [variables, &[("AWS_ENDPOINT_URL", aws.endpoint.as_str())]].concat();
     let process = Process::start("forgot", app, &variables).await;
     let body = serde_json::json!({ "email": ADA, "reset_url": PAGE }).to_string();
-    let answer = process
+    let response = process
         .invoke(&app.event("/password/forgot", &body).to_string())
         .await;
-    serde_json::from_str(&answer).unwrap()
+    serde_json::from_str(&response).unwrap()
 }
 
 #[tokio::test]
-async fn who_is_not_amazon_is_trusted_where_the_platform_does() {
+async fn a_server_that_is_not_amazons_is_trusted_if_the_platform_trusts_it() {
     let app = TestApp::with_ada().await;
-    let aws = Private::start(&app).await;
+    let aws = PrivateAws::start(&app).await;
     let roots = [("SSL_CERT_FILE", aws.root.to_str().unwrap())];
-    assert_eq!(ask(&app, &aws, &roots).await["statusCode"], 202);
+    assert_eq!(request(&app, &aws, &roots).await["statusCode"], 202);
     assert_eq!(app.rows("request#").await.len(), 1);
     assert_eq!(aws.trusted.load(Ordering::Relaxed), 1);
-    app.drain().await;
+    app.process_stream().await;
 }
 
-/// Only a certificate sends a call to the platform's roots. Other failures are retried as they are.
+/// Only a rejected certificate makes the client try the platform's roots. Other failures are retried as usual.
 #[tokio::test]
-async fn a_connection_that_breaks_is_not_tried_with_other_roots() {
+async fn a_broken_connection_is_not_tried_with_other_roots() {
     let app = TestApp::with_ada().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!(
@@ -117,16 +117,16 @@ async fn a_connection_that_breaks_is_not_tried_with_other_roots() {
     let process = Process::start("forgot", &app, &[("AWS_ENDPOINT_URL", endpoint.as_str())]).await;
     let body = serde_json::json!({ "email": ADA, "reset_url": PAGE }).to_string();
     let event = app.event("/password/forgot", &body).to_string();
-    let answer: Value = serde_json::from_str(&process.invoke(&event).await).unwrap();
-    assert_eq!(answer["statusCode"], 503);
+    let response: Value = serde_json::from_str(&process.invoke(&event).await).unwrap();
+    assert_eq!(response["statusCode"], 503);
     assert_eq!(attempts.load(Ordering::Relaxed), aws::ATTEMPTS as usize);
 }
 
 #[tokio::test]
-async fn who_is_not_trusted_is_told_nothing() {
+async fn an_untrusted_server_receives_no_request() {
     let app = TestApp::with_ada().await;
-    let aws = Private::start(&app).await;
-    assert_eq!(ask(&app, &aws, &[]).await["statusCode"], 503);
+    let aws = PrivateAws::start(&app).await;
+    assert_eq!(request(&app, &aws, &[]).await["statusCode"], 503);
     assert_eq!(aws.trusted.load(Ordering::Relaxed), 0);
     assert_eq!(app.rows("").await.len(), 0);
 }

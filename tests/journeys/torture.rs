@@ -1,15 +1,15 @@
-//! The same tests, short in `make test` and long in `make torture`, which prints what they report as a table.
+//! The length of the tests: short in `make test`, and long in `make torture`, which prints their reports as a table.
 
 use std::path::PathBuf;
 
 use serde_json::json;
 
-/// How often to try: the first in `make test`, the second in `make torture`.
+/// Returns the number of tries: the first in `make test`, the second in `make torture`.
 pub(crate) fn times(short: usize, long: usize) -> usize {
     if folder().is_some() { long } else { short }
 }
 
-/// Writes down a line of the table, where there is going to be one: what was tried, how often, and what it showed.
+/// Writes a line of the table in `make torture`: the subject, the number of tries, and the result.
 pub(crate) fn report(what: &str, tried: usize, shown: &str) {
     let Some(folder) = folder() else { return };
     let name: String = what

@@ -1,4 +1,4 @@
-//! Requests that somebody may try: near misses, one step or a few from a good request.
+//! Requests that an attacker may try: near misses, a few steps from a valid request.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -10,12 +10,12 @@ use proptest::sample::{Index, select};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Where a good token is to be put in.
+/// The placeholder for a live token.
 pub(crate) const TOKEN: &str = "{{a good token}}";
-/// Stands in passwords and in what nobody asked for: no answer and no log may have it.
+/// A marker in passwords and in extra fields, which no response or log may contain.
 pub(crate) const CANARY: &str = "canary-6c1f";
 
-/// Who is stored: addresses that others resemble.
+/// The stored users, whose addresses have lookalikes.
 pub(crate) const USERS: [&str; 4] = [
     "anna@example.com",
     "mike@example.org",
@@ -23,13 +23,13 @@ pub(crate) const USERS: [&str; 4] = [
     "o'brien+x@xn--exmple-cua.com",
 ];
 
-/// Where links may lead.
+/// The allowed reset URLs.
 pub(crate) const PAGES: [&str; 2] = [
     "https://app.example.com/password/reset",
     "https://app.example.com/account?view=reset",
 ];
 
-/// A request, but for where it comes from.
+/// A request without its source.
 #[derive(Clone)]
 pub(crate) struct Attempt {
     pub(crate) path: &'static str,
@@ -51,7 +51,7 @@ impl fmt::Debug for Attempt {
 }
 
 impl Attempt {
-    /// The same with a good token where one belongs.
+    /// Returns the attempt with a live token in place of the placeholder.
     pub(crate) fn with_token(mut self, token: &str) -> Self {
         let marker = TOKEN.as_bytes();
         while let Some(at) = self
@@ -64,33 +64,34 @@ impl Attempt {
         self
     }
 
-    /// The address in the body, read plainly.
+    /// Returns the address in the body, as a plain JSON parser reads it.
     pub(crate) fn email(&self) -> String {
         #[derive(Deserialize)]
-        struct Said {
+        struct Body {
             email: String,
         }
-        serde_json::from_slice::<Said>(&self.body).unwrap().email
+        serde_json::from_slice::<Body>(&self.body).unwrap().email
     }
 
-    /// The token in the body.
+    /// Returns the token in the body.
     pub(crate) fn token(&self) -> String {
         #[derive(Deserialize)]
-        struct Said {
+        struct Body {
             token: String,
         }
-        serde_json::from_slice::<Said>(&self.body).unwrap().token
+        serde_json::from_slice::<Body>(&self.body).unwrap().token
     }
 }
 
-/// An address or a token as Rekey compares it: without surrounding invisible characters and ASCII case, and nothing else.
+/// Returns an address or a token as Rekey compares it: in ASCII lower case, without surrounding invisible characters,
+/// and otherwise unchanged.
 pub(crate) fn plain(address: &str) -> String {
     let is_ignored = |character: char| matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}');
     let is_invisible = |character: char| character.is_whitespace() || is_ignored(character);
     address.trim_matches(is_invisible).to_ascii_lowercase()
 }
 
-/// Requests for both doors.
+/// Returns requests for both routes.
 pub(crate) fn attempts() -> impl Strategy<Value = Attempt> {
     let forgot = || {
         let fields = (
@@ -134,20 +135,20 @@ pub(crate) fn attempts() -> impl Strategy<Value = Attempt> {
     })
 }
 
-/// A JSON object of names, and values that are JSON already.
+/// Returns a JSON object of these names and values. The values are JSON already.
 pub(crate) fn object(fields: &[(String, String)], spelling: Spelling) -> String {
     let field = |(name, value): &(String, String)| format!("{}:{value}", spelling.of(name));
     let fields: Vec<String> = fields.iter().map(field).collect();
     format!("{{{}}}", fields.join(","))
 }
 
-/// How a JSON string is written (RFC 8259 section 7): all of these are the same.
+/// A spelling of a JSON string (RFC 8259 section 7). All spellings mean the same.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Spelling {
     Plain,
-    /// Every character as `\u` and four digits.
+    /// Escapes every character as `\u` and four digits.
     Escaped,
-    /// The first one.
+    /// Escapes only the first character.
     Partly,
 }
 
@@ -224,7 +225,7 @@ const ODD_TEXTS: [&str; 39] = [
     "/**/1",
 ];
 
-/// Any text of JSON, and some that only looks like it.
+/// Returns JSON texts, and texts that only look like JSON.
 pub(crate) fn json_texts() -> BoxedStrategy<String> {
     let strings = (any::<String>(), spellings()).prop_map(|(text, spelling)| spelling.of(&text));
     let leaves = prop_oneof![select(ODD_TEXTS.to_vec()).prop_map(str::to_owned), strings];
@@ -251,7 +252,7 @@ pub(crate) fn json_texts() -> BoxedStrategy<String> {
     prop_oneof![8 => nested, 1 => deep].boxed()
 }
 
-/// What nobody asked for: more fields, and some of ours again, under names that a careless reader takes for them.
+/// Returns extra fields. Some repeat Rekey's fields, under names that a careless parser confuses with them.
 fn extras() -> impl Strategy<Value = Vec<(String, String)>> {
     let names = [
         "email",
@@ -286,7 +287,7 @@ fn extras() -> impl Strategy<Value = Vec<(String, String)>> {
     prop_oneof![8 => Just(Vec::new()), 2 => vec(extra, 1..4)]
 }
 
-/// One of our fields as JSON: mostly a string.
+/// Returns the value of one of Rekey's fields as JSON, mostly a string.
 fn field(strings: impl Strategy<Value = String> + 'static) -> impl Strategy<Value = String> {
     let strings = (strings, spellings()).prop_map(|(text, spelling)| spelling.of(&text));
     prop_oneof![20 => strings, 1 => json_texts()]
@@ -296,7 +297,7 @@ fn emails() -> impl Strategy<Value = String> {
     field(addresses())
 }
 
-/// Addresses: stored ones, and such as resemble them.
+/// Returns stored addresses, and addresses that resemble them.
 pub(crate) fn addresses() -> impl Strategy<Value = String> {
     let user = || select(USERS.to_vec()).prop_map(str::to_owned);
     let same = (user(), any::<u32>()).prop_map(|(user, upper)| {
@@ -379,20 +380,20 @@ const WRAPPINGS: [&str; 34] = [
     "[\"{}\",\"eve@evil.test\"]",
 ];
 
-/// A text of these with one to all of its characters replaced by others that Unicode takes for the same, or nearly.
+/// Returns one of these texts with some characters replaced by equivalent or similar Unicode characters.
 pub(crate) fn lookalikes(of: Vec<&'static str>) -> impl Strategy<Value = String> {
     (select(of), vec(any::<Index>(), 1..4), any::<Index>()).prop_map(|(text, places, which)| {
         let mut characters: Vec<String> = text.chars().map(String::from).collect();
         for place in places {
-            // The next character that has any.
+            // Replace the next character that has lookalikes.
             let length = characters.len();
             let start = place.index(length);
             let mut order = (start..length).chain(0..start);
-            let found = order.find_map(|at| {
+            let replacement = order.find_map(|at| {
                 let others = others_of(&characters[at]);
                 (!others.is_empty()).then(|| (at, others[which.index(others.len())].clone()))
             });
-            if let Some((at, other)) = found {
+            if let Some((at, other)) = replacement {
                 characters[at] = other;
             }
         }
@@ -400,8 +401,8 @@ pub(crate) fn lookalikes(of: Vec<&'static str>) -> impl Strategy<Value = String>
     })
 }
 
-/// What folding, normalising or a reader takes for this character: case mappings and compatibility forms (Unicode
-/// UAX 15 and 21), and some homographs (UTS 39).
+/// Returns the characters that folding, normalization, or a person confuses with this one. They are case mappings and
+/// compatibility forms (Unicode UAX 15 and 21), and some homographs (UTS 39).
 fn others_of(character: &str) -> Vec<String> {
     let Some(ascii) = character.chars().next().filter(char::is_ascii) else {
         return Vec::new();
@@ -422,7 +423,7 @@ fn others_of(character: &str) -> Vec<String> {
         for first in [0x24d0, 0x1d41a, 0x1d552, 0xe0061] {
             others.extend(from(first, offset));
         }
-        // With what normalising, stripping or a reader drops: marks, joiners, soft hyphens.
+        // Add marks, joiners, and soft hyphens, which normalization, stripping, or a parser drops.
         others.extend(
             ["\u{301}", "\u{200b}", "\u{200d}", "\u{ad}", "\u{feff}"]
                 .map(|mark| format!("{ascii}{mark}")),
@@ -456,7 +457,7 @@ const CASE_FOLDED: [(char, char); 22] = [
     ('\u{2019}', '\''),
 ];
 
-/// Characters that some reader drops, cuts at, or takes for a separator.
+/// Returns characters that some parser drops, cuts at, or reads as a separator.
 fn characters() -> Vec<char> {
     "\u{0}\t\n\u{b}\u{c}\r \"#$%&'()*+,-./:;<=>?@[\\]^`{|}~\u{7f}\u{80}\u{85}\u{a0}\u{ad}\u{200b}\u{200e}\u{2028}\u{202e}\u{2066}\u{3000}\u{fe0f}\u{feff}\u{fffd}\u{ffff}\u{1f600}\u{10ffff}"
         .chars()
@@ -486,7 +487,7 @@ fn urls() -> impl Strategy<Value = String> {
     ])
 }
 
-/// One a line.
+/// Variants of the allowed reset URLs, and other URLs, one per line.
 const ELSEWHERE: &str = "\
 HTTPS://APP.EXAMPLE.COM/password/reset
 https://app.example.com:443/password/reset
@@ -580,7 +581,7 @@ fn passwords() -> impl Strategy<Value = String> {
     ])
 }
 
-/// What happens to a body on its way: to all of it, not to a field.
+/// A change to a whole body, not to a field.
 #[derive(Clone, Debug)]
 enum Mangling {
     Nothing,
@@ -702,7 +703,7 @@ fn content_types() -> impl Strategy<Value = Option<String>> {
     prop_oneof![30 => Just(Some("application/json".to_owned())), 2 => odd, 1 => Just(None)]
 }
 
-/// Headers that some application believes ("Password reset poisoning", `PortSwigger`).
+/// Returns headers that some applications trust ("Password reset poisoning", `PortSwigger`).
 fn headers() -> impl Strategy<Value = Vec<(String, String)>> {
     let names = [
         "host",
@@ -738,7 +739,7 @@ fn headers() -> impl Strategy<Value = Vec<(String, String)>> {
     prop_oneof![2 => Just(Vec::new()), 1 => vec(header, 1..5)]
 }
 
-/// Queries, which nothing reads.
+/// Returns queries, which Rekey does not read.
 fn queries() -> impl Strategy<Value = String> {
     let odd = [
         "<",

@@ -1,10 +1,10 @@
-//! `tests/hostile_inputs.json`: requests, each with what may be answered and mailed.
+//! `tests/hostile_inputs.json`: requests, each with the expected responses and emails.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 
-/// An entry of the file.
+/// A request of the file, with its expectations.
 #[derive(Debug)]
 pub(crate) struct Input {
     pub(crate) id: String,
@@ -15,7 +15,7 @@ pub(crate) struct Input {
     expect: Value,
 }
 
-/// All of them.
+/// Returns all inputs of the file.
 pub(crate) fn inputs() -> Vec<Input> {
     let file: Value = serde_json::from_str(include_str!("../../hostile_inputs.json")).unwrap();
     file["inputs"]
@@ -30,28 +30,28 @@ impl Input {
     fn read(entry: &Value) -> Self {
         let text = |name: &str| entry[name].as_str().map(str::to_owned);
         let bytes = || BASE64.decode(entry["body_base64"].as_str().unwrap());
-        let door = || format!("/password/{}", entry["endpoint"].as_str().unwrap());
+        let route = || format!("/password/{}", entry["endpoint"].as_str().unwrap());
         Self {
             id: text("id").unwrap(),
             method: text("method").unwrap(),
-            path: text("path").unwrap_or_else(door),
+            path: text("path").unwrap_or_else(route),
             content_type: text("content_type").unwrap(),
             body: text("body").map_or_else(|| bytes().unwrap(), String::into_bytes),
             expect: entry["expect"].clone(),
         }
     }
 
-    /// Checks an answer.
-    pub(crate) fn check_answer(&self, status: u16, body: &str) {
+    /// Checks the response to this input.
+    pub(crate) fn check_response(&self, status: u16, body: &str) {
         self.check(&self.expect, status, body);
     }
 
-    /// Whether the file says what the answer is if the token works.
-    pub(crate) fn has_live_answer(&self) -> bool {
+    /// Returns whether the file has an expected response for a live token.
+    pub(crate) fn has_live_expectation(&self) -> bool {
         self.expect.get("live").is_some()
     }
 
-    /// The body with a token that works, and the password in it if that is a string.
+    /// Returns the body with a live token, and its password if that is a string.
     pub(crate) fn with_live_token(&self, token: &str) -> (Value, Option<String>) {
         let mut body: Value = serde_json::from_slice(&self.body).unwrap();
         body["token"] = token.into();
@@ -59,8 +59,8 @@ impl Input {
         (body, password)
     }
 
-    /// Checks the answer to [`Self::with_live_token`].
-    pub(crate) fn check_live_answer(&self, status: u16, body: &str) {
+    /// Checks the response to [`Self::with_live_token`].
+    pub(crate) fn check_live_response(&self, status: u16, body: &str) {
         self.check(&self.expect["live"], status, body);
     }
 
@@ -79,23 +79,26 @@ impl Input {
         }
     }
 
-    /// Checks the mails that an input gave rise to: whom they are to, and their links.
-    pub(crate) fn check_mails(&self, mails: &[(String, String)]) {
+    /// Checks the emails that this input caused, by recipient and link.
+    pub(crate) fn check_emails(&self, emails: &[(String, String)]) {
         let expected = self.expect["mail"].as_str();
-        let (addressee, may_be_none) = match expected {
+        let (recipient, may_be_none) = match expected {
             Some(expected) => match expected.strip_suffix(" or none") {
-                Some(addressee) => (Some(addressee), true),
+                Some(recipient) => (Some(recipient), true),
                 None => (Some(expected), false),
             },
             None => (None, true),
         };
-        let told = format!("{}: {mails:?}, not {expected:?}", self.id);
-        assert!(mails.iter().all(|(to, _)| addressee == Some(to)), "{told}");
-        assert!(may_be_none || mails.len() == 1, "{told}");
+        let details = format!("{}: expected {expected:?}, got {emails:?}", self.id);
+        assert!(
+            emails.iter().all(|(to, _)| recipient == Some(to)),
+            "{details}"
+        );
+        assert!(may_be_none || emails.len() == 1, "{details}");
         let prefix = self.expect["link_prefix"].as_str().unwrap_or_default();
         assert!(
-            mails.iter().all(|(_, link)| link.starts_with(prefix)),
-            "{told}"
+            emails.iter().all(|(_, link)| link.starts_with(prefix)),
+            "{details}"
         );
     }
 }
