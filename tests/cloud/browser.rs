@@ -1,4 +1,4 @@
-//! The flow in a real Chromium, through the page.
+//! Tests of the deployed sample page in Chromium.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -11,7 +11,7 @@ use thirtyfour::prelude::*;
 use crate::stack::{PASSWORD, Stack, variable};
 
 #[tokio::test]
-async fn a_person_asks_for_a_link_follows_it_and_sets_a_password() -> WebDriverResult<()> {
+async fn a_user_requests_a_link_and_sets_a_new_password() -> WebDriverResult<()> {
     let email = "browser@example.com";
     let stack = Stack::new();
     stack.user(email).await;
@@ -20,8 +20,8 @@ async fn a_person_asks_for_a_link_follows_it_and_sets_a_password() -> WebDriverR
     let page = variable("PAGE_URL");
 
     browser.goto(&page).await?;
-    complain_about_address(&browser).await?;
-    ask_by_keyboard(&browser, email).await?;
+    submit_invalid_email(&browser).await?;
+    request_and_open_link(&browser, email).await?;
 
     wait_for_value(&browser, "#reset-email", email).await?;
     let address = browser.current_url().await?.to_string();
@@ -40,12 +40,12 @@ async fn a_person_asks_for_a_link_follows_it_and_sets_a_password() -> WebDriverR
             .verify_password(PASSWORD.as_bytes(), hash.as_str())
             .is_ok()
     );
-    assert_eq!(evaluate(&browser, KEPT).await?, 0);
+    assert_eq!(evaluate(&browser, STORED).await?, 0);
     browser.quit().await
 }
 
-/// Asks for a link for something that is not an address.
-async fn complain_about_address(browser: &WebDriver) -> WebDriverResult<()> {
+/// Submits an invalid email address, and checks the error.
+async fn submit_invalid_email(browser: &WebDriver) -> WebDriverResult<()> {
     fill(browser, "#forgot-email", "not an address").await?;
     browser
         .find(By::Css("#forgot-form [type=submit]"))
@@ -65,8 +65,8 @@ async fn complain_about_address(browser: &WebDriver) -> WebDriverResult<()> {
     Ok(())
 }
 
-/// Asks for a link by keyboard alone, and follows it from the HTML email in the mailbox.
-async fn ask_by_keyboard(browser: &WebDriver, email: &'static str) -> WebDriverResult<()> {
+/// Requests a link by keyboard, and follows it from the HTML email in the mailbox.
+async fn request_and_open_link(browser: &WebDriver, email: &'static str) -> WebDriverResult<()> {
     let field = fill(browser, "#forgot-email", email).await?;
     field.send_keys(Key::Enter + "").await?;
     wait_for_text(browser, "#sent-intro", email).await?;
@@ -75,13 +75,13 @@ async fn ask_by_keyboard(browser: &WebDriver, email: &'static str) -> WebDriverR
     let envelope = format!("//details[.//dd[text()='{email}']]");
     let envelope = browser.query(By::XPath(&envelope));
     let envelope = envelope.wait(Duration::from_mins(1), POLL).first().await?;
-    // Other tests' emails may be newer: this one is not open then.
+    // The mailbox opens only the newest email, which may be another test's.
     if envelope.attr("open").await?.is_none() {
         envelope.find(By::Tag("summary")).await?.click().await?;
     }
     let tab = |name: &str| envelope.find(By::XPath(format!(".//button[text()='{name}']")));
     tab("Text").await?.click().await?;
-    let link = envelope.find(By::Css("a.mail-link[href*='browser%40example.com']"));
+    let link = envelope.find(By::Css("a.email-link[href*='browser%40example.com']"));
     assert!(link.await?.is_displayed().await?);
     tab("HTML").await?.click().await?;
     envelope
@@ -95,7 +95,7 @@ async fn ask_by_keyboard(browser: &WebDriver, email: &'static str) -> WebDriverR
     browser.enter_default_frame().await
 }
 
-/// Tries a password that is too short, and then sets one.
+/// Submits a password that is too short, and then a valid one.
 async fn set_password(browser: &WebDriver) -> WebDriverResult<()> {
     fill(browser, "#reset-password", "short").await?;
     fill(browser, "#reset-confirmation", "short").await?;
@@ -111,15 +111,15 @@ async fn set_password(browser: &WebDriver) -> WebDriverResult<()> {
         .await?
         .send_keys(Key::Enter + "")
         .await?;
-    wait_for_text(browser, "#done-title", "Your password is changed").await
+    wait_for_text(browser, "#done-title", "Your password has been changed").await
 }
 
-/// Everything that a page may keep.
-const KEPT: &str = "return (await indexedDB.databases()).length + (await caches.keys()).length \
+/// A script that counts everything a page can store.
+const STORED: &str = "return (await indexedDB.databases()).length + (await caches.keys()).length \
     + localStorage.length + sessionStorage.length + document.cookie.length";
 
 #[tokio::test]
-async fn a_links_token_is_in_no_history_no_referrer_and_no_request() -> WebDriverResult<()> {
+async fn the_token_stays_out_of_history_referrer_and_markup() -> WebDriverResult<()> {
     let chromedriver = ChromeDriver::start();
     let browser = chromedriver.open().await;
     let page = variable("PAGE_URL");
@@ -138,7 +138,7 @@ async fn a_links_token_is_in_no_history_no_referrer_and_no_request() -> WebDrive
             false
         );
 
-        // On to another page, and back: neither is told where we came from, nor does the way back lead to the token.
+        // Open another page and go back: the referrer must be empty, and the Back button must not lead to the token.
         evaluate(&browser, "location.href = 'page.css'").await?;
         browser.query(By::Css("pre")).first().await?;
         assert_eq!(evaluate(&browser, "return document.referrer").await?, "");
@@ -149,10 +149,10 @@ async fn a_links_token_is_in_no_history_no_referrer_and_no_request() -> WebDrive
     browser.quit().await
 }
 
-/// Returns the front-end snippet of the README as a reader would paste it, with the API's address filled in.
-fn snippet_of_the_readme() -> String {
-    let readme = std::fs::read_to_string("docs/front-end.md").unwrap();
-    let (_, rest) = readme.split_once("```js\n").unwrap();
+/// Returns the documented front-end snippet as a reader would paste it, with the API's URL filled in.
+fn front_end_snippet() -> String {
+    let guide = std::fs::read_to_string("docs/front-end.md").unwrap();
+    let (_, rest) = guide.split_once("```js\n").unwrap();
     let (snippet, _) = rest.split_once("```").unwrap();
     let placeholder = "https://….execute-api.eu-central-1.amazonaws.com";
     assert!(snippet.contains(placeholder), "{snippet}");
@@ -160,13 +160,13 @@ fn snippet_of_the_readme() -> String {
 }
 
 #[tokio::test]
-async fn the_snippet_of_the_readme_works_with_either_link_placement() -> WebDriverResult<()> {
+async fn the_documented_snippet_works_with_either_link_placement() -> WebDriverResult<()> {
     let stack = Stack::new();
     let chromedriver = ChromeDriver::start();
     let browser = chromedriver.open().await;
-    // A document of the allowed origin without a script of its own: the page's would take the link first.
+    // Use a document of the allowed origin without scripts: the page's script would remove the link first.
     let empty = format!("{}page.css", variable("PAGE_URL"));
-    // The application's own parts of the address stay.
+    // `kept` is the application's own part of the URL, which must stay.
     for (email, before, after, kept) in [
         ("snippet-query@example.com", "?", "", ""),
         ("snippet-fragment@example.com", "#", "", ""),
@@ -181,17 +181,17 @@ async fn the_snippet_of_the_readme_works_with_either_link_placement() -> WebDriv
     ] {
         stack.user(email).await;
         let link = stack.link(email).await;
-        let carried = format!("email={}&token={}", link.email, link.token);
+        let parts = format!("email={}&token={}", link.email, link.token);
         browser.goto("about:blank").await?;
         browser
-            .goto(&format!("{empty}{before}{carried}{after}"))
+            .goto(&format!("{empty}{before}{parts}{after}"))
             .await?;
         let script = format!(
             "{}; const answers = []; for (const password of ['short', '{PASSWORD}']) {{ \
              const answer = await reset(password); \
              answers.push(answer.status, (await answer.text()).includes('at least 8 characters')); }} \
              return [...answers, (await forgot('{email}')).status, location.href]",
-            snippet_of_the_readme()
+            front_end_snippet()
         );
         let expected = json!([422, true, 204, false, 202, format!("{empty}{kept}")]);
         assert_eq!(evaluate(&browser, &script).await?, expected, "{before}");
@@ -206,7 +206,7 @@ async fn the_snippet_of_the_readme_works_with_either_link_placement() -> WebDriv
 }
 
 #[tokio::test]
-async fn the_page_runs_no_script_but_its_own_and_asks_nobody_but_the_api() -> WebDriverResult<()> {
+async fn the_page_runs_only_its_scripts_and_calls_only_the_api() -> WebDriverResult<()> {
     let (page, api) = (variable("PAGE_URL"), variable("API_URL"));
     let served = reqwest::get(&page).await.unwrap();
     let policy = served.headers()["content-security-policy"]
@@ -222,8 +222,7 @@ async fn the_page_runs_no_script_but_its_own_and_asks_nobody_but_the_api() -> We
     let browser = chromedriver.open().await;
     browser.goto(&page).await?;
     evaluate(&browser, "document.addEventListener('securitypolicyviolation', () => window.violations = (window.violations ?? 0) + 1)").await?;
-    // As a person uses it.
-    fill(&browser, "#forgot-email", "nobody@example.com")
+    fill(&browser, "#forgot-email", "unknown@example.com")
         .await?
         .send_keys(Key::Enter + "")
         .await?;
@@ -233,30 +232,30 @@ async fn the_page_runs_no_script_but_its_own_and_asks_nobody_but_the_api() -> We
             .await?
             .is_null()
     );
-    let asked = evaluate(
+    let urls = evaluate(
         &browser,
         "return performance.getEntriesByType('resource').map(({ name }) => name)",
     )
     .await?;
-    let asked = asked.as_array().unwrap();
-    let is_ours = |name: &str| name.starts_with(&page) || name.starts_with(&api);
+    let urls = urls.as_array().unwrap();
+    let is_allowed = |url: &str| url.starts_with(&page) || url.starts_with(&api);
     assert!(
-        asked.len() > 2 && asked.iter().all(|name| is_ours(name.as_str().unwrap())),
-        "{asked:?}"
+        urls.len() > 2 && urls.iter().all(|url| is_allowed(url.as_str().unwrap())),
+        "{urls:?}"
     );
 
     check_injection(&browser).await?;
     browser.quit().await
 }
 
-/// Checks that the policy stops scripts and requests that are injected into the page.
+/// Checks that the content security policy blocks injected scripts and requests.
 async fn check_injection(browser: &WebDriver) -> WebDriverResult<()> {
     let inject = "const script = document.createElement('script'); script.textContent = 'window.injected = 1'; \
         document.body.append(script); document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.injected = 2\">')";
     evaluate(browser, inject).await?;
     let evil =
-        "try { await fetch('https://evil.test/'); return 'sent' } catch { return 'refused' }";
-    assert_eq!(evaluate(browser, evil).await?, "refused");
+        "try { await fetch('https://evil.test/'); return 'sent' } catch { return 'blocked' }";
+    assert_eq!(evaluate(browser, evil).await?, "blocked");
     assert!(
         evaluate(browser, "return window.injected ?? null")
             .await?
@@ -272,9 +271,9 @@ async fn check_injection(browser: &WebDriver) -> WebDriverResult<()> {
     Ok(())
 }
 
-/// Password managers and the clipboard may do their work (OWASP ASVS 5.0, 6.2.6 and 6.2.7).
+/// See OWASP ASVS 5.0, 6.2.6 and 6.2.7.
 #[tokio::test]
-async fn a_password_may_be_pasted_and_is_offered_to_be_kept() -> WebDriverResult<()> {
+async fn password_fields_allow_pasting_and_password_managers() -> WebDriverResult<()> {
     let chromedriver = ChromeDriver::start();
     let browser = chromedriver.open().await;
     let opened = format!(
@@ -298,19 +297,19 @@ async fn a_password_may_be_pasted_and_is_offered_to_be_kept() -> WebDriverResult
         assert_eq!(
             evaluate(&browser, &paste).await?,
             true,
-            "nobody prevents it"
+            "{field}: the page prevents pasting"
         );
     }
     browser.quit().await
 }
 
-/// What a piece of script in the page says, which may wait.
+/// Runs an asynchronous script in the page, and returns its result.
 async fn evaluate(browser: &WebDriver, script: &str) -> WebDriverResult<Value> {
     let asynchronous = format!(
         "const done = arguments[0]; (async () => {{ {script} }})().then(done, (error) => done(String(error)))"
     );
-    let answer = browser.execute_async(asynchronous, vec![]).await?;
-    Ok(answer.json().clone())
+    let result = browser.execute_async(asynchronous, vec![]).await?;
+    Ok(result.json().clone())
 }
 
 const POLL: Duration = Duration::from_millis(100);
@@ -333,7 +332,7 @@ async fn wait_for_text(
 ) -> WebDriverResult<()> {
     let element = browser.find(By::Css(element)).await?;
     let has_text = thirtyfour::extensions::query::conditions::element_has_text(
-        move |found: &str| found.contains(text),
+        move |content: &str| content.contains(text),
         true,
     );
     element
@@ -361,7 +360,7 @@ async fn wait_for_value(
         .await
 }
 
-/// A chromedriver on a port of its own, which ends with the test.
+/// A chromedriver on a free port. It stops when the test ends.
 struct ChromeDriver {
     process: Child,
     port: u16,
@@ -374,7 +373,7 @@ impl ChromeDriver {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .expect("chromedriver: infra/desk/browser.sh says how to get it");
+            .expect("chromedriver is not installed: run infra/desk/browser.sh");
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let port = lines.map_while(Result::ok).find_map(|line| {
             line.split_once("successfully on port ")?
@@ -385,7 +384,7 @@ impl ChromeDriver {
         });
         Self {
             process,
-            port: port.expect("chromedriver says its port"),
+            port: port.expect("chromedriver prints its port"),
         }
     }
 

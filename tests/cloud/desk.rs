@@ -1,4 +1,4 @@
-//! The desk, as somebody finds it who builds a front end on it.
+//! Tests of the desk from the view of a front-end developer.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::stack::{Stack, variable};
 
-/// Runs a piece of Python beside the desk's own modules.
+/// Runs Python code that can import the desk's modules.
 fn python(program: &str, variables: &[(&str, &str)]) -> Output {
     Command::new("target/tools/desk/bin/python")
         .args(["-c", program])
@@ -19,7 +19,7 @@ fn python(program: &str, variables: &[(&str, &str)]) -> Output {
         .unwrap()
 }
 
-/// Prints the parameters of a desk, or why it stops.
+/// Prints the parameters of a desk, or the reason why it stops.
 const PARAMETERS: &str = r#"
 import parameters, stop
 try:
@@ -36,13 +36,13 @@ fn parameters(variables: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn a_wrong_parameter_is_named_in_one_sentence() {
-    for (given, told) in [
+fn an_invalid_parameter_is_reported_in_one_sentence() {
+    for (given, expected) in [
         (
             "ProductNme=x",
-            "no parameter ProductNme; did you mean ProductName?\n",
+            "Unknown parameter ProductNme. Did you mean ProductName?\n",
         ),
-        ("Zzz=x", "no parameter Zzz\n"),
+        ("Zzz=x", "Unknown parameter Zzz.\n"),
         (
             "CooldownSeconds=0",
             "CooldownSeconds=0: must be a number from 1 to 3600.\n",
@@ -60,24 +60,24 @@ fn a_wrong_parameter_is_named_in_one_sentence() {
             "MailFromAddress=Ada: must be one plain address in lower case, like no-reply@example.com.\n",
         ),
     ] {
-        assert_eq!(parameters(&[("PARAMETERS", given)]), told);
+        assert_eq!(parameters(&[("PARAMETERS", given)]), expected);
     }
-    for fine in [
+    for valid in [
         "",
         "CooldownSeconds=1",
         "ProductName='Two words' LogLevel=WARN",
     ] {
         assert!(
-            parameters(&[("PARAMETERS", fine)]).starts_with("http://localhost:4601/,"),
-            "{fine}"
+            parameters(&[("PARAMETERS", valid)]).starts_with("http://localhost:4601/,"),
+            "{valid}"
         );
     }
 }
 
 #[test]
-fn a_front_end_of_ones_own_joins_the_allow_list_and_the_origins() {
-    let told = parameters(&[("APP", "http://localhost:5173/reset")]);
-    let (urls, origins) = told.split_once('\n').unwrap();
+fn the_app_variable_extends_allow_list_and_origins() {
+    let printed = parameters(&[("APP", "http://localhost:5173/reset")]);
+    let (urls, origins) = printed.split_once('\n').unwrap();
     assert!(
         urls.starts_with("http://localhost:4601/,http://localhost:5173/reset,"),
         "{urls}"
@@ -86,15 +86,15 @@ fn a_front_end_of_ones_own_joins_the_allow_list_and_the_origins() {
         origins.starts_with("http://localhost:4601,http://localhost:5173,"),
         "{origins}"
     );
-    let told = parameters(&[("APP", "localhost:5173")]);
+    let printed = parameters(&[("APP", "localhost:5173")]);
     assert!(
-        told.starts_with("APP wants the URL of your reset page"),
-        "{told}"
+        printed.starts_with("APP: expected the URL of your reset page"),
+        "{printed}"
     );
 }
 
 #[test]
-fn a_second_desk_has_a_file_of_its_own() {
+fn a_second_desk_has_its_own_env_file() {
     let output = python(
         "import desk; print(desk.env_file(4601).name, desk.env_file(4701).name)",
         &[],
@@ -106,7 +106,7 @@ fn a_second_desk_has_a_file_of_its_own() {
     );
 }
 
-/// Fails in a request as a closed tab makes it fail, and then as a mistake of ours would.
+/// Raises the errors that a closed tab causes, and then the error of a bug.
 const FAILURES: &str = r#"
 import page_server
 server = page_server.Server(("127.0.0.1", 0), page_server.Handler)
@@ -120,9 +120,9 @@ for error in (ConnectionResetError("a tab was closed"), BrokenPipeError("a tab w
 #[test]
 fn a_closed_tab_prints_no_traceback() {
     let output = python(FAILURES, &[]);
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.contains("a mistake"), "{told}");
-    assert!(!told.contains("a tab was closed"), "{told}");
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert!(printed.contains("a mistake"), "{printed}");
+    assert!(!printed.contains("a tab was closed"), "{printed}");
 }
 
 async fn mailbox() -> Value {
@@ -130,14 +130,14 @@ async fn mailbox() -> Value {
     mailbox.json().await.unwrap()
 }
 
-/// Waits for a line about a request that was held back.
-async fn held_back(wanted: impl Fn(&str) -> bool) -> String {
+/// Waits for a matching line about a rate-limited request.
+async fn held_back(is_match: impl Fn(&str) -> bool) -> String {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let mailbox = mailbox().await;
         let lines = mailbox["held_back"].as_array().unwrap();
         let mut lines = lines.iter().map(|line| line.as_str().unwrap());
-        if let Some(line) = lines.find(|line| wanted(line)) {
+        if let Some(line) = lines.find(|line| is_match(line)) {
             return line.to_owned();
         }
         assert!(Instant::now() < deadline, "{:?}", mailbox["held_back"]);
@@ -146,7 +146,7 @@ async fn held_back(wanted: impl Fn(&str) -> bool) -> String {
 }
 
 #[tokio::test]
-async fn a_developer_sees_which_requests_were_held_back_and_until_when() {
+async fn the_mailbox_lists_rate_limited_requests_with_their_end() {
     let (stack, email) = (Stack::new(), "desk-held-back@example.com");
     stack.user(email).await;
     for _ in 0..5 {
@@ -156,7 +156,7 @@ async fn a_developer_sees_which_requests_were_held_back_and_until_when() {
     assert_eq!(stack.forgot(email).await.status(), 202);
     let line = held_back(|line| line.contains(email)).await;
     assert!(line.contains(" held back: 5 links to "), "{line}");
-    assert!(line.contains(" are alive, the first until "), "{line}");
+    assert!(line.contains(" are live; the first expires at "), "{line}");
 
     assert_eq!(stack.forgot(email).await.status(), 202);
     let line = held_back(|line| line.contains("cooldown")).await;
@@ -164,7 +164,7 @@ async fn a_developer_sees_which_requests_were_held_back_and_until_when() {
 }
 
 #[tokio::test]
-async fn the_log_of_the_desk_has_the_functions_lines() {
+async fn the_desks_log_includes_the_functions_lines() {
     let (stack, email) = (Stack::new(), "desk-log@example.com");
     stack.user(email).await;
     stack.link(email).await;
@@ -179,7 +179,7 @@ async fn the_log_of_the_desk_has_the_functions_lines() {
     }
 }
 
-/// An email's HTML is shown as it is, where it can run nothing and reach nobody.
+/// The mailbox serves an email's HTML unchanged, so the sandbox must block its scripts and requests.
 #[tokio::test]
 async fn the_html_of_an_email_is_served_in_a_sandbox() {
     let (stack, email) = (Stack::new(), "desk-html@example.com");
@@ -187,16 +187,16 @@ async fn the_html_of_an_email_is_served_in_a_sandbox() {
     let link = stack.link(email).await;
     let mailbox = mailbox().await;
     let mut accounts = mailbox["messages"].as_object().unwrap().values();
-    let mail = accounts
+    let message = accounts
         .find_map(|account| {
             account
                 .as_array()
                 .unwrap()
                 .iter()
-                .find(|mail| mail["To"][0] == email)
+                .find(|message| message["To"][0] == email)
         })
         .unwrap();
-    let id = mail["MessageId"].as_str().unwrap();
+    let id = message["MessageId"].as_str().unwrap();
     let response = reqwest::get(format!("{}/{id}", variable("MAILBOX_URL")))
         .await
         .unwrap();

@@ -1,4 +1,4 @@
-//! What SES says later of a mail reaches the log by the topic, the subscription and the function of the template.
+//! SES feedback reaches the log through the template's topic, subscription, and function.
 
 use aws_sdk_sesv2::types::SuppressionListReason::{Bounce, Complaint};
 
@@ -6,7 +6,7 @@ use crate::stack::{Stack, sdk_config};
 use crate::template::wait_for_line;
 
 #[tokio::test]
-async fn bounces_complaints_and_suppressed_addresses_are_told_to_the_operator_alone() {
+async fn ses_feedback_is_logged_without_the_email_address() {
     let stack = Stack::new();
     for (email, event) in [
         (
@@ -17,9 +17,9 @@ async fn bounces_complaints_and_suppressed_addresses_are_told_to_the_operator_al
         ("complaint@simulator.amazonses.com", "SpamComplaints"),
     ] {
         stack.user(email).await;
-        let answer = stack.forgot(email).await;
-        assert_eq!(answer.status(), 202);
-        let id = answer.headers()["x-request-id"]
+        let response = stack.forgot(email).await;
+        assert_eq!(response.status(), 202);
+        let id = response.headers()["x-request-id"]
             .to_str()
             .unwrap()
             .to_owned();
@@ -32,7 +32,7 @@ async fn bounces_complaints_and_suppressed_addresses_are_told_to_the_operator_al
 }
 
 #[tokio::test]
-async fn the_suppression_list_is_honoured() {
+async fn ses_honors_the_suppression_list_and_stops_when_links_expire() {
     let client = aws_sdk_sesv2::Client::new(&sdk_config());
     let sets = client.list_configuration_sets().send().await.unwrap();
     let [name] = sets.configuration_sets() else {

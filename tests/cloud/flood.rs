@@ -1,4 +1,4 @@
-//! A flood from one source does not keep anybody else from the link.
+//! A flood from one source does not delay links for other users.
 
 use std::time::{Duration, Instant};
 
@@ -7,11 +7,11 @@ use tokio::task::JoinSet;
 use crate::stack::Stack;
 use crate::torture::{report, times};
 
-/// The template's default.
+/// The template's default of `SourceLimit`.
 const SOURCE_LIMIT: usize = 100;
 
 #[tokio::test]
-async fn under_a_flood_from_one_source_the_others_still_get_their_mail() {
+async fn other_sources_get_links_during_a_flood_from_one_source() {
     let seconds = times(5, 60);
     let duration = Duration::from_secs(seconds as u64);
     let deadline = Instant::now() + duration;
@@ -30,34 +30,36 @@ async fn under_a_flood_from_one_source_the_others_still_get_their_mail() {
         stack.link(&email).await;
         others += 1;
     }
-    let answers: Vec<u16> = flood.join_all().await.into_iter().flatten().collect();
+    let statuses: Vec<u16> = flood.join_all().await.into_iter().flatten().collect();
 
-    let accepted = answers.iter().filter(|status| **status == 202).count();
-    let refused = answers.iter().filter(|status| **status == 429).count();
+    let accepted = statuses.iter().filter(|status| **status == 202).count();
+    let rejected = statuses.iter().filter(|status| **status == 429).count();
     assert!(others > 0);
-    assert_eq!(accepted + refused, answers.len(), "nothing but 202 and 429");
-    // The flood may meet the end of one window and the beginning of the next.
+    assert_eq!(accepted + rejected, statuses.len(), "only 202 and 429");
+    // The flood may start at the end of one window and continue in the next.
     let windows = 2 + seconds / 1800;
     assert!(
         accepted <= windows * SOURCE_LIMIT,
-        "{accepted} were let through"
+        "{accepted} requests were accepted"
     );
-    let rate = answers.len() / seconds;
-    let shown = format!("{accepted} let through, {others} others got their link, {rate} a second");
+    let rate = statuses.len() / seconds;
+    let shown = format!(
+        "{accepted} accepted, {others} other users got their link, {rate} requests a second"
+    );
     report(
         "a flood from one source at the deployed stack",
-        answers.len(),
+        statuses.len(),
         &shown,
     );
 }
 
-/// Asks for other addresses all the time, and says what was answered.
+/// Requests a link for a new address in a loop, and returns the statuses of the responses.
 async fn flood_until(deadline: Instant, client: reqwest::Client, lane: usize) -> Vec<u16> {
     let stack = Stack::of(client);
-    let mut answers = Vec::new();
+    let mut statuses = Vec::new();
     while Instant::now() < deadline {
-        let email = format!("flood-{lane}-{}@example.com", answers.len());
-        answers.push(stack.forgot(&email).await.status().as_u16());
+        let email = format!("flood-{lane}-{}@example.com", statuses.len());
+        statuses.push(stack.forgot(&email).await.status().as_u16());
     }
-    answers
+    statuses
 }

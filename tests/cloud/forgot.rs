@@ -1,15 +1,17 @@
+//! Requests for links at the deployed stack.
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::stack::{PAGE, Stack};
 
 #[tokio::test]
-async fn an_unknown_address_gets_the_same_answer_and_no_mail() {
+async fn an_unknown_address_gets_the_same_response_and_no_email() {
     let (known, unknown) = ("forgot-known@example.com", "forgot-unknown@example.com");
     let stack = Stack::new();
     stack.user(known).await;
 
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for email in [known, unknown] {
         let response = stack.forgot(email).await;
         assert_eq!(response.status(), 202);
@@ -22,17 +24,17 @@ async fn an_unknown_address_gets_the_same_answer_and_no_mail() {
             })
             .collect();
         headers.sort();
-        answers.push((headers, response.text().await.unwrap()));
+        responses.push((headers, response.text().await.unwrap()));
     }
-    assert_eq!(answers[0], answers[1]);
+    assert_eq!(responses[0], responses[1]);
 
     stack.wait_for_the_stream().await;
-    assert_eq!(stack.mails_to(known).await.len(), 1);
-    assert_eq!(stack.mails_to(unknown).await.len(), 0);
+    assert_eq!(stack.emails_to(known).await.len(), 1);
+    assert_eq!(stack.emails_to(unknown).await.len(), 0);
 }
 
 #[tokio::test]
-async fn asking_again_within_the_cooldown_is_answered_alike_and_sends_nothing() {
+async fn a_request_within_the_cooldown_looks_alike_but_sends_nothing() {
     let email = "forgot-cooling@example.com";
     let stack = Stack::new();
     stack.user(email).await;
@@ -41,9 +43,9 @@ async fn asking_again_within_the_cooldown_is_answered_alike_and_sends_nothing() 
     assert_eq!(second.status(), 202);
     assert_eq!(second.text().await.unwrap(), first);
     stack.wait_for_the_stream().await;
-    assert_eq!(stack.mails_to(email).await.len(), 1);
+    assert_eq!(stack.emails_to(email).await.len(), 1);
 
-    // A minute later.
+    // Move the request a minute into the past.
     stack
         .set_time(
             email,
@@ -53,15 +55,15 @@ async fn asking_again_within_the_cooldown_is_answered_alike_and_sends_nothing() 
         )
         .await;
     stack.wait_for_the_stream().await;
-    let mails = stack.mails_to(email).await.len();
+    let emails = stack.emails_to(email).await.len();
     assert_eq!(stack.forgot(email).await.status(), 202);
-    stack.wait_for_mails(email, mails + 1).await;
+    stack.wait_for_emails(email, emails + 1).await;
 }
 
 #[tokio::test]
-async fn a_source_that_asks_too_often_is_429_whatever_its_headers_say_and_others_are_not_held_up() {
+async fn the_source_limit_ignores_headers_and_spares_other_sources() {
     let stack = Stack::new();
-    let ask = |n: usize| {
+    let request = |n: usize| {
         let body = json!({ "email": format!("flood-{n}@example.com"), "reset_url": PAGE });
         stack
             .call("/password/forgot")
@@ -70,9 +72,9 @@ async fn a_source_that_asks_too_often_is_429_whatever_its_headers_say_and_others
             .send()
     };
     let mut statuses = Vec::new();
-    // Once more than twice the limit: a window may end in between.
+    // One more than twice the limit, since a window may end during the loop.
     for n in 0..=200 {
-        let response = ask(n).await.unwrap();
+        let response = request(n).await.unwrap();
         statuses.push(response.status().as_u16());
         if response.status() == 429 {
             let seconds: u64 = response.headers()["retry-after"]

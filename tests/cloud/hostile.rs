@@ -1,11 +1,12 @@
-//! Requests from hell at the deployed routes: never a 5xx, never a mail to who is not stored, never a link to what is
-//! not in the list.
+//! Hostile requests to the deployed routes.
+//!
+//! No request may cause a 5xx response, an email to an address that is not stored, or a link to an unlisted page.
 
 #[path = "../journeys/hostile/attempts.rs"]
-#[expect(dead_code, reason = "the journeys use the rest of it")]
+#[expect(dead_code, reason = "only the journeys use the rest")]
 mod attempts;
 #[path = "../journeys/hostile/inputs.rs"]
-#[expect(dead_code, reason = "the journeys use the rest of it")]
+#[expect(dead_code, reason = "only the journeys use the rest")]
 mod inputs;
 
 use std::collections::HashSet;
@@ -24,39 +25,39 @@ use self::inputs::{Input, inputs};
 use crate::stack::{Stack, variable};
 use crate::torture::{report, times};
 
-/// Of one source, before it has to be another one.
+/// The number of requests that a source makes before the next one takes over. It is below the rate limit.
 const REQUESTS: usize = 90;
-/// Whom the file writes to. The desk has this user; no other test asks for the address.
+/// The address in the file's requests. The desk has this user, and no other test requests links for it.
 const ADA: &str = "ada@example.com";
 
 #[tokio::test]
-async fn every_hostile_input_is_answered_as_it_should_be() {
+async fn every_hostile_input_gets_its_expected_response() {
     let stack = Stack::new();
     end_the_cooldown(&stack).await;
     let inputs = inputs();
     for inputs in inputs.chunks(REQUESTS) {
         let caller = Stack::new();
         for input in inputs {
-            let before = stack.mails_to(ADA).await.len();
+            let before = stack.emails_to(ADA).await.len();
             let (status, body) = send_input(&caller, input).await;
-            input.check_answer(status, &body);
+            input.check_response(status, &body);
             if status == 202 {
                 stack.wait_for_the_stream().await;
                 end_the_cooldown(&stack).await;
             }
-            let mails = stack.mails_to(ADA).await.split_off(before);
-            let mails: Vec<_> = mails
+            let emails = stack.emails_to(ADA).await.split_off(before);
+            let emails: Vec<_> = emails
                 .iter()
-                .map(|mail| (ADA.to_owned(), mail.link().url.into()))
+                .map(|message| (ADA.to_owned(), message.link().url.into()))
                 .collect();
-            input.check_mails(&mails);
+            input.check_emails(&emails);
         }
     }
-    only_stored_users_have_mail_with_links_to_listed_pages(&stack).await;
+    assert_safe_emails(&stack).await;
 }
 
 #[tokio::test]
-async fn no_attempt_is_a_fault_or_leads_astray() {
+async fn no_attempt_causes_a_5xx_or_misdirects_a_link() {
     let cases = times(100, 1_000);
     let stack = Stack::new();
     for user in USERS {
@@ -73,11 +74,11 @@ async fn no_attempt_is_a_fault_or_leads_astray() {
         }
     }
     stack.wait_for_the_stream().await;
-    only_stored_users_have_mail_with_links_to_listed_pages(&stack).await;
+    assert_safe_emails(&stack).await;
     report(
-        "attempts at the deployed routes",
+        "hostile requests to the deployed routes",
         cases,
-        "no 5xx, no mail but to stored users, no link but to listed pages",
+        "no 5xx; emails only to stored users, links only to listed pages",
     );
 }
 
@@ -87,19 +88,19 @@ async fn send_input(caller: &Stack, input: &Input) -> (u16, String) {
         .join(&input.path)
         .unwrap();
     if url.path() != input.path {
-        return (send_as_it_is(&url, input).await, String::new());
+        return (send_raw(&url, input).await, String::new());
     }
     let method: Method = input.method.parse().unwrap();
-    let mut call = caller.client.request(method, url).body(input.body.clone());
+    let mut request = caller.client.request(method, url).body(input.body.clone());
     if !input.content_type.is_empty() {
-        call = call.header("content-type", &input.content_type);
+        request = request.header("content-type", &input.content_type);
     }
-    let response = call.send().await.unwrap();
+    let response = request.send().await.unwrap();
     (response.status().as_u16(), response.text().await.unwrap())
 }
 
-/// Sends a path that a client would tidy up: with dots in it.
-async fn send_as_it_is(url: &Url, input: &Input) -> u16 {
+/// Sends a path with dots in it, which an HTTP client would normalize.
+async fn send_raw(url: &Url, input: &Input) -> u16 {
     let authority = url.authority();
     let Input {
         method,
@@ -118,12 +119,12 @@ async fn send_as_it_is(url: &Url, input: &Input) -> u16 {
         .write_all(&[head.as_bytes(), body].concat())
         .await
         .unwrap();
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).await.unwrap();
-    answer.split(' ').nth(1).unwrap().parse().unwrap()
+    let mut response = String::new();
+    socket.read_to_string(&mut response).await.unwrap();
+    response.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
-/// What cannot be sent over HTTP at all is left out: control characters in headers, the length.
+/// Sends an attempt without the parts that HTTP cannot represent: control characters in headers, and a false length.
 async fn send_attempt(caller: &Stack, attempt: &Attempt) -> u16 {
     let mut call = caller.call(attempt.path).body(attempt.body.clone());
     for (name, value) in &attempt.headers {
@@ -142,7 +143,7 @@ async fn send_attempt(caller: &Stack, attempt: &Attempt) -> u16 {
         .as_u16()
 }
 
-/// Forgets that the address was asked for, if it was.
+/// Deletes the stored request for the address, if there is one.
 async fn end_the_cooldown(stack: &Stack) {
     let table = variable("REKEY_TABLE");
     let scan = stack.dynamodb.scan().table_name(&table);
@@ -156,7 +157,7 @@ async fn end_the_cooldown(stack: &Stack) {
             Some(digest.to_owned())
         });
     let Some(digest) = digest else { return };
-    // The request, and how often there was one.
+    // Delete the counters of the address, too.
     for key in rows.into_iter().map(|mut row| row.remove("pk").unwrap()) {
         if key.as_s().unwrap().contains(&digest) {
             let delete = stack.dynamodb.delete_item().table_name(&table);
@@ -165,26 +166,27 @@ async fn end_the_cooldown(stack: &Stack) {
     }
 }
 
-async fn only_stored_users_have_mail_with_links_to_listed_pages(stack: &Stack) {
+/// Asserts that only stored users have emails, and that every link leads to a listed page.
+async fn assert_safe_emails(stack: &Stack) {
     let users = stack.dynamodb.scan().table_name(variable("USERS_TABLE"));
     let users = users.send().await.unwrap().items.unwrap();
-    // Other tests put attributes where no user is.
+    // Other tests write to users that do not exist, which creates items without an email address.
     let emails = users.iter().filter_map(|user| user.get("email"));
     let stored: HashSet<&str> = emails.map(|email| email.as_s().unwrap().as_str()).collect();
     let page = variable("PAGE_URL");
-    for mail in stack.mails().await {
-        if mail.to == ["roles@example.com"] {
-            // Not by the functions: by who has their roles.
+    for message in stack.emails().await {
+        if message.to == ["roles@example.com"] {
+            // The tests of the roles send these emails, not the functions.
             continue;
         }
-        let [to] = mail.to.as_slice() else {
-            panic!("{mail:?}")
+        let [to] = message.to.as_slice() else {
+            panic!("{message:?}")
         };
-        assert!(stored.contains(to.as_str()), "{mail:?}");
-        if let Some(line) = mail.text.lines().find(|line| line.starts_with("http")) {
+        assert!(stored.contains(to.as_str()), "{message:?}");
+        if let Some(line) = message.text.lines().find(|line| line.starts_with("http")) {
             let (bare, _) = line.split_once("email=").unwrap();
             let bare = &bare[..bare.len() - 1];
-            assert!(PAGES.contains(&bare) || bare == page, "{mail:?}");
+            assert!(PAGES.contains(&bare) || bare == page, "{message:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The HTTP table of the README, line by line, at the deployed routes.
+//! The README's table of responses, row by row, at the deployed routes.
 
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::stack::{PAGE, PASSWORD, Stack, problem, variable};
 
 #[tokio::test]
-async fn every_answer_carries_a_request_id_and_is_not_to_be_stored() {
+async fn every_response_has_a_request_id_and_forbids_caching() {
     let stack = Stack::new();
     for body in [
         "{}",
@@ -30,9 +30,9 @@ async fn every_answer_carries_a_request_id_and_is_not_to_be_stored() {
 }
 
 #[tokio::test]
-async fn malformed_bodies_are_400_413_and_415_at_both_doors() {
+async fn both_routes_reject_malformed_bodies_with_400_413_or_415() {
     let stack = Stack::new();
-    let fine = json!({ "email": "http-fine@example.com", "reset_url": PAGE }).to_string();
+    let valid = json!({ "email": "http-fine@example.com", "reset_url": PAGE }).to_string();
     let big = json!({ "email": "http-fine@example.com", "reset_url": PAGE, "x": "a".repeat(8192) })
         .to_string();
     let cases: [(&str, Vec<u8>, u16); 9] = [
@@ -50,13 +50,13 @@ async fn malformed_bodies_are_400_413_and_415_at_both_doors() {
             400,
         ),
         ("application/json", big.into_bytes(), 413),
-        ("text/plain", fine.clone().into_bytes(), 415),
+        ("text/plain", valid.clone().into_bytes(), 415),
         (
             "application/x-www-form-urlencoded",
             b"email=a%40b.co".to_vec(),
             415,
         ),
-        ("application/octet-stream", fine.into_bytes(), 415),
+        ("application/octet-stream", valid.into_bytes(), 415),
     ];
     for (content_type, body, status) in cases {
         for path in ["/password/forgot", "/password/reset"] {
@@ -73,7 +73,7 @@ async fn malformed_bodies_are_400_413_and_415_at_both_doors() {
     }
 }
 
-/// Bodies with invalid fields: the path, the body, and the fields that the answer names.
+/// Returns bodies with invalid fields: the path, the body, and the fields that the response names.
 fn invalid_bodies() -> Vec<(&'static str, Value, Vec<&'static str>)> {
     vec![
         ("/password/forgot", json!({}), vec!["email", "reset_url"]),
@@ -118,7 +118,7 @@ fn invalid_bodies() -> Vec<(&'static str, Value, Vec<&'static str>)> {
 }
 
 #[tokio::test]
-async fn invalid_fields_are_422_and_told_by_name() {
+async fn a_422_response_names_every_invalid_field() {
     let stack = Stack::new();
     for (path, body, fields) in invalid_bodies() {
         let (status, errors) = problem(stack.call(path).json(&body).send().await.unwrap()).await;
@@ -129,7 +129,7 @@ async fn invalid_fields_are_422_and_told_by_name() {
 }
 
 #[tokio::test]
-async fn there_are_two_doors_and_one_method() {
+async fn only_post_to_the_two_routes_is_served() {
     let stack = Stack::new();
     for (method, path) in [
         (Method::GET, "/password/forgot"),
@@ -155,7 +155,7 @@ async fn there_are_two_doors_and_one_method() {
     }
 }
 
-/// Checks that the answer to a preflight lets pages of this origin call.
+/// Asserts that the response to a preflight allows requests from this origin.
 fn check_permission(response: &Response, origin: &str) {
     assert!(response.status().is_success());
     let headers = response.headers();
@@ -166,13 +166,13 @@ fn check_permission(response: &Response, origin: &str) {
             .unwrap()
             .contains("POST")
     );
-    // Without credentials, the asterisk allows each header but `Authorization` (Fetch Standard, "CORS-preflight fetch").
+    // Without credentials, `*` allows every header except `Authorization` (Fetch Standard, "CORS-preflight fetch").
     assert_eq!(headers["access-control-allow-headers"], "*");
     assert!(!headers.contains_key("access-control-allow-credentials"));
 }
 
 #[tokio::test]
-async fn pages_of_the_allowed_origins_may_call_and_others_may_not() {
+async fn only_pages_of_the_allowed_origins_may_call() {
     let stack = Stack::new();
     let page = variable("PAGE_URL");
     let preflight = |origin: &str| {

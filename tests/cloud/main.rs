@@ -1,17 +1,17 @@
-//! Journeys through the deployed stack: the template's routes, functions, roles, stream and tables.
+//! Tests of the deployed stack: the template's routes, functions, roles, stream, and tables.
 //!
-//! `make test` deploys it to a local AWS and says in the environment where everything is.
+//! `make test` deploys the stack to a local AWS, and passes its names and URLs in the environment.
 
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::wildcard_enum_match_arm,
-    reason = "a test that panics has said what is wrong"
+    reason = "a test reports a failure by panicking"
 )]
 #![expect(
     clippy::disallowed_methods,
-    reason = "the deployed functions have the time of this machine"
+    reason = "the deployed functions use this machine's clock"
 )]
 
 mod browser;

@@ -1,20 +1,20 @@
-//! Every policy of the template, as SAM has transformed it: who may do what names an action and a resource.
+//! The policies of the transformed template: each statement names its actions and resources.
 
 use serde_json::{Map, Value};
 
 use crate::stack::variable;
 
-/// Where a wildcard stands all the same, and why.
+/// The resources that need a wildcard, each with the reason.
 const EXCEPTIONS: [(&str, &str); 2] = [
     (
         "ForgotRequestPostPermission",
-        "SAM lets every stage of the API call; there is one, and it is $default",
+        "SAM allows every stage of the API, and $default is the only one",
     ),
-    ("ResetChangePostPermission", "the same"),
+    ("ResetChangePostPermission", "same reason"),
 ];
 
 #[test]
-fn no_policy_has_a_wildcard_but_those_with_a_reason() {
+fn only_listed_policies_have_a_wildcard() {
     let mut found = Vec::new();
     for (name, resource) in resources() {
         let mut wild = resource["Properties"]
@@ -24,7 +24,7 @@ fn no_policy_has_a_wildcard_but_those_with_a_reason() {
             let permission = &resource["Properties"];
             assert!(
                 permission.get("SourceArn").is_some(),
-                "{name}: anybody's API or topic"
+                "{name}: any API or topic may invoke the function"
             );
             wild |= texts(permission).iter().any(|text| text.contains('*'));
         }
@@ -54,13 +54,13 @@ fn no_policy_has_a_wildcard_but_those_with_a_reason() {
     assert_eq!(
         excepted.len(),
         EXCEPTIONS.len(),
-        "a reason that is not needed any more"
+        "an exception is no longer needed"
     );
 }
 
-/// `ForAllValues` is true of a request that has no such key at all (IAM User Guide, "Multivalued context keys").
+/// `ForAllValues` matches a request without the key (IAM User Guide, "Multivalued context keys").
 #[test]
-fn a_condition_on_all_values_asks_for_one_at_least() {
+fn every_for_all_values_condition_requires_the_key() {
     let mut guarded = 0;
     for (name, resource) in resources() {
         for statement in statements(&resource) {
@@ -81,9 +81,9 @@ fn a_condition_on_all_values_asks_for_one_at_least() {
     assert!(guarded >= 8, "{guarded}");
 }
 
-/// The emulator lets every event source read: that the public halves may not is seen here alone.
+/// The local AWS lets every event source read the stream. Only this test shows that the public halves may not.
 #[test]
-fn the_stream_and_the_failure_queue_are_the_private_halves() {
+fn only_private_halves_use_stream_failure_queue_and_ses() {
     for (name, resource) in resources() {
         if resource["Type"] != "AWS::IAM::Role" {
             continue;
@@ -107,9 +107,9 @@ fn the_stream_and_the_failure_queue_are_the_private_halves() {
     }
 }
 
-/// `ALL_OLD` would read the row that a write replaces. Only the budget's counter needs its new value back.
+/// `ALL_OLD` would return the row that a write replaces. Only the budget's counter needs its new value.
 #[test]
-fn every_role_that_writes_pins_what_the_write_returns() {
+fn every_write_permission_restricts_the_returned_values() {
     let mut pinned = Vec::new();
     for (name, resource) in resources() {
         for statement in statements(&resource) {
@@ -123,18 +123,18 @@ fn every_role_that_writes_pins_what_the_write_returns() {
             }
             let returned = &statement["Condition"]["StringEqualsIfExists"]["dynamodb:ReturnValues"];
             let keys = &statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"];
-            let wanted = match texts(keys).as_slice() {
+            let expected = match texts(keys).as_slice() {
                 [key] if key == "rate#mail#*" => "UPDATED_NEW",
                 _ => "NONE",
             };
-            assert_eq!(returned, wanted, "{name}: {}", statement["Sid"]);
+            assert_eq!(returned, expected, "{name}: {}", statement["Sid"]);
             pinned.push(name.clone());
         }
     }
     assert_eq!(pinned.len(), 9, "{pinned:?}");
 }
 
-/// A query that names no attributes reads all of them, and `GetItem` has no such parameter.
+/// A query that names no attributes reads all of them. `GetItem` lacks the `Select` parameter.
 #[test]
 fn the_user_lookup_must_name_its_attributes() {
     let role = &resources()["ForgotDeliverRole"];
@@ -149,7 +149,7 @@ fn the_user_lookup_must_name_its_attributes() {
     );
 }
 
-/// The resources of the template as SAM has transformed it.
+/// Returns the resources of the template, as SAM transformed it.
 pub(crate) fn resources() -> Map<String, Value> {
     let template = std::fs::read_to_string(variable("TRANSFORMED_TEMPLATE")).unwrap();
     let template: Value = serde_json::from_str(&template).unwrap();
@@ -157,11 +157,11 @@ pub(crate) fn resources() -> Map<String, Value> {
     let roles = resources
         .values()
         .filter(|resource| resource["Type"] == "AWS::IAM::Role");
-    assert_eq!(roles.count(), 4, "SAM adds no role of its own");
+    assert_eq!(roles.count(), 4, "SAM must not add a role");
     resources
 }
 
-/// The statements of all policies within a resource.
+/// Returns the statements of all policies in a resource.
 fn statements(value: &Value) -> Vec<Map<String, Value>> {
     match value {
         Value::Object(object) => {
@@ -178,7 +178,7 @@ fn statements(value: &Value) -> Vec<Map<String, Value>> {
     }
 }
 
-/// All texts within a value, whichever functions of the template they stand in.
+/// Returns all strings in a value, including those in intrinsic functions.
 fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => vec![text.clone()],

@@ -1,4 +1,4 @@
-//! `make redrive`, as an operator runs it.
+//! Tests of `make redrive`, run as an operator runs it.
 
 use std::process::Command;
 
@@ -8,55 +8,58 @@ use tokio::sync::Mutex;
 
 use crate::stack::{PASSWORD, Stack, variable};
 
-/// The stack has one failure queue, and `make redrive` goes through all of it.
+/// The stack has one failure queue, and `make redrive` processes all of it. So these tests run one at a time.
 static QUEUE: Mutex<()> = Mutex::const_new(());
 
 #[tokio::test]
-async fn notices_that_were_given_up_are_sent_after_all() {
+async fn redrive_sends_the_notices_in_the_failure_queue() {
     let _queue = QUEUE.lock().await;
     let email = "redrive@example.com";
     let stack = Stack::new();
     let before = Timestamp::now();
-    let mails = change_password(&stack, email).await;
+    let emails = change_password(&stack, email).await;
 
     let message = failure(&variable("RESET_NOTIFY_FUNCTION"), 1, before);
     stack.put_into_failure_queue("{}").await;
     stack.put_into_failure_queue(&message.to_string()).await;
 
-    let told = redrive();
-    assert!(told.contains("notices were sent."), "{told}");
-    assert!(told.contains("that Lambda did not write"), "{told}");
-    assert!(told.ends_with("no more messages for now.\n"), "{told}");
-    assert!(stack.wait_for_mails(email, mails + 1).await.len() > mails);
-    let told = redrive();
+    let printed = redrive();
+    assert!(printed.contains("notices were sent."), "{printed}");
+    assert!(printed.contains("that Lambda did not write"), "{printed}");
     assert!(
-        !told.contains("notices were sent."),
-        "the queue is empty now: {told}"
+        printed.ends_with("no more messages for now.\n"),
+        "{printed}"
+    );
+    assert!(stack.wait_for_emails(email, emails + 1).await.len() > emails);
+    let printed = redrive();
+    assert!(
+        !printed.contains("notices were sent."),
+        "the queue should be empty: {printed}"
     );
 }
 
-/// Lambda may count the records that its filter drops, of which the table has no row.
+/// Lambda may count the records that its filter drops. The table has no rows for those.
 #[tokio::test]
-async fn a_batch_size_above_the_rows_found_does_not_hold_notices_back() {
+async fn redrive_sends_notices_if_the_batch_exceeds_the_rows() {
     let _queue = QUEUE.lock().await;
     let email = "redrive-batch-size@example.com";
     let stack = Stack::new();
     let before = Timestamp::now();
-    let mails = change_password(&stack, email).await;
-    // A row may be 30 seconds older than its record. Almost all of that here, so that no other test's users get a second
-    // email.
+    let emails = change_password(&stack, email).await;
+    // A row may be up to 30 seconds older than its record. Use almost all of that, so that no other test's users get a
+    // second email.
     let arrived = before + SignedDuration::from_secs(29);
     let message = failure(&variable("RESET_NOTIFY_FUNCTION"), 10_000, arrived);
     stack.put_into_failure_queue(&message.to_string()).await;
 
-    let told = redrive();
-    assert!(told.contains("notices were sent."), "{told}");
-    assert!(stack.wait_for_mails(email, mails + 1).await.len() > mails);
+    let printed = redrive();
+    assert!(printed.contains("notices were sent."), "{printed}");
+    assert!(stack.wait_for_emails(email, emails + 1).await.len() > emails);
     assert!(!redrive().contains("notices were sent."));
 }
 
 #[tokio::test]
-async fn notices_without_rows_stay_and_links_are_dropped() {
+async fn redrive_keeps_notices_without_rows_and_drops_links() {
     let _queue = QUEUE.lock().await;
     let stack = Stack::new();
     let last_year = Timestamp::now() - SignedDuration::from_hours(365 * 24);
@@ -70,29 +73,29 @@ async fn notices_without_rows_stay_and_links_are_dropped() {
     stack.put_into_failure_queue(&message.to_string()).await;
     let message = failure(&deliver, 3, Timestamp::now());
     stack.put_into_failure_queue(&message.to_string()).await;
-    // As Lambda names it.
+    // Lambda qualifies the function's name.
     let qualified = format!("{deliver}:$LATEST");
     let message = failure(&qualified, 4, Timestamp::now());
     stack.put_into_failure_queue(&message.to_string()).await;
 
-    let told = redrive();
+    let printed = redrive();
     assert!(
-        told.contains(&format!("The table has no rows for 2 records of {notify}.")),
-        "{told}"
+        printed.contains(&format!("The table has no rows for 2 records of {notify}.")),
+        "{printed}"
     );
     for count in [3, 4] {
         assert!(
-            told.contains(&format!(
+            printed.contains(&format!(
                 "{count} records of {deliver}: links are not redriven."
             )),
-            "{told}"
+            "{printed}"
         );
     }
-    assert_eq!(queue_length(&stack).await, messages + 1, "{told}");
+    assert_eq!(queue_length(&stack).await, messages + 1, "{printed}");
 }
 
 #[tokio::test]
-async fn a_message_of_another_shape_stays_in_the_queue_and_prints_nothing_of_its_own() {
+async fn redrive_keeps_foreign_messages_and_prints_none_of_their_content() {
     let _queue = QUEUE.lock().await;
     let stack = Stack::new();
     let messages = queue_length(&stack).await;
@@ -100,7 +103,7 @@ async fn a_message_of_another_shape_stays_in_the_queue_and_prints_nothing_of_its
     for message in &strange {
         stack.put_into_failure_queue(message).await;
     }
-    let strangers = [
+    let foreign = [
         failure("rekey-of-another-stack", 1, Timestamp::now()),
         failure(
             &format!("{}x", variable("FORGOT_DELIVER_FUNCTION")),
@@ -108,32 +111,32 @@ async fn a_message_of_another_shape_stays_in_the_queue_and_prints_nothing_of_its
             Timestamp::now(),
         ),
     ];
-    for message in &strangers {
+    for message in &foreign {
         stack.put_into_failure_queue(&message.to_string()).await;
     }
 
-    let told = redrive();
-    let not_lambda = told.matches("that Lambda did not write").count();
-    // Messages of other tests may come again, ten minutes after the run that held them back.
-    assert!(not_lambda >= strange.len(), "{told}");
+    let printed = redrive();
+    let not_lambda = printed.matches("that Lambda did not write").count();
+    // SQS may redeliver messages of other tests, ten minutes after the run that received them.
+    assert!(not_lambda >= strange.len(), "{printed}");
     assert_eq!(
-        told.matches("function of another stack").count(),
-        strangers.len(),
-        "{told}"
+        printed.matches("function of another stack").count(),
+        foreign.len(),
+        "{printed}"
     );
     assert!(
-        !told.contains("another-stack") && !told.contains("INJECTED"),
-        "{told}"
+        !printed.contains("another-stack") && !printed.contains("INJECTED"),
+        "{printed}"
     );
     let is_plain = |character: char| character == '\n' || !character.is_control();
-    assert!(told.chars().all(is_plain), "{told:?}");
-    let all = strange.len() + strangers.len();
-    assert_eq!(queue_length(&stack).await, messages + all, "{told}");
+    assert!(printed.chars().all(is_plain), "{printed:?}");
+    let all = strange.len() + foreign.len();
+    assert_eq!(queue_length(&stack).await, messages + all, "{printed}");
 }
 
-/// A run of more than ten minutes receives a message again that it left in the queue. A mock stands in for AWS.
+/// After ten minutes, SQS redelivers a message that the run left in the queue. A mock stands in for AWS.
 #[test]
-fn a_message_that_comes_again_stops_the_run() {
+fn redrive_stops_at_a_redelivered_message() {
     let script = "
 import sys
 from unittest import mock
@@ -151,16 +154,16 @@ with mock.patch.object(redrive, 'boto3') as boto3:
         .args(["-B", "-c", script])
         .output()
         .unwrap();
-    let told = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    assert!(output.status.success(), "{told}");
-    assert!(told.contains("\nStopped: "), "{told}");
-    assert!(!told.contains("no more messages"), "{told}");
+    let printed = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.success(), "{printed}");
+    assert!(printed.contains("\nStopped: "), "{printed}");
+    assert!(!printed.contains("no more messages"), "{printed}");
 }
 
-/// Everything that a message may be instead of Lambda's.
+/// Returns messages that Lambda would not write.
 fn strange_messages() -> Vec<String> {
     let notify = variable("RESET_NOTIFY_FUNCTION");
-    let ours = failure(&notify, 1, Timestamp::now());
+    let valid = failure(&notify, 1, Timestamp::now());
     let mut strange: Vec<String> = [
         "INJECTED",
         "{",
@@ -175,11 +178,12 @@ fn strange_messages() -> Vec<String> {
     .into();
     strange.push("[".repeat(100_000));
     strange.push(
-        ours.to_string()
+        valid
+            .to_string()
             .replace("\"batchSize\":1", "\"batchSize\":1e999"),
     );
     let huge = format!("\"batchSize\":{}", "9".repeat(5_000));
-    strange.push(ours.to_string().replace("\"batchSize\":1", &huge));
+    strange.push(valid.to_string().replace("\"batchSize\":1", &huge));
     for field in [
         "/requestContext",
         "/requestContext/functionArn",
@@ -189,7 +193,7 @@ fn strange_messages() -> Vec<String> {
         "/DDBStreamBatchInfo/approximateArrivalOfLastRecord",
     ] {
         let (parent, name) = field.rsplit_once('/').unwrap();
-        let mut without = ours.clone();
+        let mut without = valid.clone();
         let object = without
             .pointer_mut(parent)
             .unwrap()
@@ -198,27 +202,27 @@ fn strange_messages() -> Vec<String> {
         object.remove(name);
         strange.push(without.to_string());
         for value in strange_values(&notify) {
-            let mut changed = ours.clone();
+            let mut changed = valid.clone();
             *changed.pointer_mut(field).unwrap() = value;
             strange.push(changed.to_string());
         }
     }
-    strange.extend(strange_times(ours));
+    strange.extend(strange_times(valid));
     strange
 }
 
-/// A batch that ends before it begins, and one that spans more than a stream keeps.
-fn strange_times(ours: Value) -> [String; 2] {
-    let mut backwards = ours.clone();
+/// Returns a batch that ends before it begins, and one that spans longer than a stream keeps records.
+fn strange_times(valid: Value) -> [String; 2] {
+    let mut backwards = valid.clone();
     backwards["DDBStreamBatchInfo"]["approximateArrivalOfLastRecord"] =
         json!("2020-01-01T00:00:00Z");
-    let mut endless = ours;
+    let mut endless = valid;
     endless["DDBStreamBatchInfo"]["approximateArrivalOfFirstRecord"] =
         json!("2020-01-01T00:00:00Z");
     [backwards.to_string(), endless.to_string()]
 }
 
-/// Values that none of a message's fields may have.
+/// Returns values that are invalid in every field of a message.
 fn strange_values(notify: &str) -> Vec<Value> {
     vec![
         json!(null),
@@ -250,7 +254,7 @@ fn strange_values(notify: &str) -> Vec<Value> {
     ]
 }
 
-/// What Lambda puts into the queue when it gives up on records.
+/// Returns the message that Lambda puts into the failure queue for discarded records.
 fn failure(function: &str, records: u32, first: Timestamp) -> Value {
     let region = variable("AWS_REGION");
     json!({
@@ -263,15 +267,15 @@ fn failure(function: &str, records: u32, first: Timestamp) -> Value {
     })
 }
 
-/// Changes a new user's password by a link, and returns how many emails that user has by then.
+/// Changes a new user's password through a link, and returns how many emails that user has received.
 async fn change_password(stack: &Stack, email: &str) -> usize {
     stack.user(email).await;
     let link = stack.link(email).await;
     assert_eq!(stack.reset(&link, PASSWORD).await.status(), 204);
-    stack.wait_for_mails(email, 2).await.len()
+    stack.wait_for_emails(email, 2).await.len()
 }
 
-/// How many messages are in the failure queue, those included that a run of `make redrive` holds back.
+/// Returns the number of messages in the failure queue, including those that a run of `make redrive` has received.
 async fn queue_length(stack: &Stack) -> usize {
     let attributes = stack.failure_queue_attributes().await;
     [
@@ -289,14 +293,14 @@ async fn queue_length(stack: &Stack) -> usize {
     .sum()
 }
 
-/// Runs it, and returns everything that it prints.
+/// Runs `make redrive` and returns its output.
 fn redrive() -> String {
     let output = Command::new("target/tools/desk/bin/python")
         .args(["infra/redrive.py", &variable("STACK_NAME")])
         .env("AWS_DEFAULT_REGION", variable("AWS_REGION"))
         .output()
         .unwrap();
-    let told = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    assert!(output.status.success(), "{told}");
-    told
+    let printed = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.success(), "{printed}");
+    printed
 }

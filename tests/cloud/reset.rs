@@ -1,22 +1,24 @@
+//! Password changes at the deployed stack.
+
 use argon2::{Argon2, PasswordVerifier as _};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
-use crate::stack::{Link, PASSWORD, Stack, is_refused, problem};
+use crate::stack::{Link, PASSWORD, Stack, is_rejected, problem};
 
 #[tokio::test]
-async fn a_forgotten_password_is_replaced_and_its_owner_is_told() {
+async fn a_link_replaces_the_password_and_the_owner_is_notified() {
     let email = "reset-flow@example.com";
     let stack = Stack::new();
     stack.user(email).await;
-    let before = stack.mails_to(email).await.len();
+    let before = stack.emails_to(email).await.len();
     assert_eq!(stack.forgot(" Reset-Flow@Example.com ").await.status(), 202);
-    let link = stack.wait_for_mails(email, before + 1).await[before].link();
+    let link = stack.wait_for_emails(email, before + 1).await[before].link();
     assert!(link.url.as_str().starts_with(
         "https://app.example.com/password/reset?email=reset-flow%40example.com&token="
     ));
 
-    // Refused by the policy: that burns nothing.
+    // A password that the policy rejects does not use up the link.
     let (status, errors) = problem(stack.reset(&link, "short").await).await;
     assert_eq!((status, errors["password"].is_array()), (422, true));
 
@@ -37,17 +39,17 @@ async fn a_forgotten_password_is_replaced_and_its_owner_is_told() {
     );
     assert!(row["password_changed_at"].is_n());
 
-    let mails = stack.wait_for_mails(email, 2).await;
+    let emails = stack.wait_for_emails(email, 2).await;
     assert!(
-        mails[1].subject.starts_with("Your password for"),
+        emails[1].subject.starts_with("Your password for"),
         "{}",
-        mails[1].subject
+        emails[1].subject
     );
-    assert!(is_refused(stack.reset(&link, "another password").await).await);
+    assert!(is_rejected(stack.reset(&link, "another password").await).await);
 }
 
 #[tokio::test]
-async fn using_one_link_kills_every_other() {
+async fn using_one_link_invalidates_all_others() {
     let email = "reset-two@example.com";
     let stack = Stack::new();
     stack.user(email).await;
@@ -63,11 +65,11 @@ async fn using_one_link_kills_every_other() {
     stack.wait_for_the_stream().await;
     let second = stack.link(email).await;
     assert_eq!(stack.reset(&second, PASSWORD).await.status(), 204);
-    assert!(is_refused(stack.reset(&first, PASSWORD).await).await);
+    assert!(is_rejected(stack.reset(&first, PASSWORD).await).await);
 }
 
 #[tokio::test]
-async fn an_expired_link_is_refused_though_its_row_is_still_there() {
+async fn an_expired_link_is_rejected_while_its_row_still_exists() {
     let email = "reset-late@example.com";
     let stack = Stack::new();
     stack.user(email).await;
@@ -80,7 +82,7 @@ async fn an_expired_link_is_refused_though_its_row_is_still_there() {
             Timestamp::now().as_second() - 1,
         )
         .await;
-    assert!(is_refused(stack.reset(&link, PASSWORD).await).await);
+    assert!(is_rejected(stack.reset(&link, PASSWORD).await).await);
     assert_eq!(
         stack.user_row(email).await["password_hash"].as_s().unwrap(),
         "old"
@@ -88,7 +90,7 @@ async fn an_expired_link_is_refused_though_its_row_is_still_there() {
 }
 
 #[tokio::test]
-async fn an_unknown_address_and_a_wrong_token_are_refused_alike() {
+async fn an_unknown_address_and_a_wrong_token_are_rejected_alike() {
     let email = "reset-wrong@example.com";
     let stack = Stack::new();
     stack.user(email).await;
@@ -101,13 +103,13 @@ async fn an_unknown_address_and_a_wrong_token_are_refused_alike() {
         email: "reset-unknown@example.com".to_owned(),
         ..link.clone()
     };
-    assert!(is_refused(stack.reset(&wrong, PASSWORD).await).await);
-    assert!(is_refused(stack.reset(&unknown, PASSWORD).await).await);
+    assert!(is_rejected(stack.reset(&wrong, PASSWORD).await).await);
+    assert!(is_rejected(stack.reset(&unknown, PASSWORD).await).await);
     assert_eq!(stack.reset(&link, PASSWORD).await.status(), 204);
 }
 
 #[tokio::test]
-async fn fifty_resets_with_one_link_have_one_winner_and_one_notice() {
+async fn only_one_of_fifty_resets_with_one_link_succeeds() {
     let email = "reset-race@example.com";
     let stack = Stack::new();
     stack.user(email).await;
@@ -124,19 +126,23 @@ async fn fifty_resets_with_one_link_have_one_winner_and_one_notice() {
     for (n, response) in resets.join_all().await {
         match response.status().as_u16() {
             204 => winners.push(n),
-            _ => assert!(is_refused(response).await),
+            _ => assert!(is_rejected(response).await),
         }
     }
     assert_eq!(winners.len(), 1, "{winners:?}");
     let row = stack.user_row(email).await;
-    let won = format!("password of number {}", winners[0]);
+    let expected = format!("password of number {}", winners[0]);
     let hash = row["password_hash"].as_s().unwrap();
     assert!(
         Argon2::default()
-            .verify_password(won.as_bytes(), hash.as_str())
+            .verify_password(expected.as_bytes(), hash.as_str())
             .is_ok()
     );
-    stack.wait_for_mails(email, 2).await;
+    stack.wait_for_emails(email, 2).await;
     stack.wait_for_the_stream().await;
-    assert_eq!(stack.mails_to(email).await.len(), 2, "one link, one notice");
+    assert_eq!(
+        stack.emails_to(email).await.len(),
+        2,
+        "one link, one notice"
+    );
 }

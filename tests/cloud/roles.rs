@@ -1,7 +1,7 @@
-//! What whoever takes over one of the four functions may do, and what not: with the template's roles, enforced.
+//! The calls that an attacker who controls one of the four functions may make, with the template's roles enforced.
 //!
-//! Everything that an attacker would want is tried under each role; a test lists what is not denied. What the local AWS
-//! does not check at all (reading a stream) is left to policies.rs, which reads the roles instead.
+//! Each test tries every attempt under one role, and lists those that are not denied. The local AWS does not check who
+//! reads a stream, so `policies.rs` reads the roles for that.
 
 use std::time::SystemTime;
 
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::stack::{Stack, variable, variable_of};
 
 #[tokio::test]
-async fn forgots_public_half_may_only_write_requests_and_count() {
+async fn forgots_public_half_may_only_store_requests_and_count() {
     assert_eq!(
         allowed("forgot-request").await,
         ["put request#", "update rate#forgot#"]
@@ -25,7 +25,7 @@ async fn forgots_public_half_may_only_write_requests_and_count() {
 }
 
 #[tokio::test]
-async fn forgots_private_half_may_look_addresses_up_write_tokens_and_send_from_one_address() {
+async fn forgots_private_half_may_find_keys_store_tokens_and_send() {
     assert_eq!(
         allowed("forgot-deliver").await,
         [
@@ -43,9 +43,9 @@ async fn forgots_private_half_may_look_addresses_up_write_tokens_and_send_from_o
     );
 }
 
-/// It may set a user's address besides the password: IAM cannot tell an attribute of a condition from one of an update.
+/// The role may also set a user's address. IAM does not distinguish attributes of a condition from those of an update.
 #[tokio::test]
-async fn resets_public_half_may_use_tokens_write_notices_and_set_passwords() {
+async fn resets_public_half_may_use_tokens_and_set_passwords() {
     assert_eq!(
         allowed("reset-change").await,
         [
@@ -68,9 +68,9 @@ async fn resets_private_half_may_only_send_from_one_address() {
     );
 }
 
-/// Only the domain is verified until this test verifies the address. From then on, SES checks the address instead.
+/// Only the domain is verified until this test verifies the address. After that, SES checks the address instead.
 #[tokio::test]
-async fn either_private_half_may_send_whether_the_domain_or_the_address_is_verified() {
+async fn private_halves_may_send_under_either_verified_identity() {
     for identity in ["example.com", "no-reply@example.com"] {
         let verified = json!({ "EmailIdentity": identity });
         let path = "/v2/email/identities";
@@ -83,14 +83,17 @@ async fn either_private_half_may_send_whether_the_domain_or_the_address_is_verif
     }
 }
 
-/// A denial is the role's, and no mistake of the test: the operator may do all that does no harm.
+/// The operator may make every harmless call. So denials come from the roles, not from mistakes in the test.
 #[tokio::test]
-async fn the_operator_is_denied_none_of_it() {
+async fn the_operator_may_make_every_harmless_attempt() {
     let operator = operator();
     let mut denied = Vec::new();
-    for act in acts().into_iter().filter(|act| !act.is_destructive) {
-        if !act.is_allowed(&operator).await {
-            denied.push(act.name);
+    for attempt in attempts()
+        .into_iter()
+        .filter(|attempt| !attempt.is_destructive)
+    {
+        if !attempt.is_allowed(&operator).await {
+            denied.push(attempt.name);
         }
     }
     assert_eq!(denied, [""; 0]);
@@ -107,33 +110,33 @@ fn operator() -> Credentials {
 async fn allowed(function: &str) -> Vec<String> {
     let credentials = credentials_of(function).await;
     let mut allowed = Vec::new();
-    for act in acts() {
-        if act.is_allowed(&credentials).await {
-            allowed.push(act.name);
+    for attempt in attempts() {
+        if attempt.is_allowed(&credentials).await {
+            allowed.push(attempt.name);
         }
     }
     allowed
 }
 
-/// Something that an attacker would want to do.
-struct Act {
+/// A call that an attacker would want to make.
+struct Attempt {
     name: String,
     service: &'static str,
     call: RequestBuilder,
     is_destructive: bool,
 }
 
-impl Act {
+impl Attempt {
     async fn is_allowed(&self, credentials: &Credentials) -> bool {
         let mut request = self.call.try_clone().unwrap().build().unwrap();
         sign(&mut request, credentials, self.service);
-        let answer = Stack::new().client.execute(request).await.unwrap();
-        let status = answer.status().as_u16();
-        let told = answer.text().await.unwrap();
-        assert!(!told.contains("ignature"), "{}: {told}", self.name);
-        // A successful answer may repeat such words: a log does.
+        let response = Stack::new().client.execute(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = response.text().await.unwrap();
+        assert!(!body.contains("ignature"), "{}: {body}", self.name);
+        // A successful response may contain such words: a log does.
         status < 300
-            || status != 403 && !told.contains("AccessDenied") && !told.contains("not authorized")
+            || status != 403 && !body.contains("AccessDenied") && !body.contains("not authorized")
     }
 }
 
@@ -161,19 +164,19 @@ fn sign(request: &mut Request, credentials: &Credentials, service: &str) {
     }
 }
 
-fn acts() -> Vec<Act> {
-    let mut acts = rows();
-    acts.extend(tables());
-    acts.extend(users());
-    acts.extend(mail());
-    acts.extend(elsewhere());
-    acts
+fn attempts() -> Vec<Attempt> {
+    let mut attempts = rows();
+    attempts.extend(tables());
+    attempts.extend(users());
+    attempts.extend(emails());
+    attempts.extend(elsewhere());
+    attempts
 }
 
-/// Each kind of row, read and written.
-fn rows() -> Vec<Act> {
+/// Returns reads and writes of each kind of row.
+fn rows() -> Vec<Attempt> {
     let table = variable("REKEY_TABLE");
-    let mut acts = Vec::new();
+    let mut attempts = Vec::new();
     for kind in [
         "request#",
         "token#",
@@ -184,17 +187,17 @@ fn rows() -> Vec<Act> {
         "rate#reset#",
         "rate#mail#",
     ] {
-        let pk = json!({ "S": format!("{kind}of nobody") });
+        let pk = json!({ "S": format!("{kind}unused") });
         let key = json!({ "pk": pk });
         let one = json!({ ":one": { "N": "1" } });
-        let asked = json!({ ":pk": pk });
+        let value = json!({ ":pk": pk });
         for (verb, target, body) in [
             ("put", "PutItem", json!({ "TableName": table, "Item": key })),
             ("get", "GetItem", json!({ "TableName": table, "Key": key })),
             (
                 "find",
                 "Query",
-                json!({ "TableName": table, "KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues": asked }),
+                json!({ "TableName": table, "KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues": value }),
             ),
             (
                 "update",
@@ -207,15 +210,15 @@ fn rows() -> Vec<Act> {
                 json!({ "TableName": table, "Key": key }),
             ),
         ] {
-            acts.push(dynamodb(&format!("{verb} {kind}"), target, &body));
-            acts.extend(returning(verb, kind, target, &body));
+            attempts.push(dynamodb(&format!("{verb} {kind}"), target, &body));
+            attempts.extend(returning(verb, kind, target, &body));
         }
     }
-    acts
+    attempts
 }
 
-/// The same write, asking for the row that it replaces, or for the count that it makes.
-fn returning(verb: &str, kind: &str, target: &str, body: &Value) -> Vec<Act> {
+/// Returns variants of a write that also read the row that it replaces, or the new count.
+fn returning(verb: &str, kind: &str, target: &str, body: &Value) -> Vec<Attempt> {
     let ways: &[(&str, &str)] = match verb {
         "put" | "delete" => &[("ALL_OLD", "see the old row")],
         "update" => &[
@@ -233,50 +236,50 @@ fn returning(verb: &str, kind: &str, target: &str, body: &Value) -> Vec<Act> {
     ways.collect()
 }
 
-/// Ways around the rows, and the table itself.
-fn tables() -> Vec<Act> {
+/// Returns other ways to reach the rows, and changes to the table.
+fn tables() -> Vec<Attempt> {
     let table = variable("REKEY_TABLE");
-    let key = json!({ "pk": { "S": "token#of nobody" } });
+    let key = json!({ "pk": { "S": "token#unused" } });
     let put = json!({ "Put": { "TableName": table, "Item": key } });
     let get = json!({ "Get": { "TableName": table, "Key": key } });
     let batch = json!({ &table: [{ "PutRequest": { "Item": key } }] });
     let ttl = json!({ "Enabled": false, "AttributeName": "expires_at" });
     let everything = format!("SELECT * FROM \"{table}\"");
-    let act = dynamodb;
+    let attempt = dynamodb;
     vec![
-        act(
+        attempt(
             "put token# in a transaction",
             "TransactWriteItems",
             &json!({ "TransactItems": [put] }),
         ),
-        act(
+        attempt(
             "get token# in a transaction",
             "TransactGetItems",
             &json!({ "TransactItems": [get] }),
         ),
-        act(
+        attempt(
             "get token# in a batch",
             "BatchGetItem",
             &json!({ "RequestItems": { &table: { "Keys": [key] } } }),
         ),
-        act(
+        attempt(
             "put token# in a batch",
             "BatchWriteItem",
             &json!({ "RequestItems": batch }),
         ),
-        act("scan", "Scan", &json!({ "TableName": table })),
-        act(
+        attempt("scan", "Scan", &json!({ "TableName": table })),
+        attempt(
             "select",
             "ExecuteStatement",
             &json!({ "Statement": everything }),
         ),
-        act(
+        attempt(
             "keep expired rows",
             "UpdateTimeToLive",
             &json!({ "TableName": table, "TimeToLiveSpecification": ttl }),
         )
         .destructive(),
-        act(
+        attempt(
             "delete the table",
             "DeleteTable",
             &json!({ "TableName": table }),
@@ -286,7 +289,7 @@ fn tables() -> Vec<Act> {
 }
 
 #[expect(clippy::too_many_lines, reason = "a list of calls")]
-fn users() -> Vec<Act> {
+fn users() -> Vec<Attempt> {
     let table = variable("USERS_TABLE");
     let key = json!({ "id": { "S": "roles" } });
     let query = |projection: Option<&str>| {
@@ -311,78 +314,78 @@ fn users() -> Vec<Act> {
         })
     };
     let everything = format!("SELECT * FROM \"{table}\"");
-    let act = dynamodb;
+    let attempt = dynamodb;
     vec![
-        act(
+        attempt(
             "find a user's key",
             "Query",
             &selected("SPECIFIC_ATTRIBUTES"),
         ),
-        act(
+        attempt(
             "find a user, naming attributes but not selecting them",
             "Query",
             &query(Some("id, email")),
         ),
-        act(
+        attempt(
             "find a user and select all",
             "Query",
             &selected("ALL_PROJECTED_ATTRIBUTES"),
         ),
-        act("count users", "Query", &selected("COUNT")),
-        act("find all of a user", "Query", &query(None)),
-        act(
+        attempt("count users", "Query", &selected("COUNT")),
+        attempt("find all of a user", "Query", &query(None)),
+        attempt(
             "find a user's hash",
             "Query",
             &query(Some("id, password_hash")),
         ),
-        act(
+        attempt(
             "scan the index",
             "Scan",
             &json!({ "TableName": table, "IndexName": "email-index" }),
         ),
-        act("scan users", "Scan", &json!({ "TableName": table })),
-        act(
+        attempt("scan users", "Scan", &json!({ "TableName": table })),
+        attempt(
             "get a user",
             "GetItem",
             &json!({ "TableName": table, "Key": key }),
         ),
-        act(
+        attempt(
             "get users in a batch",
             "BatchGetItem",
             &json!({ "RequestItems": { &table: { "Keys": [key] } } }),
         ),
-        act(
+        attempt(
             "select users",
             "ExecuteStatement",
             &json!({ "Statement": everything }),
         ),
-        act(
+        attempt(
             "put a user",
             "PutItem",
             &json!({ "TableName": table, "Item": key }),
         ),
-        act(
+        attempt(
             "set a password",
             "UpdateItem",
             &set("password_hash", "NONE"),
         ),
-        act("set an address", "UpdateItem", &set("email", "NONE")),
-        act(
+        attempt("set an address", "UpdateItem", &set("email", "NONE")),
+        attempt(
             "set a password and see the old one",
             "UpdateItem",
             &set("password_hash", "ALL_OLD"),
         ),
-        act(
+        attempt(
             "set another attribute",
             "UpdateItem",
             &set("is_admin", "NONE"),
         ),
-        act(
+        attempt(
             "delete a user",
             "DeleteItem",
             &json!({ "TableName": table, "Key": key }),
         ),
-        act(
+        attempt(
             "delete the users",
             "DeleteTable",
             &json!({ "TableName": table }),
@@ -392,7 +395,7 @@ fn users() -> Vec<Act> {
 }
 
 #[expect(clippy::too_many_lines, reason = "a list of calls")]
-fn mail() -> Vec<Act> {
+fn emails() -> Vec<Attempt> {
     let text = json!({ "Data": "x" });
     let message = |from: &str| {
         json!({
@@ -405,7 +408,7 @@ fn mail() -> Vec<Act> {
         "FromEmailAddress": "no-reply@example.com", "BulkEmailEntries": [],
         "DefaultContent": { "Template": { "TemplateName": "x", "TemplateData": "{}" } },
     });
-    let act = |name: &str, path: &str, body: &Value| {
+    let attempt = |name: &str, path: &str, body: &Value| {
         rest(
             name,
             "ses",
@@ -415,14 +418,14 @@ fn mail() -> Vec<Act> {
         )
     };
     vec![
-        act("send", "outbound-emails", &message("no-reply@example.com")),
-        act(
+        attempt("send", "outbound-emails", &message("no-reply@example.com")),
+        attempt(
             "send from elsewhere",
             "outbound-emails",
             &message("eve@example.com"),
         ),
-        act("send in bulk", "outbound-bulk-emails", &bulk),
-        act(
+        attempt("send in bulk", "outbound-bulk-emails", &bulk),
+        attempt(
             "verify a sender",
             "identities",
             &json!({ "EmailIdentity": "eve@evil.test" }),
@@ -447,29 +450,29 @@ fn mail() -> Vec<Act> {
 }
 
 #[expect(clippy::too_many_lines, reason = "a list of calls")]
-fn elsewhere() -> Vec<Act> {
+fn elsewhere() -> Vec<Attempt> {
     let (queue, another) = (variable("FAILURE_QUEUE_URL"), "forgot-deliver");
     let function = format!("/2015-03-31/functions/{}", variable_of(another, "FUNCTION"));
     let logs = json!({ "logGroupName": variable_of(another, "LOG") });
     let role = "arn:aws:iam::000000000000:role/another";
-    let act = json_call;
+    let attempt = json_call;
     vec![
-        act(
+        attempt(
             "put into the failure queue",
             "sqs",
             "AmazonSQS.SendMessage",
             &json!({ "QueueUrl": queue, "MessageBody": "{}" }),
         )
         .destructive(),
-        act(
-            "read what was given up",
+        attempt(
+            "read the failure queue",
             "sqs",
             "AmazonSQS.ReceiveMessage",
             &json!({ "QueueUrl": queue }),
         )
         .destructive(),
-        act(
-            "forget what was given up",
+        attempt(
+            "purge the failure queue",
             "sqs",
             "AmazonSQS.PurgeQueue",
             &json!({ "QueueUrl": queue }),
@@ -490,26 +493,26 @@ fn elsewhere() -> Vec<Act> {
             &json!({ "MemorySize": 256 }),
         )
         .destructive(),
-        act(
+        attempt(
             "read the logs",
             "logs",
             "Logs_20140328.FilterLogEvents",
             &logs,
         ),
-        act(
+        attempt(
             "delete the logs",
             "logs",
             "Logs_20140328.DeleteLogGroup",
             &logs,
         )
         .destructive(),
-        act(
+        attempt(
             "list secrets",
             "secretsmanager",
             "secretsmanager.ListSecrets",
             &json!({}),
         ),
-        act(
+        attempt(
             "read parameters",
             "ssm",
             "AmazonSSM.GetParametersByPath",
@@ -517,13 +520,13 @@ fn elsewhere() -> Vec<Act> {
         ),
         form("list roles", "iam", "Action=ListRoles&Version=2010-05-08"),
         form(
-            "make a user of the account",
+            "create an IAM user",
             "iam",
             "Action=CreateUser&UserName=eve&Version=2010-05-08",
         )
         .destructive(),
         form(
-            "take another role",
+            "assume another role",
             "sts",
             &format!("Action=AssumeRole&RoleArn={role}&RoleSessionName=eve&Version=2011-06-15"),
         )
@@ -532,8 +535,8 @@ fn elsewhere() -> Vec<Act> {
     ]
 }
 
-impl Act {
-    /// Not for the operator, who would be allowed to.
+impl Attempt {
+    /// Marks an attempt that the operator does not try, because it would succeed and do harm.
     fn destructive(self) -> Self {
         Self {
             is_destructive: true,
@@ -542,7 +545,7 @@ impl Act {
     }
 }
 
-fn dynamodb(name: &str, operation: &str, body: &Value) -> Act {
+fn dynamodb(name: &str, operation: &str, body: &Value) -> Attempt {
     json_call(
         name,
         "dynamodb",
@@ -551,20 +554,20 @@ fn dynamodb(name: &str, operation: &str, body: &Value) -> Act {
     )
 }
 
-/// These are single calls of many services, for which an SDK crate each would be too much.
-fn json_call(name: &str, service: &'static str, target: &str, body: &Value) -> Act {
-    let act = rest(name, service, Method::POST, "/", body);
-    Act {
-        call: act.call.header("x-amz-target", target),
-        ..act
+/// Creates a call of a JSON service. One call for each service does not justify an SDK crate.
+fn json_call(name: &str, service: &'static str, target: &str, body: &Value) -> Attempt {
+    let attempt = rest(name, service, Method::POST, "/", body);
+    Attempt {
+        call: attempt.call.header("x-amz-target", target),
+        ..attempt
     }
 }
 
-fn rest(name: &str, service: &'static str, method: Method, path: &str, body: &Value) -> Act {
+fn rest(name: &str, service: &'static str, method: Method, path: &str, body: &Value) -> Attempt {
     let url = format!("{}{path}", variable("AWS_ENDPOINT_URL"));
     let call = Stack::new().client.request(method, url);
     let call = call.header("content-type", "application/x-amz-json-1.0");
-    Act {
+    Attempt {
         name: name.to_owned(),
         service,
         call: call.body(body.to_string()),
@@ -572,10 +575,10 @@ fn rest(name: &str, service: &'static str, method: Method, path: &str, body: &Va
     }
 }
 
-fn form(name: &str, service: &'static str, body: &str) -> Act {
+fn form(name: &str, service: &'static str, body: &str) -> Attempt {
     let call = Stack::new().client.post(variable("AWS_ENDPOINT_URL"));
     let call = call.header("content-type", "application/x-www-form-urlencoded");
-    Act {
+    Attempt {
         name: name.to_owned(),
         service,
         call: call.body(body.to_owned()),
@@ -583,7 +586,7 @@ fn form(name: &str, service: &'static str, body: &str) -> Act {
     }
 }
 
-/// The credentials that the function runs with.
+/// Returns credentials for a function's role.
 async fn credentials_of(function: &str) -> Credentials {
     let operator = aws_config::load_defaults(BehaviorVersion::latest()).await;
     let provider = AssumeRoleProvider::builder(role_of(function).await).session_name("roles");
@@ -596,10 +599,13 @@ async fn role_of(function: &str) -> String {
         "/2015-03-31/functions/{}",
         variable_of(function, "FUNCTION")
     );
-    let act = rest("its role", "lambda", Method::GET, &path, &Value::Null);
-    let mut request = act.call.build().unwrap();
+    let attempt = rest("read the role", "lambda", Method::GET, &path, &Value::Null);
+    let mut request = attempt.call.build().unwrap();
     sign(&mut request, &operator(), "lambda");
-    let answer = Stack::new().client.execute(request).await.unwrap();
-    let told: Value = answer.json().await.unwrap();
-    told["Configuration"]["Role"].as_str().unwrap().to_owned()
+    let response = Stack::new().client.execute(request).await.unwrap();
+    let function: Value = response.json().await.unwrap();
+    function["Configuration"]["Role"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }

@@ -1,4 +1,4 @@
-//! The deployed stack, as callers, users and operators find it.
+//! Access to the deployed stack for callers, users, and operators.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -16,7 +16,7 @@ use url::Url;
 pub(crate) const PAGE: &str = "https://app.example.com/password/reset";
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
-/// A caller with an address of its own, so that tests do not use up each other's limits.
+/// A caller with its own IP address, so that tests do not exhaust each other's rate limits.
 pub(crate) struct Stack {
     pub(crate) client: Client,
     pub(crate) dynamodb: DynamoDb,
@@ -34,7 +34,7 @@ impl Stack {
         Self::of(client)
     }
 
-    /// The caller that a client is.
+    /// Creates a caller that uses this client.
     pub(crate) fn of(client: Client) -> Self {
         Self {
             client,
@@ -52,7 +52,7 @@ impl Stack {
         self.sqs("GetQueueAttributes", &body).await["Attributes"].take()
     }
 
-    /// One call of SQS, which is not worth an SDK crate.
+    /// Calls SQS. A few calls do not justify another SDK crate.
     async fn sqs(&self, action: &str, body: &Value) -> Value {
         let (key, region) = (variable("AWS_ACCESS_KEY_ID"), variable("AWS_REGION"));
         let authorization = format!(
@@ -74,7 +74,7 @@ impl Stack {
         self.client.post(format!("{}{path}", variable("API_URL")))
     }
 
-    /// Asks for a link.
+    /// Requests a link.
     pub(crate) async fn forgot(&self, email: &str) -> Response {
         self.call("/password/forgot")
             .json(&json!({ "email": email, "reset_url": PAGE }))
@@ -83,19 +83,19 @@ impl Stack {
             .unwrap()
     }
 
-    /// Asks for a link and waits for it.
+    /// Requests a link and waits for its email.
     pub(crate) async fn link(&self, email: &str) -> Link {
-        let before = self.mails_to(email).await.len();
+        let before = self.emails_to(email).await.len();
         assert_eq!(self.forgot(email).await.status(), 202);
-        let mails = self.wait_for_mails(email, before + 1).await;
-        let mail = mails
+        let emails = self.wait_for_emails(email, before + 1).await;
+        let message = emails
             .iter()
             .skip(before)
-            .find(|mail| mail.subject.contains("new password"));
-        mail.expect("a mail with a link").link()
+            .find(|message| message.subject.contains("new password"));
+        message.expect("an email with a link").link()
     }
 
-    /// Sets a password by a link.
+    /// Sets a password through a link.
     pub(crate) async fn reset(&self, link: &Link, password: &str) -> Response {
         let body = json!({ "email": link.email, "token": link.token, "password": password });
         self.call("/password/reset")
@@ -105,7 +105,7 @@ impl Stack {
             .unwrap()
     }
 
-    /// Makes a user with this address. Each test has users of its own.
+    /// Creates a user with this address. Each test has its own users.
     pub(crate) async fn user(&self, email: &str) {
         let item = [("id", email), ("email", email), ("password_hash", "old")];
         let item = item.map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())));
@@ -123,7 +123,7 @@ impl Stack {
             .unwrap()
     }
 
-    /// Sets a time in the rows about an address: as if it were later, without waiting.
+    /// Sets a time in the rows of an address, so that a test need not wait.
     pub(crate) async fn set_time(&self, email: &str, prefix: &str, attribute: &str, seconds: i64) {
         let table = variable("REKEY_TABLE");
         let rows = self
@@ -135,15 +135,15 @@ impl Stack {
             .unwrap()
             .items
             .unwrap();
-        let is_meant = |row: &HashMap<String, AttributeValue>| {
+        let is_affected = |row: &HashMap<String, AttributeValue>| {
             row["pk"].as_s().unwrap().starts_with(prefix)
                 && row
                     .get("email")
                     .is_some_and(|stored| stored.as_s().unwrap() == email)
         };
-        let meant: Vec<_> = rows.into_iter().filter(is_meant).collect();
-        assert!(!meant.is_empty());
-        for mut row in meant {
+        let affected: Vec<_> = rows.into_iter().filter(is_affected).collect();
+        assert!(!affected.is_empty());
+        for mut row in affected {
             row.insert(attribute.to_owned(), AttributeValue::N(seconds.to_string()));
             self.dynamodb
                 .put_item()
@@ -155,14 +155,14 @@ impl Stack {
         }
     }
 
-    pub(crate) async fn mails_to(&self, email: &str) -> Vec<Mail> {
-        let mut mails = self.mails().await;
-        mails.retain(|mail| mail.to == [email]);
-        mails
+    pub(crate) async fn emails_to(&self, email: &str) -> Vec<Email> {
+        let mut emails = self.emails().await;
+        emails.retain(|message| message.to == [email]);
+        emails
     }
 
-    /// Every mail of this run, in order.
-    pub(crate) async fn mails(&self) -> Vec<Mail> {
+    /// Returns every email of this run, in order.
+    pub(crate) async fn emails(&self) -> Vec<Email> {
         let mailbox: Value = self
             .client
             .get(variable("MAILBOX_URL"))
@@ -172,36 +172,36 @@ impl Stack {
             .json()
             .await
             .unwrap();
-        let mut mails: Vec<Mail> = match &mailbox["messages"] {
-            Value::Array(mails) => mails.iter().map(Mail::read).collect(),
+        let mut emails: Vec<Email> = match &mailbox["messages"] {
+            Value::Array(emails) => emails.iter().map(Email::read).collect(),
             Value::Object(accounts) => accounts
                 .values()
-                .flat_map(|mails| mails.as_array().unwrap().iter().map(Mail::read))
+                .flat_map(|emails| emails.as_array().unwrap().iter().map(Email::read))
                 .collect(),
             other => panic!("{other}"),
         };
-        mails.sort_by(|a, b| a.time.total_cmp(&b.time));
-        mails
+        emails.sort_by(|a, b| a.time.total_cmp(&b.time));
+        emails
     }
 
-    /// Waits until so many mails have come.
-    pub(crate) async fn wait_for_mails(&self, email: &str, count: usize) -> Vec<Mail> {
+    /// Waits until an address has at least `count` emails, and returns them.
+    pub(crate) async fn wait_for_emails(&self, email: &str, count: usize) -> Vec<Email> {
         let deadline = Instant::now() + Duration::from_mins(1);
         loop {
-            let mails = self.mails_to(email).await;
-            if mails.len() >= count {
-                return mails;
+            let emails = self.emails_to(email).await;
+            if emails.len() >= count {
+                return emails;
             }
             assert!(
                 Instant::now() < deadline,
-                "{} of {count} mails have come",
-                mails.len()
+                "{} of {count} emails have arrived",
+                emails.len()
             );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
-    /// Waits until everything that was asked for so far has been acted upon: the stream is in order.
+    /// Waits until all earlier requests have been processed. The stream keeps their order, so a last one marks the end.
     pub(crate) async fn wait_for_the_stream(&self) {
         static LAST: AtomicU8 = AtomicU8::new(0);
         let last = format!("last-{}@example.com", LAST.fetch_add(1, Ordering::Relaxed));
@@ -226,19 +226,19 @@ pub(crate) fn sdk_config() -> aws_config::SdkConfig {
         .build()
 }
 
-/// Where something is.
+/// Returns a variable that `make test` sets.
 pub(crate) fn variable(name: &str) -> String {
     rekey::config::process(name)
-        .unwrap_or_else(|| panic!("{name} is not set: these tests are run by `make test`"))
+        .unwrap_or_else(|| panic!("{name} is not set. Run these tests with `make test`."))
 }
 
-/// Returns what the desk says of one of the four functions: its `FUNCTION` name or the group of its `LOG`.
+/// Returns a variable of one of the four functions: its name (`FUNCTION`) or its log group (`LOG`).
 pub(crate) fn variable_of(function: &str, kind: &str) -> String {
     let half = function.to_uppercase().replace('-', "_");
     variable(&format!("{half}_{kind}"))
 }
 
-/// A problem's status and its errors.
+/// Returns the status and the errors of a problem response.
 pub(crate) async fn problem(response: Response) -> (u16, Value) {
     let status = response.status().as_u16();
     assert_eq!(
@@ -250,10 +250,10 @@ pub(crate) async fn problem(response: Response) -> (u16, Value) {
     (status, body["errors"].clone())
 }
 
-/// Whether a token was refused, in the one way there is.
-pub(crate) async fn is_refused(response: Response) -> bool {
-    let told = "This link is not valid, or no longer. Please ask for a new one.";
-    problem(response).await == (422, json!({ "token": [told] }))
+/// Returns whether a token was rejected, with the one response for every invalid token.
+pub(crate) async fn is_rejected(response: Response) -> bool {
+    let message = "This link is invalid or has expired. Request a new one.";
+    problem(response).await == (422, json!({ "token": [message] }))
 }
 
 #[derive(Clone, Debug)]
@@ -264,23 +264,23 @@ pub(crate) struct Link {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Mail {
+pub(crate) struct Email {
     pub(crate) to: Vec<String>,
     time: f64,
     pub(crate) subject: String,
     pub(crate) text: String,
 }
 
-impl Mail {
-    fn read(mail: &Value) -> Self {
-        let recipients = mail["To"].as_array().into_iter().flatten();
+impl Email {
+    fn read(message: &Value) -> Self {
+        let recipients = message["To"].as_array().into_iter().flatten();
         Self {
             to: recipients
                 .map(|to| to.as_str().unwrap().to_owned())
                 .collect(),
-            time: mail["Timestamp"].as_f64().unwrap_or_default(),
-            subject: mail["Subject"].as_str().unwrap_or_default().to_owned(),
-            text: mail["BodyText"].as_str().unwrap_or_default().to_owned(),
+            time: message["Timestamp"].as_f64().unwrap_or_default(),
+            subject: message["Subject"].as_str().unwrap_or_default().to_owned(),
+            text: message["BodyText"].as_str().unwrap_or_default().to_owned(),
         }
     }
 

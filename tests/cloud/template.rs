@@ -1,4 +1,4 @@
-//! What the template made, and what the functions wrote about it.
+//! The resources that the template creates, its build, and the logs of its functions.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -13,7 +13,7 @@ use crate::policies::resources;
 use crate::stack::{PASSWORD, Stack, variable, variable_of};
 
 #[tokio::test]
-async fn expired_rows_are_deleted_and_tables_are_guarded() {
+async fn expired_rows_are_deleted_and_the_email_index_hides_hashes() {
     let stack = Stack::new();
     let ttl = stack
         .dynamodb
@@ -46,11 +46,11 @@ async fn expired_rows_are_deleted_and_tables_are_guarded() {
     assert_eq!(
         projection.as_str(),
         "KEYS_ONLY",
-        "who looks an address up sees no hash"
+        "a lookup by address must not reveal a hash"
     );
 }
 
-/// A first deployment that fails deletes what it created. CloudFormation cannot delete a protected table.
+/// A failed first deployment deletes what it created. CloudFormation cannot delete a protected table.
 #[test]
 fn only_the_users_table_is_protected_from_deletion() {
     let resources = resources();
@@ -63,7 +63,7 @@ fn only_the_users_table_is_protected_from_deletion() {
     assert_eq!(resources["UsersTable"]["DeletionPolicy"], "Retain");
 }
 
-/// What may contain the stack's name, and how long it may be: by the API references of these services.
+/// The properties that may contain the stack's name, with their limits from the services' API references.
 const LIMITS: [(&str, &str, usize); 6] = [
     ("AWS::ApiGatewayV2::Api", "Body.info.title", 128),
     ("AWS::ApiGatewayV2::Api", "Body.info.description", 1024),
@@ -82,7 +82,7 @@ const LIMITS: [(&str, &str, usize); 6] = [
     ("AWS::Logs::LogGroup", "LogGroupName", 512),
 ];
 
-/// CloudFormation allows 128 characters, and shortens only the names that it makes itself.
+/// CloudFormation allows 128 characters, and shortens only the names that it generates.
 #[test]
 fn the_longest_stack_name_exceeds_no_limit() {
     let mut found = BTreeMap::new();
@@ -103,7 +103,7 @@ fn the_longest_stack_name_exceeds_no_limit() {
     assert!(found.values().all(|text| text.len() >= 128), "{found:?}");
 }
 
-/// Collects the properties that are made from the stack's name, with their paths.
+/// Collects the properties that contain the stack's name, with their paths.
 fn from_stack_name(value: &Value, path: &str, found: &mut Vec<(String, String)>) {
     match value {
         Value::Object(object) => {
@@ -134,7 +134,7 @@ fn from_stack_name(value: &Value, path: &str, found: &mut Vec<(String, String)>)
     }
 }
 
-/// Evaluates the template's functions for a stack with the longest name. Other references are empty.
+/// Evaluates the template's intrinsic functions for a stack with the longest name. Other references are empty.
 fn resolve(value: &Value) -> String {
     let name = "n".repeat(128);
     let id = format!(
@@ -170,12 +170,11 @@ fn resolve(value: &Value) -> String {
     }
 }
 
-/// The private halves begin all records of a batch at once: 16 emails.
 /// Lambda allows 4 KB for all variables of a function together (AWS Lambda Developer Guide, "Lambda quotas").
 #[test]
 fn the_longest_allow_list_fits_into_a_functions_environment() {
     const LIMIT: usize = 4096;
-    /// Twice what a usual value has. All values at their longest would not fit.
+    /// Twice the length of a typical value. All values at their maximum length would not fit.
     const VALUE: usize = 48;
     const ORIGINS: usize = 512;
     let functions = resources();
@@ -191,8 +190,9 @@ fn the_longest_allow_list_fits_into_a_functions_environment() {
     assert!(size <= LIMIT, "{size} bytes");
 }
 
+/// The private halves start all records of a batch at once: up to 16 emails.
 #[test]
-fn both_private_halves_get_sixteen_records_at_a_time() {
+fn both_private_halves_get_up_to_sixteen_records() {
     let resources = resources();
     for (name, parallelization) in [
         (
@@ -207,9 +207,9 @@ fn both_private_halves_get_sixteen_records_at_a_time() {
     }
 }
 
-/// API Gateway stores the ARN without ":*": with it, the stack would show drift.
+/// API Gateway stores the ARN without ":*". With it, the stack would show drift.
 #[test]
-fn the_access_log_is_named_without_a_wildcard() {
+fn the_access_logs_arn_has_no_wildcard() {
     let stage = &resources()["ApiApiGatewayDefaultStage"]["Properties"];
     let destination = stage["AccessLogSettings"]["DestinationArn"].to_string();
     assert!(
@@ -218,20 +218,20 @@ fn the_access_log_is_named_without_a_wildcard() {
     );
 }
 
-/// CloudFormation ignores a changed policy unless something else in the resource changes: the metadata does.
+/// CloudFormation ignores a changed policy unless something else in the resource changes. So the metadata changes too.
 #[test]
-fn a_parameter_keeps_the_logs_and_the_failure_queue() {
+fn keep_logs_and_failures_retains_logs_and_failure_queue() {
     let template = std::fs::read_to_string("template.yaml").unwrap();
     assert!(
         template.contains("\nTransform: AWS::Serverless-2016-10-31\n"),
         "AWS::LanguageExtensions rejects RetainExceptOnCreate"
     );
     let kept = |resource: &Value| {
-        let is_chosen = |policy: &str, keep: &str| {
+        let is_conditional = |policy: &str, keep: &str| {
             resource[policy] == json!({ "Fn::If": ["KeepRecords", keep, "Delete"] })
         };
-        is_chosen("DeletionPolicy", "RetainExceptOnCreate")
-            && is_chosen("UpdateReplacePolicy", "Retain")
+        is_conditional("DeletionPolicy", "RetainExceptOnCreate")
+            && is_conditional("UpdateReplacePolicy", "Retain")
             && resource["Metadata"]["KeepLogsAndFailures"]["Ref"] == "KeepLogsAndFailures"
     };
     let resources = resources();
@@ -245,9 +245,10 @@ fn a_parameter_keeps_the_logs_and_the_failure_queue() {
     assert!(records.into_iter().all(kept));
 }
 
-/// One failure every few minutes must alarm, and transaction conflicts must not: API Gateway's 5xx counts both.
+/// One failure every few minutes must raise the alarm. Transaction conflicts must not, but API Gateway's 5xx metric
+/// counts both.
 #[test]
-fn alarms_sum_failed_requests_over_fifteen_minutes() {
+fn the_server_error_alarm_sums_failures_over_fifteen_minutes() {
     let resources = resources();
     let alarm = &resources["ServerErrors"]["Properties"];
     assert_eq!(alarm["ComparisonOperator"], "GreaterThanOrEqualToThreshold");
@@ -257,7 +258,7 @@ fn alarms_sum_failed_requests_over_fifteen_minutes() {
     let (mut watched, mut sums) = (Vec::new(), Vec::new());
     for metric in alarm["Metrics"].as_array().unwrap() {
         if let Some(sum) = metric.get("Expression") {
-            // The alarm watches the one metric that is returned, which is the default.
+            // `ReturnData` defaults to true, so the alarm watches this metric.
             assert_eq!(metric.get("ReturnData"), None);
             sums.push(sum.as_str().unwrap());
         }
@@ -272,14 +273,14 @@ fn alarms_sum_failed_requests_over_fifteen_minutes() {
             watched.push(format!("{name} of {}", value.as_str().unwrap()));
         }
     }
-    let wanted = [
+    let expected = [
         "RequestsFailed of AWS::StackName",
         "Errors of ForgotRequest",
         "Throttles of ForgotRequest",
         "Errors of ResetChange",
         "Throttles of ResetChange",
     ];
-    assert_eq!(watched, wanted);
+    assert_eq!(watched, expected);
     // A metric without a value counts as 0, not as missing.
     assert_eq!(sums, ["SUM(FILL(METRICS(), 0))"]);
     let suppressed = &resources["EmailsSuppressed"]["Properties"];
@@ -289,12 +290,12 @@ fn alarms_sum_failed_requests_over_fifteen_minutes() {
     );
 }
 
-/// The tools of this machine cannot compile for arm64, so a stand-in for cargo-lambda records what SAM asks it for.
+/// This machine cannot compile for arm64, so a stand-in for cargo-lambda records SAM's arguments.
 #[test]
-fn sam_builds_for_the_architecture_of_samconfig() {
+fn sam_builds_for_the_architecture_in_samconfig() {
     let folder = std::env::current_dir().unwrap().join("target/samconfig");
     std::fs::create_dir_all(folder.join("bin")).unwrap();
-    let script = "#!/bin/sh\necho \"$*\" >> \"$ASKED\"\nexit 1\n";
+    let script = "#!/bin/sh\necho \"$*\" >> \"$CALLS\"\nexit 1\n";
     for tool in ["cargo", "cargo-lambda"] {
         let tool = folder.join("bin").join(tool);
         std::fs::write(&tool, script).unwrap();
@@ -310,21 +311,21 @@ fn sam_builds_for_the_architecture_of_samconfig() {
         "{config}"
     );
     assert_eq!(config.matches("Architecture=x86_64").count(), 1, "{config}");
-    let asks_for_arm = |config: &str| {
+    let builds_for_arm = |config: &str| {
         std::fs::write(folder.join("samconfig.toml"), config).unwrap();
         sam_build(&folder).contains("lambda build --release --arm64")
     };
-    assert!(!asks_for_arm(&config));
-    assert!(asks_for_arm(
+    assert!(!builds_for_arm(&config));
+    assert!(builds_for_arm(
         &config.replace("Architecture=x86_64", "Architecture=arm64")
     ));
 }
 
 /// On the command line, `--parameter-overrides` replaces the list of `samconfig.toml`, for that command alone.
 #[test]
-fn the_readme_builds_and_deploys_for_one_architecture() {
-    let readme = std::fs::read_to_string("docs/deploy.md").unwrap();
-    let (_, rest) = readme
+fn the_guide_builds_and_deploys_for_one_architecture() {
+    let guide = std::fs::read_to_string("docs/deploy.md").unwrap();
+    let (_, rest) = guide
         .split_once("$ sam build --parameter-overrides")
         .unwrap();
     let (command, _) = rest.split_once("```").unwrap();
@@ -345,10 +346,10 @@ fn the_readme_builds_and_deploys_for_one_architecture() {
     assert_eq!(architectures[0], architectures[1], "{command}");
 }
 
-/// Runs `sam build` with the tools of a folder, and returns what it asked them for.
+/// Runs `sam build` with the tools of a folder, and returns its calls to them.
 fn sam_build(folder: &Path) -> String {
-    let asked = folder.join("asked");
-    std::fs::write(&asked, "").unwrap();
+    let calls = folder.join("calls");
+    std::fs::write(&calls, "").unwrap();
     let path = format!("{}/bin:{}", folder.display(), variable("PATH"));
     Command::new(
         std::env::current_dir()
@@ -358,17 +359,17 @@ fn sam_build(folder: &Path) -> String {
     .arg("build")
     .current_dir(folder)
     .env("PATH", path)
-    .env("ASKED", &asked)
+    .env("CALLS", &calls)
     .env("SAM_CLI_TELEMETRY", "0")
     .output()
     .unwrap();
-    let asked = std::fs::read_to_string(asked).unwrap();
-    assert!(asked.contains("lambda build --release"), "{asked}");
-    asked
+    let calls = std::fs::read_to_string(calls).unwrap();
+    assert!(calls.contains("lambda build --release"), "{calls}");
+    calls
 }
 
 #[test]
-fn each_binary_has_a_bill_of_what_is_compiled_in_and_of_nothing_else() {
+fn each_binarys_bill_of_materials_lists_only_compiled_crates() {
     for (binary, has, has_not) in [
         ("forgot", "aws-sdk-sesv2", "argon2"),
         ("reset", "argon2", "forgot"),
@@ -397,14 +398,14 @@ fn each_binary_has_a_bill_of_what_is_compiled_in_and_of_nothing_else() {
     }
 }
 
-/// With roles enforced by the local AWS: the whole flow works, and nothing that it wrote gives anybody away.
+/// The local AWS enforces the roles. The whole flow works, and its logs reveal no user and no secret.
 #[tokio::test]
-async fn the_logs_of_all_four_functions_follow_a_request_and_hold_no_secret() {
+async fn the_logs_follow_a_request_and_contain_no_secrets() {
     let email = "log-silence@example.com";
     let stack = Stack::new();
     stack.user(email).await;
     let link = stack.link(email).await;
-    let asked = stack.forgot("log-unknown@example.com").await.headers()["x-request-id"]
+    let requested = stack.forgot("log-unknown@example.com").await.headers()["x-request-id"]
         .to_str()
         .unwrap()
         .to_owned();
@@ -412,7 +413,7 @@ async fn the_logs_of_all_four_functions_follow_a_request_and_hold_no_secret() {
         .to_str()
         .unwrap()
         .to_owned();
-    stack.wait_for_mails(email, 2).await;
+    stack.wait_for_emails(email, 2).await;
     stack.wait_for_the_stream().await;
 
     let hash = stack.user_row(email).await["password_hash"]
@@ -420,8 +421,8 @@ async fn the_logs_of_all_four_functions_follow_a_request_and_hold_no_secret() {
         .unwrap()
         .clone();
     for (function, id, event) in [
-        ("forgot-request", &asked, "RequestsAccepted"),
-        ("forgot-deliver", &asked, "UnknownAddresses"),
+        ("forgot-request", &requested, "RequestsAccepted"),
+        ("forgot-deliver", &requested, "UnknownAddresses"),
         ("reset-change", &changed, "PasswordsChanged"),
         ("reset-notify", &changed, "NoticesSent"),
     ] {
@@ -435,11 +436,11 @@ async fn the_logs_of_all_four_functions_follow_a_request_and_hold_no_secret() {
     }
 }
 
-/// Waits for a line in a function's log, and returns all of it.
+/// Waits for a matching line in a function's log, and returns the whole log.
 pub(crate) async fn wait_for_line(
     stack: &Stack,
     function: &str,
-    is_meant: impl Fn(&Value) -> bool,
+    is_match: impl Fn(&Value) -> bool,
 ) -> String {
     let group = variable_of(function, "LOG");
     let deadline = Instant::now() + Duration::from_secs(30);
@@ -448,19 +449,19 @@ pub(crate) async fn wait_for_line(
         if log
             .lines()
             .filter_map(|line| serde_json::from_str(line.trim()).ok())
-            .any(|line| is_meant(&line))
+            .any(|line| is_match(&line))
         {
             return log;
         }
         assert!(
             Instant::now() < deadline,
-            "the line is not in {group}:\n{log}"
+            "no matching line in {group}:\n{log}"
         );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 
-/// One call of `CloudWatch` Logs, which is not worth an SDK crate.
+/// Calls `CloudWatch` Logs. One call does not justify another SDK crate.
 async fn read_log(stack: &Stack, group: &str) -> String {
     let mut log = String::new();
     let mut page = None;

@@ -1,4 +1,4 @@
-//! `make users-check`, as an operator runs it.
+//! Tests of `make users-check`, run as an operator runs it.
 
 use std::process::Command;
 
@@ -6,10 +6,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::stack::{Stack, variable};
 
-/// openfoodfacts-server#5807, habitica#9707.
+/// Other products had such users: openfoodfacts-server#5807, habitica#9707.
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
-async fn users_whom_rekey_cannot_find_are_named_with_the_reason() {
+async fn users_check_lists_unreachable_users_with_the_reason() {
     let stack = Stack::new();
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let time = |seconds: &str| AttributeValue::N(seconds.to_owned());
@@ -82,23 +82,20 @@ async fn users_whom_rekey_cannot_find_are_named_with_the_reason() {
         });
         put.send().await.unwrap();
     }
-    let (is_fine, told) = users_check();
-    assert!(!is_fine, "{told}");
+    let (is_fine, printed) = users_check();
+    assert!(!is_fine, "{printed}");
     for (id, _, _, reason) in &users {
-        let line = told
+        let line = printed
             .lines()
             .find(|line| line.starts_with(&format!("\"{id}\": ")));
         assert!(
             line.is_some_and(|line| line.contains(reason)),
-            "{id}: {told}"
+            "{id}: {printed}"
         );
     }
-    assert!(!told.contains(good), "{told}");
-    let last = told.lines().last().unwrap();
-    assert!(
-        last.ends_with("of them with something to correct."),
-        "{told}"
-    );
+    assert!(!printed.contains(good), "{printed}");
+    let last = printed.lines().last().unwrap();
+    assert!(last.ends_with(" with problems."), "{printed}");
 }
 
 fn users_check() -> (bool, String) {
@@ -107,6 +104,6 @@ fn users_check() -> (bool, String) {
         .env("AWS_DEFAULT_REGION", variable("AWS_REGION"))
         .output()
         .unwrap();
-    let told = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    (output.status.success(), told)
+    let printed = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    (output.status.success(), printed)
 }

@@ -1,6 +1,6 @@
-//! What a web page in the developer's browser can do to the local AWS: nothing.
+//! Attacks on the local AWS by web pages in the developer's browser.
 //!
-//! The local AWS runs the code that it is given, so every port that it opens rejects requests from web pages.
+//! The local AWS runs any code that a client deploys. So every port that it opens rejects requests from web pages.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
@@ -32,20 +32,20 @@ async fn a_page_cannot_call_any_port_of_the_local_aws() {
                 let request = format!(
                     "{method} / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{header}\r\nContent-Length: 0\r\n\r\n"
                 );
-                let Some(answer) = answer(port, &request).await else {
-                    assert!(port != gateway, "the gateway does not answer");
-                    break; // a function's process has ended, and its port with it
+                let Some(reply) = send(port, &request).await else {
+                    assert!(port != gateway, "the gateway does not respond");
+                    break; // The function's process has ended, and its port is closed.
                 };
-                assert_eq!(answer.status, 403, "{port}: {request}");
-                let allowed = answer.head.contains("access-control-allow");
-                assert!(!allowed, "{port}: {request}: {}", answer.head);
+                assert_eq!(reply.status, 403, "{port}: {request}");
+                let allowed = reply.head.contains("access-control-allow");
+                assert!(!allowed, "{port}: {request}: {}", reply.head);
             }
         }
     }
 }
 
 #[tokio::test]
-async fn a_page_that_rebinds_its_name_reaches_no_port() {
+async fn a_page_that_rebinds_its_host_name_reaches_no_port() {
     let known = ["AWS_ENDPOINT_URL", "API_URL", "PAGE_URL"].map(port_of);
     let mut ports = emulator_ports().await;
     ports.extend(known);
@@ -57,8 +57,8 @@ async fn a_page_that_rebinds_its_name_reaches_no_port() {
                 .collect();
             let lines = lines.concat();
             let request = format!("GET {target} HTTP/1.1\r\n{lines}\r\n");
-            let Some(answer) = answer(port, &request).await else {
-                assert!(!known.contains(&port), "{port} does not answer");
+            let Some(reply) = send(port, &request).await else {
+                assert!(!known.contains(&port), "{port} does not respond");
                 break;
             };
             // HTTP/1.1 itself requires exactly one Host header (RFC 9112 section 3.2).
@@ -68,47 +68,47 @@ async fn a_page_that_rebinds_its_name_reaches_no_port() {
                 &[400, 403]
             };
             assert!(
-                statuses.contains(&answer.status),
+                statuses.contains(&reply.status),
                 "{port}: {request}: {}",
-                answer.head
+                reply.head
             );
         }
         let request = "GET / HTTP/1.0\r\n\r\n";
-        if let Some(answer) = answer(port, request).await {
-            assert_eq!(answer.status, 403, "{port}: {request}");
+        if let Some(reply) = send(port, request).await {
+            assert_eq!(reply.status, 403, "{port}: {request}");
         }
     }
 }
 
-/// Targets and Host headers that do not name this machine and the port.
+/// Returns targets and Host headers that do not name this machine and the port.
 fn foreign_requests(port: u16) -> Vec<(&'static str, Vec<String>)> {
-    let ours = format!("127.0.0.1:{port}");
+    let own = format!("127.0.0.1:{port}");
     vec![
         ("/", vec![format!("{EVIL}:{port}")]),
         ("/", vec![EVIL.to_owned()]),
-        ("/", vec![format!("{ours}.{EVIL}")]),
+        ("/", vec![format!("{own}.{EVIL}")]),
         ("/", vec![format!("127.0.0.1.{EVIL}:{port}")]),
         ("/", vec![format!("localhost.{EVIL}:{port}")]),
         ("/", vec![format!("not-localhost:{port}")]),
         ("/", vec![format!("{EVIL}.execute-api.localhost:{port}")]),
         ("/", vec![format!("{EVIL}/.execute-api.localhost:{port}")]),
-        ("/", vec![format!("{ours}@{EVIL}:{port}")]),
+        ("/", vec![format!("{own}@{EVIL}:{port}")]),
         ("/", vec![format!("127.0.0.2:{port}")]),
         ("/", vec![format!("127.0.0.1:{}", port ^ 1)]),
         ("/", vec!["127.0.0.1".to_owned()]),
         ("/", vec![String::new()]),
         ("/", vec![]),
-        ("/", vec![ours.clone(), EVIL.to_owned()]),
-        ("/", vec![EVIL.to_owned(), ours.clone()]),
-        ("/", vec![ours.clone(), ours.clone()]),
-        ("http://evil.test/", vec![ours.clone()]),
+        ("/", vec![own.clone(), EVIL.to_owned()]),
+        ("/", vec![EVIL.to_owned(), own.clone()]),
+        ("/", vec![own.clone(), own.clone()]),
+        ("http://evil.test/", vec![own.clone()]),
         ("http://evil.test/", vec![EVIL.to_owned()]),
     ]
 }
 
-/// No API of the deployed stack accepts web sockets, so this asks the guard itself, with an app behind it that does.
+/// No API of the deployed stack accepts web sockets. So this test calls the guard, with an app behind it that does.
 #[test]
-fn a_web_socket_of_a_page_does_not_reach_the_app() {
+fn a_web_socket_from_a_page_never_reaches_the_app() {
     for (port, header, expected) in [
         ("1", "user-agent", "reached"),
         ("1", "origin", "websocket.close"),
@@ -121,12 +121,12 @@ fn a_web_socket_of_a_page_does_not_reach_the_app() {
             .env("PYTHONPATH", "infra/desk")
             .output()
             .unwrap();
-        let told = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(told.trim(), expected, "{port} {header}: {output:?}");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(printed.trim(), expected, "{port} {header}: {output:?}");
     }
 }
 
-/// Prints what becomes of a WebSocket to a port, if port 2 is the HTTP API's.
+/// Prints whether a WebSocket to a port reaches the app. Port 2 is the HTTP API's.
 const WEB_SOCKET: &str = r#"
 import asyncio, sys
 import guard
@@ -140,7 +140,7 @@ asyncio.run(guard.guarded(app, 2)(scope, receive, send))
 "#;
 
 #[test]
-fn http_2_is_no_way_around() {
+fn the_guard_applies_to_http_2() {
     for (port, authority, header, status) in [
         ("AWS_ENDPOINT_URL", "127.0.0.1", "origin", "403"),
         ("AWS_ENDPOINT_URL", "127.0.0.1", "sec-fetch-site", "403"),
@@ -153,12 +153,12 @@ fn http_2_is_no_way_around() {
             .args(["-c", HTTP_2, &port, authority, header])
             .output()
             .unwrap();
-        let told = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(told.trim(), status, "{authority} {header}: {output:?}");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(printed.trim(), status, "{authority} {header}: {output:?}");
     }
 }
 
-/// Prints the status of one HTTP/2 request with prior knowledge, by the library that the local AWS itself uses.
+/// Prints the status of one HTTP/2 request with prior knowledge, through the library that the local AWS uses.
 const HTTP_2: &str = r#"
 import socket, sys
 import h2.connection, h2.events
@@ -177,21 +177,21 @@ with socket.create_connection(("127.0.0.1", port), 10) as connection:
 "#;
 
 #[tokio::test]
-async fn the_mailbox_is_for_the_page_and_for_people() {
+async fn only_the_page_and_people_can_read_the_mailbox() {
     let port = port_of("PAGE_URL");
     let read = async |path: &str, header: &str| {
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\n{header}\r\nConnection: close\r\n\r\n"
         );
-        answer(port, &request).await.unwrap().status
+        send(port, &request).await.unwrap().status
     };
     for path in ["/mailbox", "/config.js"] {
-        for ours in [
+        for own in [
             "X-None: 1",
             "Sec-Fetch-Site: same-origin",
             "Sec-Fetch-Site: none",
         ] {
-            assert_eq!(read(path, ours).await, 200, "{path} {ours}");
+            assert_eq!(read(path, own).await, 200, "{path} {own}");
         }
         for foreign in [
             "Sec-Fetch-Site: cross-site",
@@ -202,12 +202,12 @@ async fn the_mailbox_is_for_the_page_and_for_people() {
             assert_eq!(read(path, foreign).await, 403, "{path} {foreign}");
         }
     }
-    // A link in an email leads from another site to the page.
+    // A link in an email navigates from another site to the page.
     assert_eq!(read("/?token=0", "Sec-Fetch-Site: cross-site").await, 200);
 }
 
 #[tokio::test]
-async fn clients_on_this_machine_may_call_by_every_name_of_it() {
+async fn clients_on_this_machine_may_use_any_of_its_names() {
     let gateway = port_of("AWS_ENDPOINT_URL");
     for (name, path) in [
         ("AWS_ENDPOINT_URL", "/_ministack/health"),
@@ -218,37 +218,37 @@ async fn clients_on_this_machine_may_call_by_every_name_of_it() {
         for host in ["127.0.0.1", "localhost", "LocalHost", "[::1]"] {
             let request =
                 format!("GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n");
-            let status = answer(port, &request).await.unwrap().status;
+            let status = send(port, &request).await.unwrap().status;
             let expected = if name == "API_URL" { 404 } else { 200 };
             assert_eq!(status, expected, "{request}");
         }
     }
-    // By the name that the template's ApiUrl has on a local AWS: API Gateway answers that it has no such API.
+    // The template's ApiUrl has this name on a local AWS. API Gateway responds that it has no such API.
     let request = format!(
         "GET / HTTP/1.1\r\nHost: 00000000.execute-api.localhost:{gateway}\r\nConnection: close\r\n\r\n"
     );
-    assert_eq!(answer(gateway, &request).await.unwrap().status, 404);
+    assert_eq!(send(gateway, &request).await.unwrap().status, 404);
 }
 
-/// The ports of the local AWS that no page may call: its gateway, and the Runtime API of each running function.
+/// Returns the ports of the local AWS that no page may call: its gateway, and each function's Runtime API.
 async fn emulator_ports() -> BTreeSet<u16> {
     assert_eq!(
         Stack::new().forgot("web-pages@example.com").await.status(),
         202
-    ); // so that a function runs
+    ); // This request starts a function.
     let mut ports = BTreeSet::from([port_of("AWS_ENDPOINT_URL")]);
     if !fs::exists("/proc/net/tcp").unwrap() {
-        return ports; // only Linux lists what a process listens on in its file system
+        return ports; // Only Linux lists the ports of a process in its file system.
     }
     let listening = listening_ports();
     assert!(ports.is_subset(&listening), "{listening:?}");
     ports.extend(listening);
     ports.remove(&port_of("API_URL"));
-    assert!(ports.len() > 1, "there is no Runtime API among {ports:?}");
+    assert!(ports.len() > 1, "no Runtime API among {ports:?}");
     ports
 }
 
-/// Every port that the launcher or a process below it listens on, by Linux's own account.
+/// Returns every port on which the launcher or one of its descendants listens, from `/proc`.
 fn listening_ports() -> BTreeSet<u16> {
     let processes: Vec<(String, String)> = fs::read_dir("/proc")
         .unwrap()
@@ -269,7 +269,7 @@ fn listening_ports() -> BTreeSet<u16> {
         .filter(|(pid, parent)| *parent == desk && is_launcher(pid))
         .map(|(pid, _)| pid.as_str())
         .collect();
-    assert_eq!(family.len(), 1, "the launcher");
+    assert_eq!(family.len(), 1, "expected one launcher");
     while let Some((pid, _)) = processes
         .iter()
         .find(|(pid, parent)| family.contains(parent.as_str()) && !family.contains(pid.as_str()))
@@ -296,13 +296,13 @@ fn listening_ports() -> BTreeSet<u16> {
         .collect()
 }
 
-struct Answer {
+struct Reply {
     status: u16,
     head: String,
 }
 
-/// The answer to a request, sent as it stands; `None` if nobody listens on the port.
-async fn answer(port: u16, request: &str) -> Option<Answer> {
+/// Sends a request byte for byte and returns the reply, or `None` if the port refuses the connection.
+async fn send(port: u16, request: &str) -> Option<Reply> {
     let mut connection = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
     connection.write_all(request.as_bytes()).await.unwrap();
     let mut head = Vec::new();
@@ -316,7 +316,7 @@ async fn answer(port: u16, request: &str) -> Option<Answer> {
         .split(' ')
         .nth(1)
         .and_then(|status| status.parse().ok());
-    Some(Answer {
+    Some(Reply {
         status: status.unwrap_or_else(|| panic!("{request}: {head}")),
         head,
     })

@@ -1,6 +1,6 @@
-//! `DynamoDB`'s transactions, as far as the product's statements use them, as a function of the rows.
+//! An interpreter of `DynamoDB` transactions that supports what the product's statements use.
 //!
-//! What it does not know, it panics over. `trial.rs` holds it against a `DynamoDB` in this process.
+//! It panics at anything else. `trial.rs` compares it with a `DynamoDB` in this process.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,24 +11,24 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Value {
     S(Arc<str>),
-    /// In thousandths: the product writes times to the millisecond, and nothing finer.
+    /// A number in thousandths. The product writes times in milliseconds, and nothing finer.
     N(i64),
     L(Vec<Value>),
     M(Item),
 }
 
 impl Value {
-    fn of(value: &AttributeValue) -> Self {
+    fn from_sdk(value: &AttributeValue) -> Self {
         match value {
-            AttributeValue::S(text) => Self::text_of(text),
+            AttributeValue::S(text) => Self::from_text(text),
             AttributeValue::N(number) => Self::N(thousandths(number)),
-            AttributeValue::L(values) => Self::L(values.iter().map(Self::of).collect()),
+            AttributeValue::L(values) => Self::L(values.iter().map(Self::from_sdk).collect()),
             AttributeValue::M(values) => Self::M(item(values)),
             other => panic!("{other:?}"),
         }
     }
 
-    pub(crate) fn text_of(text: &str) -> Self {
+    pub(crate) fn from_text(text: &str) -> Self {
         Self::S(text.into())
     }
 
@@ -42,7 +42,7 @@ impl Value {
         }
     }
 
-    /// The name of its type, as `attribute_type` has it.
+    /// Returns the name of the type, as `attribute_type` expects it.
     fn type_name(&self) -> &'static str {
         match self {
             Self::S(_) => "S",
@@ -62,31 +62,31 @@ impl Value {
 
 fn thousandths(number: &str) -> i64 {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    assert!(fraction.len() <= 3, "{number} is finer than a millisecond");
+    assert!(fraction.len() <= 3, "{number} has more than three decimals");
     format!("{whole}{fraction:0<3}").parse().unwrap()
 }
 
-/// A row.
+/// The attributes of a row.
 pub(crate) type Item = BTreeMap<String, Value>;
 /// The rows of all tables, by table and key.
 pub(crate) type Rows = BTreeMap<Key, Arc<Item>>;
 
-/// Where a row is.
+/// The table and the key of a row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
     pub(crate) table: &'static str,
     pub(crate) key: Value,
 }
 
-/// A row from the SDK's.
+/// Converts a row from the SDK's type.
 pub(crate) fn item(attributes: &HashMap<String, AttributeValue>) -> Item {
     attributes
         .iter()
-        .map(|(name, value)| (name.clone(), Value::of(value)))
+        .map(|(name, value)| (name.clone(), Value::from_sdk(value)))
         .collect()
 }
 
-/// A row as the SDK has it.
+/// Converts a row to the SDK's type.
 pub(crate) fn attributes(item: &Item) -> HashMap<String, AttributeValue> {
     item.iter()
         .map(|(name, value)| (name.clone(), value.to_attribute()))
@@ -104,7 +104,7 @@ pub(crate) struct Statement {
     pub(crate) values: HashMap<String, AttributeValue>,
 }
 
-/// What a statement does to its row.
+/// The write of a statement.
 #[derive(Clone, Debug)]
 pub(crate) enum Write {
     Put(Arc<Item>),
@@ -112,22 +112,22 @@ pub(crate) enum Write {
     Delete,
 }
 
-/// Where the row of a statement is, and what its table's key is called.
+/// Returns the key of a statement's row, and the name of the key attribute.
 fn locate(table: &str, attributes: &HashMap<String, AttributeValue>) -> (Key, &'static str) {
     let (table, key_name) = match table {
         "rekey" => ("rekey", "pk"),
         "users" => ("users", "id"),
-        _ => panic!("{table} is no table"),
+        _ => panic!("unknown table: {table}"),
     };
-    let key = Value::of(&attributes[key_name]);
+    let key = Value::from_sdk(&attributes[key_name]);
     (Key { table, key }, key_name)
 }
 
 impl Statement {
-    /// A statement that the product built.
-    pub(crate) fn of(statement: TransactWriteItem) -> Self {
+    /// Converts a statement of the product.
+    pub(crate) fn from_sdk(statement: TransactWriteItem) -> Self {
         if let Some(put) = statement.put {
-            return Self::of_put(put);
+            return Self::from_put(put);
         }
         if let Some(update) = statement.update {
             let (key, key_name) = locate(&update.table_name, &update.key);
@@ -152,8 +152,8 @@ impl Statement {
         }
     }
 
-    /// A put that stands alone.
-    pub(crate) fn of_put(put: Put) -> Self {
+    /// Converts a put outside a transaction.
+    pub(crate) fn from_put(put: Put) -> Self {
         let (key, key_name) = locate(&put.table_name, &put.item);
         Self {
             key,
@@ -195,7 +195,7 @@ impl Statement {
         }
     }
 
-    /// `SET a = :x, b = :y ADD c :z`
+    /// Applies an update such as `SET a = :x, b = :y ADD c :z`.
     fn update(&self, row: &mut Item, expression: &str) {
         let tokens = tokens(expression);
         let mut tokens = tokens.iter().map(String::as_str).peekable();
@@ -232,16 +232,19 @@ impl Statement {
     }
 
     fn value(&self, name: &str) -> Value {
-        assert!(name.starts_with(':'), "{name} is no value");
-        Value::of(&self.values[name])
+        assert!(name.starts_with(':'), "not a value placeholder: {name}");
+        Value::from_sdk(&self.values[name])
     }
 }
 
-/// Does all statements, or none where a condition fails: then it says whose.
+/// Runs all statements, or none.
+///
+/// # Errors
+/// Returns, for each statement, whether its condition failed, if any did.
 pub(crate) fn transact(rows: &mut Rows, statements: &[Statement]) -> Result<(), Vec<bool>> {
     for (n, statement) in statements.iter().enumerate() {
-        let is_twice = statements[..n].iter().any(|one| one.key == statement.key);
-        assert!(!is_twice, "two statements for {:?}", statement.key);
+        let is_duplicate = statements[..n].iter().any(|one| one.key == statement.key);
+        assert!(!is_duplicate, "two statements for {:?}", statement.key);
     }
     let failed: Vec<bool> = statements
         .iter()
@@ -256,9 +259,9 @@ pub(crate) fn transact(rows: &mut Rows, statements: &[Statement]) -> Result<(), 
     Ok(())
 }
 
-/// Reads a condition, and says whether it holds for a row.
+/// Evaluates a condition for a row.
 ///
-/// Loosest first: `OR`, `AND`, `NOT`, comparisons (Amazon `DynamoDB` Developer Guide, "Condition and filter
+/// Loosest precedence first: `OR`, `AND`, `NOT`, comparisons (Amazon `DynamoDB` Developer Guide, "Condition and filter
 /// expressions", "Precedence in conditions").
 struct Reader<'a> {
     statement: &'a Statement,
@@ -279,7 +282,7 @@ impl<'a> Reader<'a> {
     }
 
     fn next(&mut self) -> String {
-        let at = self.rest.next().expect("more of the condition");
+        let at = self.rest.next().expect("the condition continues");
         self.tokens[at].clone()
     }
 
@@ -320,27 +323,28 @@ impl<'a> Reader<'a> {
             self.expect(")");
             return holds;
         }
-        for (function, wanted) in [("attribute_exists", true), ("attribute_not_exists", false)] {
+        for (function, expected) in [("attribute_exists", true), ("attribute_not_exists", false)] {
             if self.follows(function) {
                 self.expect("(");
                 let path = self.next();
                 self.expect(")");
                 let name = self.statement.name(&path);
-                return self.row.is_some_and(|row| row.contains_key(&name)) == wanted;
+                return self.row.is_some_and(|row| row.contains_key(&name)) == expected;
             }
         }
         if self.follows("attribute_type") {
             self.expect("(");
             let value = self.operand();
             self.expect(",");
-            let wanted = self.operand();
+            let expected = self.operand();
             self.expect(")");
-            return value.is_some_and(|value| wanted == Some(Value::text_of(value.type_name())));
+            return value
+                .is_some_and(|value| expected == Some(Value::from_text(value.type_name())));
         }
         self.comparison()
     }
 
-    /// What is not there, or of another type, is neither equal nor less nor more.
+    /// Evaluates a comparison. It is false if an operand is missing or the types differ.
     fn comparison(&mut self) -> bool {
         let left = self.operand();
         let comparator = self.next();
@@ -357,7 +361,7 @@ impl<'a> Reader<'a> {
             "<=" => left <= right,
             ">" => left > right,
             ">=" => left >= right,
-            _ => panic!("{comparator} is no comparator"),
+            _ => panic!("unknown comparator: {comparator}"),
         }
     }
 

@@ -1,14 +1,14 @@
-//! All states of the protocol: every order in which people, the stream, the application, time and crashes can come.
+//! A model check of the protocol: every order of events from users, the stream, the application, time, and crashes.
 //!
-//! The model decides nothing by itself. It executes the statements that the product builds, and asks the product's own
-//! functions. So a condition that is broken there makes a test fail here.
+//! The model makes no decisions. It executes the statements that the product builds, and calls the product's functions.
+//! So a broken condition in the product fails a test here.
 
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::wildcard_enum_match_arm,
-    reason = "a test that panics has said what is wrong"
+    reason = "a test reports a failure by panicking"
 )]
 
 mod dynamodb;

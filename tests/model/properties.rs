@@ -1,4 +1,4 @@
-//! What must hold in every state, and what must be possible.
+//! The properties of the model: some must hold in every state, and others in some state.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,35 +7,33 @@ use stateright::{Checker as _, Expectation, HasDiscoveries, Model as _, Property
 
 use crate::dynamodb::Value;
 use crate::protocol::{
-    ADA, Bounds, By, COOLDOWN, COUNTESS, Delivery, End, Flaw, LIFETIME, Made, Protocol, Replaced,
-    State, change_id, hash_of, id_of, is_overtaken, request_id, time, token_key,
+    ADA, Bounds, By, COOLDOWN, COUNTESS, Delivery, End, Flaw, LIFETIME, MadeToken, Protocol,
+    Replacement, State, change_id, hash_of, id_of, is_overtaken, request_id, time, token_key,
 };
 use crate::torture::{report, times};
 
-pub(crate) const ONCE: &str = "a token works at most once, and is gone";
-pub(crate) const OVERTAKEN: &str =
-    "after a change no token works that was issued before or with it";
-pub(crate) const LATE: &str = "no token works after its time";
-pub(crate) const ADDRESS: &str = "no token works for who has another address by now";
-pub(crate) const REVIVED: &str = "no token brings a deleted user back";
-pub(crate) const TOLD: &str =
-    "each change by a token has a notice: on its way, sent, or in the failure queue";
-pub(crate) const STORED: &str = "the password is the one that was set last";
-pub(crate) const KEPT: &str = "each request that was written down is on its way, delivered, expired, held back, superseded, nobody's, or in the failure queue";
-pub(crate) const LIMITED: &str = "no address and no source is written down too often";
-pub(crate) const HELD_BACK: &str = "nobody is held back without reason";
+pub(crate) const ONCE: &str = "a token works at most once, and is then deleted";
+pub(crate) const OVERTAKEN: &str = "no token works that was issued before or with a change";
+pub(crate) const LATE: &str = "no expired token works";
+pub(crate) const ADDRESS: &str = "no token works for a user whose address changed";
+pub(crate) const REVIVED: &str = "no token re-creates a deleted user";
+pub(crate) const NOTIFIED: &str =
+    "each change by a token has a notice: in the stream, sent, or in the failure queue";
+pub(crate) const STORED: &str = "the password is the last one that was set";
+pub(crate) const KEPT: &str = "each stored request is in the stream, delivered, expired, limited, superseded, without a user, or in the failure queue";
+pub(crate) const LIMITED: &str = "no address and no source exceeds its rate limit";
+pub(crate) const UNJUSTIFIED: &str = "no request below the rate limits is rejected";
 pub(crate) const LINKS: &str = "no address has more live links than its limit";
 pub(crate) const DAILY: &str = "past its daily limit, an address has one live link at a time";
-pub(crate) const SENT_ONCE: &str = "a request whose link is stored as sent gets no other";
-pub(crate) const LOCKED_OUT: &str = "a user who asked and was held back holds a live link";
+pub(crate) const SENT_ONCE: &str = "a request whose link is stored as sent gets no second link";
+pub(crate) const LOCKED_OUT: &str = "a user who reaches the link limit has a live link";
 
 pub(crate) fn all() -> Vec<Property<Protocol>> {
     let always = Property::always;
     let mut all = vec![
         always(ONCE, |_: &Protocol, state: &State| {
             state.tokens.iter().enumerate().all(|(token, made)| {
-                made.worked == 0
-                    || (made.worked == 1 && !state.rows.contains_key(&token_key(token)))
+                made.uses == 0 || (made.uses == 1 && !state.rows.contains_key(&token_key(token)))
             })
         }),
         always(OVERTAKEN, |_, state| {
@@ -46,7 +44,9 @@ pub(crate) fn all() -> Vec<Property<Protocol>> {
             !state.flaws.contains(&Flaw::OtherAddress)
         }),
         always(REVIVED, |_, state| !state.flaws.contains(&Flaw::Revived)),
-        always(HELD_BACK, |_, state| !state.flaws.contains(&Flaw::HeldBack)),
+        always(UNJUSTIFIED, |_, state| {
+            !state.flaws.contains(&Flaw::LimitedWithoutReason)
+        }),
         always(LOCKED_OUT, |_, state| {
             !state.flaws.contains(&Flaw::LockedOut)
         }),
@@ -55,7 +55,7 @@ pub(crate) fn all() -> Vec<Property<Protocol>> {
         always(SENT_ONCE, |_, state| {
             !state.flaws.contains(&Flaw::SentAgain)
         }),
-        always(TOLD, |_, state| is_told(state)),
+        always(NOTIFIED, |_, state| is_notified(state)),
         always(STORED, |_, state| is_stored(state)),
         always(KEPT, |_, state| is_kept(state)),
         always(LIMITED, is_limited),
@@ -64,15 +64,15 @@ pub(crate) fn all() -> Vec<Property<Protocol>> {
     all
 }
 
-fn is_told(state: &State) -> bool {
+fn is_notified(state: &State) -> bool {
     let mut changes = state.changes.iter().enumerate();
     changes.all(|(change, replaced)| match replaced.by {
         By::Application | By::PutBack(_) => true,
-        By::Token { is_told, .. } => {
+        By::Token { is_notified, .. } => {
             let id = change_id(change);
-            is_told
-                || state.failures.contains(&id)
-                || state.changed.iter().any(|row| id_of(row) == id)
+            is_notified
+                || state.failure_queue.contains(&id)
+                || state.change_rows.iter().any(|row| id_of(row) == id)
         }
     })
 }
@@ -80,10 +80,10 @@ fn is_told(state: &State) -> bool {
 fn is_stored(state: &State) -> bool {
     let last = state.changes.last();
     let expected = match last.map(|replaced| &replaced.by) {
-        None => Value::text_of("old"),
-        Some(By::Application) => Value::text_of("the application's"),
+        None => Value::from_text("old"),
+        Some(By::Application) => Value::from_text("the application's"),
         Some(By::PutBack(password)) => password.clone(),
-        Some(By::Token { token, .. }) => Value::text_of(&hash_of(*token)),
+        Some(By::Token { token, .. }) => Value::from_text(&hash_of(*token)),
     };
     let changed_at = last.and_then(|last| match last.by {
         By::PutBack(_) => None,
@@ -95,42 +95,46 @@ fn is_stored(state: &State) -> bool {
     })
 }
 
-/// If DynamoDB refused to add a link to those that were sent, or Lambda ended before it could, the link did not count.
+/// Returns whether the live links of each address are within the limit.
+///
+/// A sent link does not count if `DynamoDB` rejected the write of the links, or if Lambda ended before it.
 fn has_few_links(protocol: &Protocol, state: &State) -> bool {
     let live = |email: &str| {
-        let is_live = |made: &&Made| {
-            made.is_mailed
+        let is_live = |made: &&MadeToken| {
+            made.is_sent
                 && made.email == email
                 && made.issued_at + LIFETIME > state.clock
                 && !is_overtaken(&state.changes, made.issued_at)
         };
         state.tokens.iter().filter(is_live).count()
     };
-    let uncounted: usize = state.troubles.into();
+    let uncounted: usize = state.faults.into();
     let max = protocol.bounds.live as usize + uncounted;
     live(ADA) <= max && live(COUNTESS) <= max
 }
 
-/// Nothing is on its way for ever: the stream brings the first request until it ends, or gives it up by its age.
+/// Returns whether no stored request is lost.
+///
+/// No request stays in the stream forever: it redelivers the first one until it ends or is too old.
 fn is_kept(state: &State) -> bool {
     let mut requests = state.requests.iter().enumerate();
     requests.all(|(request, admitted)| {
         let id = request_id(request);
         admitted.end.is_some()
-            || state.failures.contains(&id)
-            || state.asked.iter().any(|row| id_of(row) == id)
+            || state.failure_queue.contains(&id)
+            || state.request_rows.iter().any(|row| id_of(row) == id)
     })
 }
 
 fn is_limited(protocol: &Protocol, state: &State) -> bool {
     let requests = &state.requests;
-    let cools = requests.iter().enumerate().all(|(n, one)| {
+    let respects_cooldown = requests.iter().enumerate().all(|(n, one)| {
         let later = requests[n + 1..].iter();
         later
             .filter(|other| other.email == one.email)
             .all(|other| one.at + COOLDOWN <= other.at)
     });
-    cools
+    respects_cooldown
         && requests.iter().all(|one| {
             let in_window = || {
                 let window = one.at / LIFETIME;
@@ -142,44 +146,46 @@ fn is_limited(protocol: &Protocol, state: &State) -> bool {
         })
 }
 
-/// Crashes leave links that do not count, so they are left out.
+/// Returns whether each address beyond its daily limit has one live link at a time.
+///
+/// States with faults are excluded, because a crash leaves a link that does not count.
 fn has_one_link_past_the_daily_limit(protocol: &Protocol, state: &State) -> bool {
-    let mailed = |tokens: &[Made], email: &str| -> Vec<u8> {
-        let mailed = tokens
+    let sent = |tokens: &[MadeToken], email: &str| -> Vec<u8> {
+        let sent = tokens
             .iter()
-            .filter(|made| made.is_mailed && made.email == email);
-        mailed.map(|made| made.issued_at).collect()
+            .filter(|made| made.is_sent && made.email == email);
+        sent.map(|made| made.issued_at).collect()
     };
-    let has_others = |number: usize, made: &Made| {
-        let before = mailed(&state.tokens[..number], made.email);
+    let has_others = |number: usize, made: &MadeToken| {
+        let before = sent(&state.tokens[..number], made.email);
         let changes = state.changes.iter().filter(|one| one.at <= made.issued_at);
-        let changes: Vec<Replaced> = changes.cloned().collect();
+        let changes: Vec<Replacement> = changes.cloned().collect();
         let is_alive = |at: &u8| at + LIFETIME > made.issued_at && !is_overtaken(&changes, *at);
         before.len() >= protocol.bounds.daily as usize && before.iter().any(is_alive)
     };
-    // A change that came while a link was made has ended that link, too.
-    let is_alive = |made: &Made| made.is_mailed && !is_overtaken(&state.changes, made.issued_at);
+    // A change during the delivery of a link ends that link, too.
+    let is_alive = |made: &MadeToken| made.is_sent && !is_overtaken(&state.changes, made.issued_at);
     let mut tokens = state.tokens.iter().enumerate();
-    state.troubles > 0 || !tokens.any(|(number, made)| is_alive(made) && has_others(number, made))
+    state.faults > 0 || !tokens.any(|(number, made)| is_alive(made) && has_others(number, made))
 }
 
-/// What a model that cannot do anything would not show.
+/// Events that must be possible. A model in which nothing happens would satisfy every other property.
 fn possible() -> Vec<Property<Protocol>> {
     let sometimes = Property::sometimes;
     vec![
         sometimes("a link sets a password", |_: &Protocol, state: &State| {
-            state.tokens.iter().any(|made| made.worked == 1)
+            state.tokens.iter().any(|made| made.uses == 1)
         }),
         sometimes(
             "two links of one user set a password, one after the other",
-            |_, state| state.tokens.iter().filter(|made| made.worked == 1).count() == 2,
+            |_, state| state.tokens.iter().filter(|made| made.uses == 1).count() == 2,
         ),
         sometimes("a link is sent twice", |_, state| {
             let delivered = state
                 .requests
                 .iter()
                 .filter(|one| one.end == Some(End::Delivered));
-            state.tokens.iter().filter(|made| made.is_mailed).count() > delivered.count()
+            state.tokens.iter().filter(|made| made.is_sent).count() > delivered.count()
         }),
         sometimes("two resets run at the same time", |_, state| {
             state.resets.len() == 2
@@ -199,58 +205,57 @@ fn possible() -> Vec<Property<Protocol>> {
 fn possible_ends() -> Vec<Property<Protocol>> {
     let sometimes = Property::sometimes;
     vec![
-        sometimes("a request is nobody's", |_: &Protocol, state: &State| {
+        sometimes("a request has no user", |_: &Protocol, state: &State| {
             state
                 .requests
                 .iter()
-                .any(|one| one.end == Some(End::Nobodys))
+                .any(|one| one.end == Some(End::NoUser))
         }),
-        sometimes("a request is held back", |_, state| {
-            let held_back = Some(End::HeldBack);
-            state.requests.iter().any(|one| one.end == held_back)
+        sometimes("a request reaches the link limit", |_, state| {
+            let limited = Some(End::Limited);
+            state.requests.iter().any(|one| one.end == limited)
         }),
-        sometimes("a newer request supersedes one", |_, state| {
+        sometimes("a newer request supersedes another", |_, state| {
             let superseded = Some(End::Superseded);
             state.requests.iter().any(|one| one.end == superseded)
         }),
         sometimes(
-            "the application puts back what a link changed",
+            "the application overwrites a change by a link",
             |_, state| {
-                let is_by_token = |one: &Replaced| matches!(one.by, By::Token { .. });
+                let is_by_token = |one: &Replacement| matches!(one.by, By::Token { .. });
                 let last = state.changes.last();
                 last.is_some_and(|one| matches!(one.by, By::PutBack(_)))
                     && state.changes.iter().any(is_by_token)
             },
         ),
-        sometimes("a request is given up", |_, state| {
-            state.failures.contains(&request_id(0))
+        sometimes("a request ends in the failure queue", |_, state| {
+            state.failure_queue.contains(&request_id(0))
         }),
-        sometimes("a notice is given up", |_, state| {
-            state.failures.contains(&change_id(0))
+        sometimes("a notice ends in the failure queue", |_, state| {
+            state.failure_queue.contains(&change_id(0))
         }),
-        sometimes("an owner is told", |_, state| {
-            let told = |replaced: &_| matches!(replaced, By::Token { is_told: true, .. });
-            state.changes.iter().any(|replaced| told(&replaced.by))
+        sometimes("an owner is notified", |_, state| {
+            let notified = |by: &By| matches!(by, By::Token { is_notified, .. } if *is_notified);
+            state.changes.iter().any(|change| notified(&change.by))
         }),
-        sometimes("the application is first", |_, state| {
-            let is_applications = |replaced: &_| matches!(replaced, By::Application);
-            state.changes.len() == 2 && is_applications(&state.changes[0].by)
+        sometimes("the application changes the password first", |_, state| {
+            let is_by_application = |by: &By| matches!(by, By::Application);
+            state.changes.len() == 2 && is_by_application(&state.changes[0].by)
         }),
-        sometimes(
-            "a delivery is under way while the password is replaced",
-            |_, state| {
-                matches!(state.delivery, Delivery::Stored { .. }) && !state.changes.is_empty()
-            },
-        ),
+        sometimes("the password changes during a delivery", |_, state| {
+            matches!(state.delivery, Delivery::Stored { .. }) && !state.changes.is_empty()
+        }),
     ]
 }
 
-/// What `make test` looks at: asking up to the limits; the application, without crashes; crashes, without the application.
+/// The base of the other bounds: no writes of the application, and no faults.
+///
+/// `make test` adds one of them at a time. `make torture` combines them.
 pub(crate) const UNDISTURBED: Bounds = Bounds {
     ticks: 3,
     requests: 2,
     resets: 2,
-    troubles: 0,
+    faults: 0,
     writes: 0,
     expires: "token#",
     live: 5,
@@ -261,20 +266,20 @@ pub(crate) const WITH_WRITES: Bounds = Bounds {
     writes: 1,
     ..UNDISTURBED
 };
-const WITH_TROUBLES: Bounds = Bounds {
+const WITH_FAULTS: Bounds = Bounds {
     resets: 1,
-    troubles: 1,
+    faults: 1,
     ..UNDISTURBED
 };
-/// Asking alone, up to the limit of a source.
-pub(crate) const ASKING: Bounds = Bounds {
+/// Requests only, up to the limit of a source.
+pub(crate) const REQUESTS_ONLY: Bounds = Bounds {
     requests: 4,
     resets: 0,
     expires: "request#",
     source: 2,
     ..UNDISTURBED
 };
-/// Up to the limit of an address, with changes between.
+/// Requests up to the link limit of an address, with changes between them.
 pub(crate) const LIMITED_LINKS: Bounds = Bounds {
     requests: 3,
     resets: 1,
@@ -282,13 +287,13 @@ pub(crate) const LIMITED_LINKS: Bounds = Bounds {
     expires: "links#",
     ..UNDISTURBED
 };
-/// The same, with crashes and refusals.
-pub(crate) const LIMITED_AND_TROUBLED: Bounds = Bounds {
+/// The same, with faults.
+pub(crate) const LIMITED_WITH_FAULTS: Bounds = Bounds {
     requests: 2,
-    troubles: 1,
+    faults: 1,
     ..LIMITED_LINKS
 };
-/// Past the daily limit of an address.
+/// Requests beyond the daily limit of an address.
 pub(crate) const DAILY_LINKS: Bounds = Bounds {
     live: 2,
     daily: 2,
@@ -296,8 +301,10 @@ pub(crate) const DAILY_LINKS: Bounds = Bounds {
     ..LIMITED_LINKS
 };
 
-/// Looks at every state, or at those up to the first one that breaks the property. Says how many, and what was found.
-pub(crate) fn look(
+/// Explores every state, or stops at the first discovery of the property `until`.
+///
+/// Returns the number of states, and for each discovery the property and the actions that lead to it.
+pub(crate) fn explore(
     protocol: Protocol,
     until: Option<&'static str>,
 ) -> (usize, BTreeMap<&'static str, String>) {
@@ -308,16 +315,17 @@ pub(crate) fn look(
     };
     let checker = checker.spawn_bfs().join();
     let paths = checker.discoveries().into_iter();
-    let found = paths.map(|(property, path)| (property, format!("{:?}", path.into_actions())));
-    (checker.unique_state_count(), found.collect())
+    let discoveries =
+        paths.map(|(property, path)| (property, format!("{:?}", path.into_actions())));
+    (checker.unique_state_count(), discoveries.collect())
 }
 
-/// The properties that must hold always, of what was found.
-pub(crate) fn broken(found: &BTreeMap<&'static str, String>) -> Vec<(&'static str, String)> {
+/// Returns the discoveries that break a property.
+pub(crate) fn broken(discoveries: &BTreeMap<&'static str, String>) -> Vec<(&'static str, String)> {
     let always = all().into_iter();
     let always = always.filter(|property| property.expectation == Expectation::Always);
     let broken = always.filter_map(|property| {
-        let path = found.get(property.name)?;
+        let path = discoveries.get(property.name)?;
         Some((property.name, path.clone()))
     });
     broken.collect()
@@ -326,11 +334,11 @@ pub(crate) fn broken(found: &BTreeMap<&'static str, String>) -> Vec<(&'static st
 #[test]
 fn the_protocol_holds_in_every_state() {
     let mut bounds = vec![
-        ASKING,
+        REQUESTS_ONLY,
         WITH_WRITES,
-        WITH_TROUBLES,
+        WITH_FAULTS,
         LIMITED_LINKS,
-        LIMITED_AND_TROUBLED,
+        LIMITED_WITH_FAULTS,
         DAILY_LINKS,
     ];
     if times(0, 1) == 1 {
@@ -338,19 +346,23 @@ fn the_protocol_holds_in_every_state() {
     }
     let (mut states, mut seen) = (0, BTreeSet::new());
     for bounds in bounds {
-        let (looked_at, found) = look(Protocol::new(bounds, None), None);
-        assert_eq!(broken(&found), [], "{bounds:?}");
-        states += looked_at;
-        seen.extend(found.into_keys());
+        let (explored, discoveries) = explore(Protocol::new(bounds, None), None);
+        assert_eq!(broken(&discoveries), [], "{bounds:?}");
+        states += explored;
+        seen.extend(discoveries.into_keys());
     }
     for property in possible() {
-        assert!(seen.contains(property.name), "never: {}", property.name);
+        assert!(
+            seen.contains(property.name),
+            "never happens: {}",
+            property.name
+        );
     }
     let shown = "no state breaks a property";
     report("states of the protocol", states, shown);
 }
 
-/// What `make torture` looks at besides.
+/// The additional bounds of `make torture`.
 const LONG: [Bounds; 3] = [
     Bounds {
         ticks: 4,
@@ -359,7 +371,7 @@ const LONG: [Bounds; 3] = [
         ..UNDISTURBED
     },
     Bounds {
-        troubles: 1,
+        faults: 1,
         writes: 1,
         ..UNDISTURBED
     },

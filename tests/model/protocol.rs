@@ -1,7 +1,7 @@
-//! The protocol as a state machine: one user, who asks and follows links; the stream; the application; time.
+//! The protocol as a state machine of one user, the stream, the application, and time.
 //!
-//! A handler is as many steps as it has calls that others can come between. A transaction is one step, and the clock
-//! is read in it: between that reading and the commit lie some milliseconds, and here nothing.
+//! A handler has one step for each call that other events can precede. A transaction is one step, which also reads the
+//! clock. In the product, some milliseconds pass between that reading and the commit.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
@@ -32,81 +32,81 @@ use stateright::{Model, Property};
 use crate::dynamodb::{self, Item, Key, Rows, Statement, Value, Write};
 use crate::properties;
 
-/// A tick of the clock: the longest that makes both the cooldown and the lifetime whole.
+/// A tick of the clock: the longest of which the cooldown and the lifetime are multiples.
 const TICK: SignedDuration = SignedDuration::from_mins(30);
 /// The cooldown, in ticks.
 pub(crate) const COOLDOWN: u8 = 1;
-/// How long a link lives, in ticks: an hour, as by default. A record of the stream is given up at the same age.
+/// The lifetime of a link, in ticks: an hour, the default. At the same age, a record moves to the failure queue.
 pub(crate) const LIFETIME: u8 = 2;
 
-/// How far to look.
+/// The bounds of the exploration.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     /// The last tick of the clock.
     pub(crate) ticks: u8,
-    /// Requests that are written down.
+    /// The maximum number of stored requests.
     pub(crate) requests: usize,
-    /// Resets at the same time.
+    /// The maximum number of concurrent resets.
     pub(crate) resets: usize,
-    /// Crashes and refusals that leave something behind.
-    pub(crate) troubles: u8,
-    /// Writes of the application to the user.
+    /// The maximum number of crashes and rejected calls.
+    pub(crate) faults: u8,
+    /// The maximum number of writes of the application to the user.
     pub(crate) writes: u8,
-    /// How the keys begin of rows that `DynamoDB` may delete when they have expired.
+    /// The prefix of the keys whose expired rows `DynamoDB` may delete.
     pub(crate) expires: &'static str,
-    /// How many links to an address may be alive at a time.
+    /// The maximum number of live links of an address.
     pub(crate) live: u32,
-    /// After how many links in a day only one may be.
+    /// The number of links in a day after which only one may be live.
     pub(crate) daily: u32,
-    /// How often a source may ask in an hour.
+    /// The maximum number of requests of a source in an hour.
     pub(crate) source: u32,
 }
 
-/// How the protocol differs from the product's, to see that this is noticed.
+/// A deliberate defect in the protocol, which a property must detect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutation {
-    /// A part of a condition or of an update has other words.
+    /// Replaces a part of a condition or an update.
     Words(&'static str, &'static str),
-    /// Several of these.
+    /// Replaces several parts.
     All(&'static [(&'static str, &'static str)]),
-    /// A transaction has no put of rows whose keys begin so.
+    /// Removes the puts of rows with this key prefix.
     NoPut(&'static str),
-    /// A token is not deleted.
+    /// Keeps a used token.
     NoDelete,
-    /// A token that is found is not looked at before the transaction.
-    NoLook,
-    /// A change has the time at which its request began, as it once was.
+    /// Skips the check of the token before the transaction.
+    NoPrecheck,
+    /// Dates a change at the start of its request, as an earlier version did.
     TimeOfRequest,
-    /// The epoch row is gone as soon as `DynamoDB` may delete it, and that is at once.
+    /// Lets the epoch row expire at once.
     NotKept,
-    /// The limit of an address does not know that a change ended links.
+    /// Counts links that a change ended toward the link limit.
     LimitWithoutEpoch,
-    /// The limit of an address counts a link before SES has its email.
+    /// Counts a link toward the link limit before SES accepts its email.
     LimitBeforeEmail,
-    /// The limit of an address counts no link.
+    /// Removes the link limit.
     NoLimit,
-    /// An address has no daily limit.
+    /// Removes the daily limit of an address.
     NoDailyLimit,
-    /// A request that has its link gets another one.
+    /// Sends another link for a request that already has one.
     NoSkip,
-    /// The limit of an address counts links in fixed windows, live or not, as it once did.
+    /// Counts links in fixed windows, live or not, as an earlier version did.
     LimitByWindow,
 }
 
-/// The model: the product's statements, and how far to look.
+/// The model: the product's statements, and the bounds of the exploration.
 pub(crate) struct Protocol {
     table: Table,
     users: Directory,
     pub(crate) bounds: Bounds,
     mutation: Option<Mutation>,
-    /// Statements that were built before: building is most of the work.
-    admissions: Memo<(&'static str, usize, u8)>,
-    redemptions: Memo<(Reset, usize, u8)>,
+    /// Caches of statements, because building them is most of the work.
+    request_memo: Memo<(&'static str, usize, u8)>,
+    redemption_memo: Memo<(Reset, usize, u8)>,
 }
 
 type Memo<K> = Mutex<HashMap<K, Arc<[Statement]>>>;
 
-fn remembered<K: Eq + Hash>(
+fn memoized<K: Eq + Hash>(
     memo: &Memo<K>,
     key: K,
     build: impl FnOnce() -> Vec<Statement>,
@@ -115,105 +115,106 @@ fn remembered<K: Eq + Hash>(
     Arc::clone(memo.entry(key).or_insert_with(|| build().into()))
 }
 
-/// Everything that is, and what of the past the properties speak of.
+/// The state of the system, and the history that the properties need.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct State {
     pub(crate) clock: u8,
-    /// Both tables.
+    /// The rows of both tables.
     pub(crate) rows: Rows,
-    /// Requests on their way to `deliver`, in order.
-    pub(crate) asked: Vec<Arc<Item>>,
-    /// Changes on their way to `notify`, in order.
-    pub(crate) changed: Vec<Arc<Item>>,
-    /// Request ids of what was given up.
-    pub(crate) failures: BTreeSet<String>,
-    /// Where `deliver` is.
+    /// The requests in the stream to `deliver`, in order.
+    pub(crate) request_rows: Vec<Arc<Item>>,
+    /// The changes in the stream to `notify`, in order.
+    pub(crate) change_rows: Vec<Arc<Item>>,
+    /// The request IDs of the records in the failure queue.
+    pub(crate) failure_queue: BTreeSet<String>,
+    /// The progress of `deliver`.
     pub(crate) delivery: Delivery,
     /// The user's item, as the application read it to write it back later.
     pub(crate) read: Option<Arc<Item>>,
-    /// Resets between the look at their token and the transaction, sorted: which is which does not matter.
+    /// The resets between the check of their token and the transaction, sorted, since their order is irrelevant.
     pub(crate) resets: Vec<Reset>,
-    pub(crate) troubles: u8,
+    pub(crate) faults: u8,
     pub(crate) writes: u8,
-    /// What was written down and answered with 202.
-    pub(crate) requests: Vec<Admitted>,
-    /// All tokens that were made, by number.
-    pub(crate) tokens: Vec<Made>,
-    /// All replacements of the password, in order.
-    pub(crate) changes: Vec<Replaced>,
-    /// What must never happen, and did.
+    /// The requests that were stored and got a 202.
+    pub(crate) requests: Vec<StoredRequest>,
+    /// All tokens, by number.
+    pub(crate) tokens: Vec<MadeToken>,
+    /// All changes of the password, in order.
+    pub(crate) changes: Vec<Replacement>,
+    /// The violations that single steps detected.
     pub(crate) flaws: BTreeSet<Flaw>,
 }
 
-/// What `deliver` knows at each of its calls.
+/// The state of `deliver` before each of its calls.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Delivery {
     Idle,
-    /// The user is found; the time was read before.
+    /// `deliver` read the clock and found the user.
     Found {
         now: u8,
     },
-    /// Another link may be sent. These were sent before.
+    /// The limits allow another link. `sent` are the earlier ones.
     Allowed {
         now: u8,
         sent: SentLinks,
     },
-    /// The token is stored.
+    /// `deliver` stored the token.
     Stored {
         token: usize,
         sent: SentLinks,
     },
-    /// SES has the email.
+    /// SES accepted the email.
     Sent {
         token: usize,
         sent: SentLinks,
     },
 }
 
-/// What a reset knows when it begins its transaction.
+/// The state of a reset at the start of its transaction.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Reset {
     token: usize,
     issued: Arc<Item>,
-    /// When it began. Only a mutation looks at it.
+    /// The time at which the reset started. Only a mutation uses it.
     began: Option<u8>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Admitted {
+pub(crate) struct StoredRequest {
     pub(crate) email: &'static str,
     pub(crate) at: u8,
     pub(crate) end: Option<End>,
 }
 
-/// How a request that was written down can end, besides in the failure queue.
+/// The end of a stored request, other than the failure queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum End {
     Delivered,
     Expired,
-    Nobodys,
-    /// The address has enough live links.
-    HeldBack,
+    NoUser,
+    /// The address has reached its link limit.
+    Limited,
     /// A newer request for the address was in the same batch.
     Superseded,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Made {
-    /// The number of the request that it answers.
+pub(crate) struct MadeToken {
+    /// The number of the token's request.
     request: usize,
     pub(crate) email: &'static str,
     pub(crate) issued_at: u8,
-    /// Whether a mail with it has left.
-    pub(crate) is_mailed: bool,
-    /// Whether it is stored that the link was sent.
+    /// Whether an email with the token was sent.
+    pub(crate) is_sent: bool,
+    /// Whether the link is stored as sent.
     is_recorded: bool,
-    pub(crate) worked: u8,
+    /// The number of times that the token set a password.
+    pub(crate) uses: u8,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Replaced {
-    /// When it happened, whatever was written down of it.
+pub(crate) struct Replacement {
+    /// The time of the change, whatever the rows say.
     pub(crate) at: u8,
     pub(crate) by: By,
 }
@@ -221,98 +222,98 @@ pub(crate) struct Replaced {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum By {
     Application,
-    /// The application, which wrote back an item that it had read before, with this password.
+    /// The application, which wrote back an item with this password that it had read earlier.
     PutBack(Value),
-    /// Rekey, and whether the owner was told.
+    /// Rekey, and whether the owner was notified.
     Token {
         token: usize,
-        is_told: bool,
+        is_notified: bool,
     },
 }
 
-/// What a single step can do wrong.
+/// A violation that a single step can cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Flaw {
     /// A token worked that was issued no later than the password was last replaced.
     Overtaken,
     /// A token worked that had expired.
     Late,
-    /// A token worked for a user who had another address by then.
+    /// A token worked for a user whose address had changed.
     OtherAddress,
-    /// A token worked for a user who was no more.
+    /// A token worked for a deleted user.
     Revived,
-    /// Somebody was held back without reason.
-    HeldBack,
-    /// A user was held back who has no link that works.
+    /// A request below the rate limits was rejected.
+    LimitedWithoutReason,
+    /// The link limit stopped a request of a user without a valid link.
     LockedOut,
     /// A request whose link was stored as sent got another one.
     SentAgain,
 }
 
-/// What can happen.
+/// An event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Tick,
-    /// Somebody asks for a link.
-    Ask(&'static str),
-    /// `deliver` gets the first record, reads the clock, and looks the user up.
+    /// A caller requests a link.
+    Request(&'static str),
+    /// `deliver` receives the first record, reads the clock, and looks up the user.
     Find,
-    /// The first record is in one batch with a newer one of its row.
+    /// The first record is in the same batch as a newer one of its row.
     Supersede,
-    /// `deliver` reads which links were sent before.
+    /// `deliver` reads the links that were sent earlier.
     Count,
     /// `deliver` stores a token.
     Store,
-    /// `deliver` hands its mail to SES.
-    Mail(Outcome),
-    /// `deliver` adds the link to those that were sent.
+    /// `deliver` sends its email through SES.
+    Send(Outcome),
+    /// `deliver` stores the link as sent.
     Record(Recording),
-    /// The stream gives the first request up.
-    GiveUpRequest,
-    /// Somebody follows a link: `change` looks its token up.
+    /// The first request moves to the failure queue.
+    FailRequest,
+    /// A user follows a link, and `change` queries its token.
     Follow(usize),
-    /// `change` does its transaction.
+    /// `change` runs its transaction.
     Change(usize),
-    /// `notify` hands its mail to SES.
+    /// `notify` sends its email through SES.
     Notify(Outcome),
-    /// The stream gives the first change up.
-    GiveUpChange,
-    /// The application gives the user the other address.
-    Readdress,
-    /// The application replaces the password, and says so.
+    /// The first change moves to the failure queue.
+    FailChange,
+    /// The application sets the user's other address.
+    ChangeAddress,
+    /// The application replaces the password and sets `password_changed_at`.
     Replace,
     /// The application reads the user.
     Read,
-    /// The application writes back what it read, whatever has changed since.
+    /// The application writes back the item that it read, and overwrites later changes.
     PutBack,
     /// The application deletes the user.
     Delete,
-    /// DynamoDB deletes an expired row.
+    /// `DynamoDB` deletes an expired row.
     Expire(Key),
 }
 
-/// How a call to SES can go.
+/// The outcome of a call to SES.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Sent,
-    /// It does not work now: the record comes again.
-    Refused,
-    /// It worked, and Lambda ends before the stream knows: the record comes again.
+    /// SES rejects the email for now, and the stream redelivers the record.
+    Rejected,
+    /// SES accepts the email, but Lambda ends first, and the stream redelivers the record.
     SentAndCrashed,
 }
 
-/// How the write after an email can go.
+/// The outcome of the write after an email.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Recording {
     Stored,
-    /// `DynamoDB` refuses.
-    Refused,
-    /// It worked, and another record of the batch failed: this one comes again.
-    StoredAndAgain,
+    /// `DynamoDB` rejects the write.
+    Rejected,
+    /// The write succeeds, but another record of the batch fails, and the stream redelivers this one.
+    StoredThenRedelivered,
 }
 
 pub(crate) const ADA: &str = "ada@example.com";
-/// The address that the application gives to Ada. It is nobody's before.
+/// The address that the application sets for Ada. No user has it at first.
 pub(crate) const COUNTESS: &str = "countess@example.com";
 
 impl Protocol {
@@ -352,12 +353,12 @@ impl Protocol {
             users: Directory::new(dynamodb, schema),
             bounds,
             mutation,
-            admissions: Memo::default(),
-            redemptions: Memo::default(),
+            request_memo: Memo::default(),
+            redemption_memo: Memo::default(),
         }
     }
 
-    /// Whether the mutation of this protocol does change a statement.
+    /// Returns whether the mutation of this protocol changes a statement.
     pub(crate) fn differs(&self) -> bool {
         let issued = issued(0, ADA);
         let statements = |protocol: &Self| {
@@ -376,7 +377,7 @@ impl Protocol {
         self.mutation == Some(mutation)
     }
 
-    /// The statements of somebody asking.
+    /// Returns the statements of a request.
     pub(crate) fn request_statements(&self, email: &str, number: usize, now: u8) -> Vec<Statement> {
         let requested = ResetRequested {
             email: Email::parse(email).unwrap(),
@@ -392,7 +393,7 @@ impl Protocol {
         self.mutated(statements)
     }
 
-    /// The statements of a token being used, for the change of this number.
+    /// Returns the statements that use a token, for the change with this number.
     pub(crate) fn redemption_statements(
         &self,
         token: usize,
@@ -412,14 +413,14 @@ impl Protocol {
         self.mutated(statements)
     }
 
-    /// The statement of a token being stored.
+    /// Returns the statement that stores a token.
     pub(crate) fn token_statement(&self, token: usize, issued: &TokenIssued) -> Vec<Statement> {
         let put = self
             .table
             .token_statement(&secret(token).hash(), issued)
             .build()
             .unwrap();
-        vec![Statement::of_put(put)]
+        vec![Statement::from_put(put)]
     }
 
     fn mutated(
@@ -429,11 +430,11 @@ impl Protocol {
         let built = statements
             .into_iter()
             .map(|statement| statement.build().unwrap());
-        let mut statements: Vec<Statement> = built.map(Statement::of).collect();
+        let mut statements: Vec<Statement> = built.map(Statement::from_sdk).collect();
         match self.mutation {
             None
             | Some(
-                Mutation::NoLook
+                Mutation::NoPrecheck
                 | Mutation::TimeOfRequest
                 | Mutation::LimitWithoutEpoch
                 | Mutation::LimitBeforeEmail
@@ -479,7 +480,7 @@ fn reword(statements: &mut [Statement], from: &str, to: &str) {
     }
 }
 
-/// What `deliver` writes down for a token, at a tick.
+/// Returns the row of a token that `deliver` issues at a tick.
 pub(crate) fn issued(now: u8, email: &str) -> TokenIssued {
     TokenIssued {
         user: ada(),
@@ -508,7 +509,7 @@ pub(crate) fn secret(token: usize) -> Token {
 }
 
 pub(crate) fn hash_of(token: usize) -> String {
-    format!("the hash of the password that came with token {token}")
+    format!("hash of the password for token {token}")
 }
 
 pub(crate) fn token_key(token: usize) -> Key {
@@ -518,14 +519,14 @@ pub(crate) fn token_key(token: usize) -> Key {
 fn rekey_key(key: &str) -> Key {
     Key {
         table: "rekey",
-        key: Value::text_of(key),
+        key: Value::from_text(key),
     }
 }
 
 pub(crate) fn user_key() -> Key {
     Key {
         table: "users",
-        key: Value::text_of("1"),
+        key: Value::from_text("1"),
     }
 }
 
@@ -533,7 +534,7 @@ fn parsed<T: serde::de::DeserializeOwned>(item: &Item) -> T {
     serde_dynamo::from_item(dynamodb::attributes(item)).unwrap()
 }
 
-/// The request id of a row that the stream brings.
+/// Returns the request ID of a row in the stream.
 pub(crate) fn id_of(item: &Item) -> &str {
     item["request_id"].text()
 }
@@ -556,34 +557,34 @@ impl State {
         Arc::make_mut(row).insert(attribute.to_owned(), value);
     }
 
-    /// Whether a request for the address has a right to be written down now: none is cooling, and the source has not asked
-    /// too often.
-    fn may_ask(&self, email: &str, bounds: &Bounds) -> bool {
+    /// Returns whether a request for the address must be accepted now. The cooldown must be over, and the source below
+    /// its limit.
+    fn must_accept(&self, email: &str, bounds: &Bounds) -> bool {
         let now = self.clock;
-        let cools = |one: &&Admitted| one.email == email && one.at + COOLDOWN > now;
-        let in_window = |one: &&Admitted| one.at / LIFETIME == now / LIFETIME;
-        let of_all = self.requests.iter().filter(in_window).count();
-        !self.requests.iter().any(|one| cools(&one)) && of_all < bounds.source as usize
+        let is_recent = |one: &&StoredRequest| one.email == email && one.at + COOLDOWN > now;
+        let in_window = |one: &&StoredRequest| one.at / LIFETIME == now / LIFETIME;
+        let in_this_window = self.requests.iter().filter(in_window).count();
+        !self.requests.iter().any(|one| is_recent(&one)) && in_this_window < bounds.source as usize
     }
 
-    /// Whether a newer request for the first one's address is on its way.
-    fn is_first_asked_again(&self) -> bool {
-        let mut asked = self.asked.iter().map(|row| row["email"].text());
-        let first = asked.next();
-        asked.any(|email| Some(email) == first)
+    /// Returns whether the stream has a newer request for the first one's address.
+    fn has_newer_than_first(&self) -> bool {
+        let mut emails = self.request_rows.iter().map(|row| row["email"].text());
+        let first = emails.next();
+        emails.any(|email| Some(email) == first)
     }
 
-    /// The number of the first request on its way.
-    fn first_asked(&self) -> usize {
-        let id = id_of(&self.asked[0]);
+    /// Returns the number of the first request in the stream.
+    fn first_request(&self) -> usize {
+        let id = id_of(&self.request_rows[0]);
         let number = id.strip_prefix("request-").unwrap();
         number.parse().unwrap()
     }
 
     fn end(&mut self, end: End) {
-        let request = self.first_asked();
+        let request = self.first_request();
         self.requests[request].end = Some(end);
-        self.asked.remove(0);
+        self.request_rows.remove(0);
         self.delivery = Delivery::Idle;
     }
 }
@@ -594,17 +595,17 @@ impl Model for Protocol {
 
     fn init_states(&self) -> Vec<State> {
         let user = [("id", "1"), ("email", ADA), ("password_hash", "old")];
-        let user = user.map(|(name, value)| (name.to_owned(), Value::text_of(value)));
+        let user = user.map(|(name, value)| (name.to_owned(), Value::from_text(value)));
         vec![State {
             clock: 0,
             rows: BTreeMap::from([(user_key(), Arc::new(user.into()))]),
-            asked: Vec::new(),
-            changed: Vec::new(),
-            failures: BTreeSet::new(),
+            request_rows: Vec::new(),
+            change_rows: Vec::new(),
+            failure_queue: BTreeSet::new(),
             delivery: Delivery::Idle,
             read: None,
             resets: Vec::new(),
-            troubles: 0,
+            faults: 0,
             writes: 0,
             requests: Vec::new(),
             tokens: Vec::new(),
@@ -614,26 +615,26 @@ impl Model for Protocol {
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        // A notice reads no table and writes none. So its place among the other steps does not matter: it is the next.
-        if !state.changed.is_empty() {
-            return self.actions_of_a_notice(state, actions);
+        // A notice reads and writes no table, so its order among the other steps is irrelevant. Take it first.
+        if !state.change_rows.is_empty() {
+            return self.notice_actions(state, actions);
         }
         if state.clock < self.bounds.ticks {
             actions.push(Action::Tick);
         }
         if state.requests.len() < self.bounds.requests {
-            actions.extend([Action::Ask(ADA), Action::Ask(COUNTESS)]);
+            actions.extend([Action::Request(ADA), Action::Request(COUNTESS)]);
         }
-        self.actions_of_the_stream(state, actions);
-        let mailed = (0..state.tokens.len()).filter(|token| state.tokens[*token].is_mailed);
+        self.stream_actions(state, actions);
+        let sent_tokens = (0..state.tokens.len()).filter(|token| state.tokens[*token].is_sent);
         if state.resets.len() < self.bounds.resets {
-            actions.extend(mailed.map(Action::Follow));
+            actions.extend(sent_tokens.map(Action::Follow));
         }
         actions.extend((0..state.resets.len()).map(Action::Change));
         if state.writes < self.bounds.writes && state.user().is_some() {
-            actions.extend([Action::Readdress, Action::Replace, Action::Delete]);
+            actions.extend([Action::ChangeAddress, Action::Replace, Action::Delete]);
             match state.read {
-                // What it reads after a change has no more in it than what is there.
+                // A read after a change would return the current item, so it adds no state.
                 None if state.changes.is_empty() => actions.push(Action::Read),
                 None => {}
                 Some(_) => actions.push(Action::PutBack),
@@ -652,30 +653,30 @@ impl Model for Protocol {
         let mut next = last.clone();
         match action {
             Action::Tick => next.clock += 1,
-            Action::Ask(email) => self.ask(&mut next, email),
+            Action::Request(email) => self.request(&mut next, email),
             Action::Find => find(&mut next),
             Action::Supersede => next.end(End::Superseded),
             Action::Count => self.count(&mut next),
             Action::Store => self.store(&mut next),
-            Action::Mail(outcome) => mail(&mut next, outcome),
+            Action::Send(outcome) => send(&mut next, outcome),
             Action::Record(recording) => self.record(&mut next, recording),
-            Action::GiveUpRequest => {
-                let given_up = next.asked.remove(0);
-                next.failures.insert(id_of(&given_up).to_owned());
+            Action::FailRequest => {
+                let failed = next.request_rows.remove(0);
+                next.failure_queue.insert(id_of(&failed).to_owned());
             }
             Action::Follow(token) => self.follow(&mut next, token),
             Action::Change(reset) => self.change(&mut next, reset),
             Action::Notify(outcome) => notify(&mut next, outcome),
-            Action::GiveUpChange => {
-                let given_up = next.changed.remove(0);
-                next.failures.insert(id_of(&given_up).to_owned());
-                next.troubles += 1;
+            Action::FailChange => {
+                let failed = next.change_rows.remove(0);
+                next.failure_queue.insert(id_of(&failed).to_owned());
+                next.faults += 1;
             }
-            Action::Readdress
+            Action::ChangeAddress
             | Action::Replace
             | Action::Read
             | Action::PutBack
-            | Action::Delete => act_of_the_application(&mut next, &action)?,
+            | Action::Delete => apply_application_action(&mut next, &action)?,
             Action::Expire(key) => {
                 next.rows.remove(&key);
             }
@@ -688,19 +689,19 @@ impl Model for Protocol {
     }
 }
 
-/// None, if there is nothing to write to.
-fn act_of_the_application(state: &mut State, action: &Action) -> Option<()> {
+/// Applies an action of the application. Returns `None` if the item to write to is missing.
+fn apply_application_action(state: &mut State, action: &Action) -> Option<()> {
     match action {
-        Action::Readdress => {
+        Action::ChangeAddress => {
             let is_ada = state.user()?["email"].text() == ADA;
             let other = if is_ada { COUNTESS } else { ADA };
-            state.write_user("email", Value::text_of(other));
+            state.write_user("email", Value::from_text(other));
             state.writes += 1;
         }
         Action::Replace => {
-            state.write_user("password_hash", Value::text_of("the application's"));
+            state.write_user("password_hash", Value::from_text("the application's"));
             state.write_user(CHANGED_AT, Value::N(time(state.clock).as_millisecond()));
-            state.changes.push(Replaced {
+            state.changes.push(Replacement {
                 at: state.clock,
                 by: By::Application,
             });
@@ -711,7 +712,7 @@ fn act_of_the_application(state: &mut State, action: &Action) -> Option<()> {
             let item = state.read.take()?;
             let password = item["password_hash"].clone();
             state.rows.insert(user_key(), item);
-            state.changes.push(Replaced {
+            state.changes.push(Replacement {
                 at: state.clock,
                 by: By::PutBack(password),
             });
@@ -727,73 +728,75 @@ fn act_of_the_application(state: &mut State, action: &Action) -> Option<()> {
 }
 
 impl Protocol {
-    fn actions_of_the_stream(&self, state: &State, actions: &mut Vec<Action>) {
+    fn stream_actions(&self, state: &State, actions: &mut Vec<Action>) {
         match state.delivery {
-            Delivery::Idle if !state.asked.is_empty() => {
+            Delivery::Idle if !state.request_rows.is_empty() => {
                 actions.push(Action::Find);
-                if state.is_first_asked_again() {
+                if state.has_newer_than_first() {
                     actions.push(Action::Supersede);
                 }
-                let request = &state.requests[state.first_asked()];
+                let request = &state.requests[state.first_request()];
                 if state.clock >= request.at + LIFETIME {
-                    actions.push(Action::GiveUpRequest);
+                    actions.push(Action::FailRequest);
                 }
             }
             Delivery::Idle => {}
             Delivery::Found { .. } => actions.push(Action::Count),
             Delivery::Allowed { .. } => actions.push(Action::Store),
             Delivery::Stored { .. } => {
-                actions.push(Action::Mail(Outcome::Sent));
-                if state.troubles < self.bounds.troubles {
-                    actions.push(Action::Mail(Outcome::Refused));
-                    actions.push(Action::Mail(Outcome::SentAndCrashed));
+                actions.push(Action::Send(Outcome::Sent));
+                if state.faults < self.bounds.faults {
+                    actions.push(Action::Send(Outcome::Rejected));
+                    actions.push(Action::Send(Outcome::SentAndCrashed));
                 }
             }
             Delivery::Sent { .. } => {
                 actions.push(Action::Record(Recording::Stored));
-                if state.troubles < self.bounds.troubles {
-                    actions.push(Action::Record(Recording::Refused));
-                    actions.push(Action::Record(Recording::StoredAndAgain));
+                if state.faults < self.bounds.faults {
+                    actions.push(Action::Record(Recording::Rejected));
+                    actions.push(Action::Record(Recording::StoredThenRedelivered));
                 }
             }
         }
     }
 
-    /// What can come of a notice.
-    fn actions_of_a_notice(&self, state: &State, actions: &mut Vec<Action>) {
+    /// Adds the possible outcomes of a notice.
+    fn notice_actions(&self, state: &State, actions: &mut Vec<Action>) {
         actions.push(Action::Notify(Outcome::Sent));
-        if state.troubles < self.bounds.troubles {
-            // Its age would be a day; here it comes at once, which is more.
-            actions.push(Action::GiveUpChange);
+        if state.faults < self.bounds.faults {
+            // In the product, a notice moves there after a day. The model allows it at once, which covers more orders.
+            actions.push(Action::FailChange);
             actions.push(Action::Notify(Outcome::SentAndCrashed));
         }
     }
 
-    fn ask(&self, state: &mut State, email: &'static str) {
+    fn request(&self, state: &mut State, email: &'static str) {
         let (now, number) = (state.clock, state.requests.len());
-        let statements = remembered(&self.admissions, (email, number, now), || {
+        let statements = memoized(&self.request_memo, (email, number, now), || {
             self.request_statements(email, number, now)
         });
         if dynamodb::transact(&mut state.rows, &statements).is_err() {
-            if state.may_ask(email, &self.bounds) {
-                state.flaws.insert(Flaw::HeldBack);
+            if state.must_accept(email, &self.bounds) {
+                state.flaws.insert(Flaw::LimitedWithoutReason);
             }
             return;
         }
-        state.asked.extend(streamed(&statements, REQUEST_PREFIX));
-        state.requests.push(Admitted {
+        state
+            .request_rows
+            .extend(streamed(&statements, REQUEST_PREFIX));
+        state.requests.push(StoredRequest {
             email,
             at: state.clock,
             end: None,
         });
     }
 
-    /// `deliver` reads the two rows in parallel. Only `deliver` writes one of them, so this is one step.
+    /// Reads the links and the epoch. Both are one step, because only `deliver` writes the links.
     fn count(&self, state: &mut State) {
         let Delivery::Found { now } = state.delivery else {
             panic!("{:?}", state.delivery)
         };
-        let requested: ResetRequested = parsed(&state.asked[0]);
+        let requested: ResetRequested = parsed(&state.request_rows[0]);
         let email = requested.email.as_str();
         let read = |key: String| state.rows.get(&rekey_key(&key)).map(AsRef::as_ref);
         let links = read(links_key(&ada(), &requested.email));
@@ -801,7 +804,7 @@ impl Protocol {
         let epoch = read(epoch_key(&ada()));
         let epoch = epoch.filter(|_| !self.has(Mutation::LimitWithoutEpoch));
         let sent: SentLinks = links.map(parsed).unwrap_or_default();
-        // As in the product, a row that cannot be read counts as none.
+        // As in the product, an unreadable row counts as missing.
         let epoch = epoch.and_then(|row| serde_dynamo::from_item(dynamodb::attributes(row)).ok());
         let sent = sent.since(epoch);
         if sent.has_link_for(requested.requested_at) && !self.has(Mutation::NoSkip) {
@@ -809,9 +812,9 @@ impl Protocol {
         }
         let is_allowed = if self.has(Mutation::LimitByWindow) {
             let window = |at: u8| at / LIFETIME;
-            let of_now =
-                |made: &&Made| made.email == email && window(made.issued_at) == window(now);
-            state.tokens.iter().filter(of_now).count() < self.bounds.live as usize
+            let is_in_window =
+                |made: &&MadeToken| made.email == email && window(made.issued_at) == window(now);
+            state.tokens.iter().filter(is_in_window).count() < self.bounds.live as usize
         } else {
             let mut limits = self.table.limits().address;
             if self.has(Mutation::NoDailyLimit) {
@@ -825,14 +828,14 @@ impl Protocol {
             if !self.has_working_link(state, email, now) {
                 state.flaws.insert(Flaw::LockedOut);
             }
-            state.end(End::HeldBack);
+            state.end(End::Limited);
         }
     }
 
-    /// Whether a link that was sent to the address can set a password at this tick: the product's own statements decide.
+    /// Returns whether a link that was sent to the address can set a password now, by the product's statements.
     ///
-    /// What the application did to the user is left out, since Rekey does not read it: links that the application ended
-    /// count as live until they expire.
+    /// This ignores what the application did to the user, since `deliver` does not read it. Links that the application
+    /// ended count as live until they expire.
     fn has_working_link(&self, state: &State, email: &str, now: u8) -> bool {
         let has_application_ended_links = state
             .changes
@@ -845,8 +848,8 @@ impl Protocol {
             return true;
         }
         let tokens = state.tokens.iter().enumerate();
-        let mut mailed = tokens.filter(|(_, made)| made.is_mailed && made.email == email);
-        mailed.any(|(token, made)| {
+        let mut sent_tokens = tokens.filter(|(_, made)| made.is_sent && made.email == email);
+        sent_tokens.any(|(token, made)| {
             let issued = issued(made.issued_at, email);
             let redemption = self.redemption_statements(token, &issued, state.changes.len(), now);
             dynamodb::transact(&mut state.rows.clone(), &redemption).is_ok()
@@ -859,7 +862,7 @@ impl Protocol {
         else {
             panic!("{:?}", state.delivery)
         };
-        let requested: ResetRequested = parsed(&state.asked[0]);
+        let requested: ResetRequested = parsed(&state.request_rows[0]);
         let email = address(requested.email.as_str());
         let issued = issued(now, email);
         let token = state.tokens.len();
@@ -868,49 +871,49 @@ impl Protocol {
             let sent = sent.with(&issued, requested.requested_at);
             dynamodb::transact(&mut state.rows, &self.links_statement(&issued, &sent)).unwrap();
         }
-        let request = state.first_asked();
-        let is_again = |made: &Made| made.request == request && made.is_recorded;
-        if state.tokens.iter().any(is_again) {
+        let request = state.first_request();
+        let is_recorded = |made: &MadeToken| made.request == request && made.is_recorded;
+        if state.tokens.iter().any(is_recorded) {
             state.flaws.insert(Flaw::SentAgain);
         }
-        state.tokens.push(Made {
+        state.tokens.push(MadeToken {
             request,
             email,
             issued_at: now,
-            is_mailed: false,
+            is_sent: false,
             is_recorded: false,
-            worked: 0,
+            uses: 0,
         });
         state.delivery = Delivery::Stored { token, sent };
     }
 
-    /// The link counts from now on. If that cannot be stored, the link is out all the same.
+    /// Stores the link as sent, so that it counts. If the write fails, the user has the link all the same.
     fn record(&self, state: &mut State, recording: Recording) {
         let Delivery::Sent { token, sent } = std::mem::replace(&mut state.delivery, Delivery::Idle)
         else {
             panic!("{:?}", state.delivery)
         };
-        if recording == Recording::Refused {
-            state.troubles += 1;
+        if recording == Recording::Rejected {
+            state.faults += 1;
             return state.end(End::Delivered);
         }
         let made = &mut state.tokens[token];
         made.is_recorded = true;
         let issued = issued(made.issued_at, made.email);
-        let requested: ResetRequested = parsed(&state.asked[0]);
+        let requested: ResetRequested = parsed(&state.request_rows[0]);
         let sent = sent.with(&issued, requested.requested_at);
         dynamodb::transact(&mut state.rows, &self.links_statement(&issued, &sent)).unwrap();
-        if recording == Recording::StoredAndAgain {
-            state.troubles += 1;
+        if recording == Recording::StoredThenRedelivered {
+            state.faults += 1;
         } else {
             state.end(End::Delivered);
         }
     }
 
-    /// The statement of a link being added to those that were sent.
+    /// Returns the statement that stores the links that were sent.
     fn links_statement(&self, issued: &TokenIssued, sent: &SentLinks) -> Vec<Statement> {
         let put = self.table.links_statement(issued, sent).build().unwrap();
-        vec![Statement::of_put(put)]
+        vec![Statement::from_put(put)]
     }
 
     fn follow(&self, state: &mut State, token: usize) {
@@ -918,9 +921,9 @@ impl Protocol {
             return;
         };
         let issued: TokenIssued = parsed(row);
-        // The link carries the address that it was sent to.
-        let is_good = issued.is_valid_for(&issued.email, time(state.clock));
-        if !is_good && !self.has(Mutation::NoLook) {
+        // The link contains the address that it was sent to.
+        let is_valid = issued.is_valid_for(&issued.email, time(state.clock));
+        if !is_valid && !self.has(Mutation::NoPrecheck) {
             return;
         }
         let began = self.has(Mutation::TimeOfRequest).then_some(state.clock);
@@ -938,7 +941,7 @@ impl Protocol {
         let now = reset.began.unwrap_or(state.clock);
         let issued: TokenIssued = parsed(&reset.issued);
         let address = issued.email.as_str().to_owned();
-        let statements = remembered(&self.redemptions, (reset, number, now), || {
+        let statements = memoized(&self.redemption_memo, (reset, number, now), || {
             self.redemption_statements(token, &issued, number, now)
         });
         let before = state.user().cloned();
@@ -946,7 +949,7 @@ impl Protocol {
             return;
         }
         let made = &mut state.tokens[token];
-        made.worked += 1;
+        made.uses += 1;
         let flaws = [
             (Flaw::Late, made.issued_at + LIFETIME <= state.clock),
             (
@@ -959,25 +962,27 @@ impl Protocol {
                 before.is_some_and(|user| user["email"].text() != address),
             ),
         ];
-        let found = flaws.into_iter().filter(|(_, is_found)| *is_found);
-        state.flaws.extend(found.map(|(flaw, _)| flaw));
-        state.changed.extend(streamed(&statements, CHANGE_PREFIX));
-        state.changes.push(Replaced {
+        let present = flaws.into_iter().filter(|(_, is_present)| *is_present);
+        state.flaws.extend(present.map(|(flaw, _)| flaw));
+        state
+            .change_rows
+            .extend(streamed(&statements, CHANGE_PREFIX));
+        state.changes.push(Replacement {
             at: state.clock,
             by: By::Token {
                 token,
-                is_told: false,
+                is_notified: false,
             },
         });
     }
 }
 
-/// Whether a change has ended the links of a time.
+/// Returns whether a change has ended the links issued at a time.
 ///
-/// If the application puts back an item, it takes back what it wrote itself, which Rekey cannot know. It does not take
-/// back a change by a link.
-pub(crate) fn is_overtaken(changes: &[Replaced], issued_at: u8) -> bool {
-    let is_put_back = |one: &Replaced| matches!(one.by, By::PutBack(_));
+/// If the application puts back an old item, it reverts its own change, which Rekey cannot detect. It does not revert a
+/// change by a link.
+pub(crate) fn is_overtaken(changes: &[Replacement], issued_at: u8) -> bool {
+    let is_put_back = |one: &Replacement| matches!(one.by, By::PutBack(_));
     let last = changes.iter().rposition(is_put_back);
     changes.iter().enumerate().any(|(number, one)| {
         one.at >= issued_at
@@ -989,7 +994,7 @@ pub(crate) fn is_overtaken(changes: &[Replaced], issued_at: u8) -> bool {
     })
 }
 
-/// The new rows that the stream brings to the half that waits for such keys.
+/// Returns the new rows that the stream delivers to the half with this key prefix.
 fn streamed(statements: &[Statement], prefix: &str) -> Vec<Arc<Item>> {
     let images = statements.iter().filter_map(|statement| {
         let is_of_half =
@@ -1003,7 +1008,7 @@ fn streamed(statements: &[Statement], prefix: &str) -> Vec<Arc<Item>> {
 }
 
 fn find(state: &mut State) {
-    let requested: ResetRequested = parsed(&state.asked[0]);
+    let requested: ResetRequested = parsed(&state.request_rows[0]);
     let now = state.clock;
     if requested.has_expired(TICK * LIFETIME.into(), time(now)) {
         return state.end(End::Expired);
@@ -1012,32 +1017,34 @@ fn find(state: &mut State) {
     if state.user().is_some_and(is_owner) {
         state.delivery = Delivery::Found { now };
     } else {
-        state.end(End::Nobodys);
+        state.end(End::NoUser);
     }
 }
 
-fn mail(state: &mut State, outcome: Outcome) {
+fn send(state: &mut State, outcome: Outcome) {
     let Delivery::Stored { token, sent } = std::mem::replace(&mut state.delivery, Delivery::Idle)
     else {
         panic!("{:?}", state.delivery)
     };
-    state.tokens[token].is_mailed = outcome != Outcome::Refused;
+    state.tokens[token].is_sent = outcome != Outcome::Rejected;
     if outcome == Outcome::Sent {
         state.delivery = Delivery::Sent { token, sent };
     } else {
-        state.troubles += 1;
+        state.faults += 1;
     }
 }
 
 fn notify(state: &mut State, outcome: Outcome) {
-    let change = id_of(&state.changed[0]).strip_prefix("change-").unwrap();
+    let change = id_of(&state.change_rows[0])
+        .strip_prefix("change-")
+        .unwrap();
     let change: usize = change.parse().unwrap();
-    if let By::Token { is_told, .. } = &mut state.changes[change].by {
-        *is_told = true;
+    if let By::Token { is_notified, .. } = &mut state.changes[change].by {
+        *is_notified = true;
     }
     if outcome == Outcome::Sent {
-        state.changed.remove(0);
+        state.change_rows.remove(0);
     } else {
-        state.troubles += 1;
+        state.faults += 1;
     }
 }

@@ -1,11 +1,11 @@
-//! A protocol that is broken, to see that the model notices: each condition is taken away once.
+//! Mutation tests of the model. Each test breaks the protocol, and asserts that a property fails.
 
 use rekey::table::rows::{CHANGE_PREFIX, REQUEST_PREFIX};
 
 use crate::properties::{
-    ADDRESS, ASKING, DAILY, DAILY_LINKS, HELD_BACK, KEPT, LATE, LIMITED, LIMITED_AND_TROUBLED,
-    LIMITED_LINKS, LINKS, LOCKED_OUT, ONCE, OVERTAKEN, REVIVED, SENT_ONCE, STORED, TOLD,
-    UNDISTURBED, WITH_WRITES, broken, look,
+    ADDRESS, DAILY, DAILY_LINKS, KEPT, LATE, LIMITED, LIMITED_LINKS, LIMITED_WITH_FAULTS, LINKS,
+    LOCKED_OUT, NOTIFIED, ONCE, OVERTAKEN, REQUESTS_ONLY, REVIVED, SENT_ONCE, STORED, UNDISTURBED,
+    UNJUSTIFIED, WITH_WRITES, broken, explore,
 };
 use crate::protocol::{Bounds, Mutation, Protocol};
 
@@ -13,10 +13,10 @@ const TOKEN_IS_THERE: &str = "attribute_exists(pk) AND expires_at > :now";
 const NOT_OVERTAKEN: &str = " AND (attribute_not_exists(#changed_at) OR NOT attribute_type(#changed_at, :type) \
      OR #changed_at < :issued_at OR #changed_at > :horizon)";
 const NOT_ENDED: &str = "attribute_not_exists(ended_at) OR ended_at < :issued_at";
-const COOLED: &str = "attribute_not_exists(pk) OR requested_at <= :cooled";
+const COOLDOWN_OVER: &str = "attribute_not_exists(pk) OR requested_at <= :cooled";
 const COUNT: &str = "attribute_not_exists(requests) OR requests < :limit";
 
-/// Asserts that a mutation is one, and that it breaks a property.
+/// Asserts that a mutation changes a statement and breaks a property.
 fn breaks(bounds: Bounds, mutation: Mutation, property: &'static str) {
     assert!(
         Protocol::new(bounds, Some(mutation)).differs(),
@@ -26,22 +26,25 @@ fn breaks(bounds: Bounds, mutation: Mutation, property: &'static str) {
 }
 
 fn is_noticed(bounds: Bounds, mutation: Mutation, property: &'static str) {
-    let (_, found) = look(Protocol::new(bounds, Some(mutation)), Some(property));
-    assert!(found.contains_key(property), "{mutation:?} went unnoticed");
+    let (_, discoveries) = explore(Protocol::new(bounds, Some(mutation)), Some(property));
+    assert!(
+        discoveries.contains_key(property),
+        "{mutation:?} went unnoticed"
+    );
 }
 
-/// Asserts that a mutation is one, and breaks nothing: there is another guard.
+/// Asserts that a mutation changes a statement but breaks no property, because another guard remains.
 fn breaks_nothing(bounds: Bounds, mutation: Mutation) {
     assert!(
         Protocol::new(bounds, Some(mutation)).differs(),
         "{mutation:?}"
     );
-    let (_, found) = look(Protocol::new(bounds, Some(mutation)), None);
-    assert_eq!(broken(&found), [], "{mutation:?}");
+    let (_, discoveries) = explore(Protocol::new(bounds, Some(mutation)), None);
+    assert_eq!(broken(&discoveries), [], "{mutation:?}");
 }
 
 #[test]
-fn any_one_of_three_guards_stops_a_second_use_of_a_token() {
+fn each_of_three_guards_prevents_a_second_use() {
     const GUARDS: [(&str, &str); 3] = [(TOKEN_IS_THERE, ""), (NOT_OVERTAKEN, ""), (NOT_ENDED, "")];
     breaks(UNDISTURBED, Mutation::All(&GUARDS), ONCE);
     for pair in [
@@ -50,46 +53,46 @@ fn any_one_of_three_guards_stops_a_second_use_of_a_token() {
         &[GUARDS[0], GUARDS[2]],
     ] {
         let guarded = Protocol::new(UNDISTURBED, Some(Mutation::All(pair)));
-        let (_, found) = look(guarded, None);
-        assert!(!found.contains_key(ONCE), "{pair:?}");
+        let (_, discoveries) = explore(guarded, None);
+        assert!(!discoveries.contains_key(ONCE), "{pair:?}");
     }
     breaks(UNDISTURBED, Mutation::NoDelete, ONCE);
 }
 
 #[test]
-fn what_is_not_there_has_not_expired_either() {
+fn a_missing_token_fails_the_expiry_condition() {
     let implied = Mutation::Words("attribute_exists(pk) AND ", "");
     breaks_nothing(UNDISTURBED, implied);
 }
 
 #[test]
-fn the_look_before_hashing_is_for_speed_alone() {
-    let (_, found) = look(Protocol::new(UNDISTURBED, Some(Mutation::NoLook)), None);
-    assert_eq!(broken(&found), []);
+fn the_check_before_hashing_only_saves_work() {
+    let (_, discoveries) = explore(Protocol::new(UNDISTURBED, Some(Mutation::NoPrecheck)), None);
+    assert_eq!(broken(&discoveries), []);
 }
 
 #[test]
-fn a_change_ends_older_tokens_and_those_of_its_own_time() {
+fn a_change_ends_tokens_issued_before_or_with_it() {
     const EITHER: [(&str, &str); 2] = [(NOT_OVERTAKEN, ""), (NOT_ENDED, "")];
     breaks(UNDISTURBED, Mutation::All(&EITHER), OVERTAKEN);
-    let unwritten = Mutation::Words(", #changed_at = :now", "");
-    breaks(UNDISTURBED, unwritten, STORED);
+    let unset = Mutation::Words(", #changed_at = :now", "");
+    breaks(UNDISTURBED, unset, STORED);
 }
 
 #[test]
-fn a_change_by_the_application_ends_older_tokens_and_those_of_its_own_time() {
+fn an_application_change_ends_tokens_issued_before_or_with_it() {
     breaks(WITH_WRITES, Mutation::Words(NOT_OVERTAKEN, ""), OVERTAKEN);
-    let with_it = Mutation::Words("#changed_at < :issued_at", "#changed_at <= :issued_at");
-    breaks(WITH_WRITES, with_it, OVERTAKEN);
+    let same_time = Mutation::Words("#changed_at < :issued_at", "#changed_at <= :issued_at");
+    breaks(WITH_WRITES, same_time, OVERTAKEN);
 }
 
 #[test]
-fn the_epoch_ends_links_even_if_the_application_puts_back_an_old_item() {
+fn the_epoch_ends_links_if_the_application_restores_an_item() {
     breaks(WITH_WRITES, Mutation::Words(NOT_ENDED, ""), OVERTAKEN);
-    let with_it = Mutation::Words("ended_at < :issued_at", "ended_at <= :issued_at");
-    breaks(WITH_WRITES, with_it, OVERTAKEN);
-    let unwritten = Mutation::Words("SET ended_at = :now, ", "SET ");
-    breaks(WITH_WRITES, unwritten, OVERTAKEN);
+    let same_time = Mutation::Words("ended_at < :issued_at", "ended_at <= :issued_at");
+    breaks(WITH_WRITES, same_time, OVERTAKEN);
+    let unset = Mutation::Words("SET ended_at = :now, ", "SET ");
+    breaks(WITH_WRITES, unset, OVERTAKEN);
     let expiring = Bounds {
         expires: "epoch#",
         ..WITH_WRITES
@@ -100,81 +103,83 @@ fn the_epoch_ends_links_even_if_the_application_puts_back_an_old_item() {
 #[test]
 fn a_user_without_an_epoch_can_use_a_link() {
     let mutation = Mutation::Words("attribute_not_exists(ended_at) OR ", "");
-    let (_, found) = look(Protocol::new(UNDISTURBED, Some(mutation)), None);
-    assert!(!found.contains_key("a link sets a password"));
+    let (_, discoveries) = explore(Protocol::new(UNDISTURBED, Some(mutation)), None);
+    assert!(!discoveries.contains_key("a link sets a password"));
 }
 
 #[test]
-fn only_live_links_that_were_sent_hold_back_another_one() {
+fn only_live_links_that_were_sent_count_toward_the_limit() {
     is_noticed(LIMITED_LINKS, Mutation::NoLimit, LINKS);
     is_noticed(LIMITED_LINKS, Mutation::LimitByWindow, LOCKED_OUT);
     is_noticed(LIMITED_LINKS, Mutation::LimitWithoutEpoch, LOCKED_OUT);
-    is_noticed(LIMITED_AND_TROUBLED, Mutation::LimitBeforeEmail, LOCKED_OUT);
+    is_noticed(LIMITED_WITH_FAULTS, Mutation::LimitBeforeEmail, LOCKED_OUT);
     is_noticed(DAILY_LINKS, Mutation::NoDailyLimit, DAILY);
 }
 
 #[test]
-fn a_link_that_was_stored_as_sent_is_not_sent_again() {
+fn a_link_stored_as_sent_is_not_sent_again() {
     let unlimited = Bounds {
         live: 5,
-        ..LIMITED_AND_TROUBLED
+        ..LIMITED_WITH_FAULTS
     };
     is_noticed(unlimited, Mutation::NoSkip, SENT_ONCE);
 }
 
 #[test]
-fn a_change_that_has_the_time_of_its_request_spares_a_link_made_while_it_hashed() {
+fn a_change_dated_at_its_request_misses_newer_links() {
     let protocol = Protocol::new(UNDISTURBED, Some(Mutation::TimeOfRequest));
-    let (_, found) = look(protocol, Some(OVERTAKEN));
-    let path = found.get(OVERTAKEN).expect("the bug that was");
+    let (_, discoveries) = explore(protocol, Some(OVERTAKEN));
+    let path = discoveries
+        .get(OVERTAKEN)
+        .expect("the bug of an earlier version");
     assert!(path.contains("Follow") && path.contains("Tick"), "{path}");
 }
 
 #[test]
-fn a_token_ends_at_its_time() {
-    let ever = Mutation::Words(" AND expires_at > :now", "");
-    breaks(UNDISTURBED, ever, LATE);
-    let with_it = Mutation::Words("expires_at > :now", "expires_at >= :now");
-    breaks(UNDISTURBED, with_it, LATE);
+fn a_token_expires_at_its_expiry_time() {
+    let endless = Mutation::Words(" AND expires_at > :now", "");
+    breaks(UNDISTURBED, endless, LATE);
+    let same_time = Mutation::Words("expires_at > :now", "expires_at >= :now");
+    breaks(UNDISTURBED, same_time, LATE);
 }
 
 #[test]
-fn a_token_is_for_one_address_of_a_user_who_is_there() {
-    let anybodys = Mutation::Words("#email = :email AND ", "");
-    breaks(WITH_WRITES, anybodys, ADDRESS);
-    breaks(WITH_WRITES, anybodys, REVIVED);
+fn a_token_requires_the_users_current_address() {
+    let unchecked = Mutation::Words("#email = :email AND ", "");
+    breaks(WITH_WRITES, unchecked, ADDRESS);
+    breaks(WITH_WRITES, unchecked, REVIVED);
 }
 
 #[test]
-fn a_change_is_written_down_with_its_notice() {
-    breaks(UNDISTURBED, Mutation::NoPut(CHANGE_PREFIX), TOLD);
-    let unwritten = Mutation::Words("#password = :hash, ", "");
-    breaks(UNDISTURBED, unwritten, STORED);
+fn a_change_is_stored_with_its_notice() {
+    breaks(UNDISTURBED, Mutation::NoPut(CHANGE_PREFIX), NOTIFIED);
+    let unset = Mutation::Words("#password = :hash, ", "");
+    breaks(UNDISTURBED, unset, STORED);
 }
 
 #[test]
-fn a_user_without_a_time_of_change_can_use_a_link() {
-    // What is missing has no type either, so each of the two lets such a user pass.
+fn a_user_without_password_changed_at_can_use_a_link() {
+    // A missing attribute also fails the type check, so either condition accepts such a user.
     const NEITHER: [(&str, &str); 2] = [
         ("attribute_not_exists(#changed_at) OR ", ""),
         ("NOT attribute_type(#changed_at, :type) OR ", ""),
     ];
     let mutation = Mutation::All(&NEITHER);
-    let (_, found) = look(Protocol::new(UNDISTURBED, Some(mutation)), None);
-    assert!(!found.contains_key("a link sets a password"));
+    let (_, discoveries) = explore(Protocol::new(UNDISTURBED, Some(mutation)), None);
+    assert!(!discoveries.contains_key("a link sets a password"));
 }
 
 #[test]
-fn asking_is_written_down_limited_and_not_held_back_without_reason() {
-    breaks(ASKING, Mutation::NoPut(REQUEST_PREFIX), KEPT);
-    breaks(UNDISTURBED, Mutation::Words(COOLED, ""), LIMITED);
+fn requests_are_stored_exactly_up_to_the_limits() {
+    breaks(REQUESTS_ONLY, Mutation::NoPut(REQUEST_PREFIX), KEPT);
+    breaks(UNDISTURBED, Mutation::Words(COOLDOWN_OVER, ""), LIMITED);
     let longer = Mutation::Words("requested_at <= :cooled", "requested_at < :cooled");
-    breaks(UNDISTURBED, longer, HELD_BACK);
+    breaks(UNDISTURBED, longer, UNJUSTIFIED);
     let first = Mutation::Words("attribute_not_exists(pk) OR ", "");
-    breaks(UNDISTURBED, first, HELD_BACK);
-    breaks(ASKING, Mutation::Words(COUNT, ""), LIMITED);
+    breaks(UNDISTURBED, first, UNJUSTIFIED);
+    breaks(REQUESTS_ONLY, Mutation::Words(COUNT, ""), LIMITED);
     let one_more = Mutation::Words("requests < :limit", "requests <= :limit");
-    breaks(ASKING, one_more, LIMITED);
+    breaks(REQUESTS_ONLY, one_more, LIMITED);
     let uncounted = Mutation::Words(" ADD requests :one", "");
-    breaks(ASKING, uncounted, LIMITED);
+    breaks(REQUESTS_ONLY, uncounted, LIMITED);
 }

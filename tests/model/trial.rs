@@ -1,4 +1,4 @@
-//! The model's `DynamoDB` against one in this process: the same rows, statements and outcomes.
+//! Compares the model's `DynamoDB` with one in this process, for the same rows and statements.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -44,7 +44,7 @@ async fn dynamodb() -> Client {
     client
 }
 
-/// Makes these the only rows.
+/// Replaces all rows with these.
 async fn fill(client: &Client, rows: &Rows) {
     for (key, _) in stored(client).await {
         let (_, name) = TABLES
@@ -75,8 +75,8 @@ async fn stored(client: &Client) -> Rows {
     rows
 }
 
-/// The statement, as the SDK has it.
-fn sdks(statement: &Statement) -> TransactWriteItem {
+/// Converts a statement to the SDK's type.
+fn to_sdk(statement: &Statement) -> TransactWriteItem {
     let (table, condition) = (statement.key.table, statement.condition.clone());
     let names = Some(statement.names.clone()).filter(|names| !names.is_empty());
     let values = Some(statement.values.clone()).filter(|values| !values.is_empty());
@@ -121,12 +121,12 @@ fn sdks(statement: &Statement) -> TransactWriteItem {
     one.build()
 }
 
-/// Asserts that both do the same. Says whether it was done.
+/// Asserts that both have the same outcome, and returns whether they ran the statements.
 async fn agree(client: &Client, before: &Rows, statements: &[Statement]) -> bool {
     fill(client, before).await;
     let sent = client.transact_write_items();
-    let sent = sent.set_transact_items(Some(statements.iter().map(sdks).collect()));
-    let theirs = sent.send().await.map(drop).map_err(|error| {
+    let sent = sent.set_transact_items(Some(statements.iter().map(to_sdk).collect()));
+    let actual = sent.send().await.map(drop).map_err(|error| {
         let TransactWriteItemsError::TransactionCanceledException(canceled) =
             error.into_service_error()
         else {
@@ -137,10 +137,10 @@ async fn agree(client: &Client, before: &Rows, statements: &[Statement]) -> bool
         failed.collect::<Vec<bool>>()
     });
     let mut after = before.clone();
-    let ours = transact(&mut after, statements);
-    assert_eq!(ours, theirs, "{statements:?} on {before:?}");
+    let modeled = transact(&mut after, statements);
+    assert_eq!(modeled, actual, "{statements:?} on {before:?}");
     assert_eq!(after, stored(client).await, "{statements:?} on {before:?}");
-    ours.is_ok()
+    modeled.is_ok()
 }
 
 fn rows_of(statements: &[Statement]) -> Rows {
@@ -151,7 +151,7 @@ fn rows_of(statements: &[Statement]) -> Rows {
 
 fn user(email: &str, changed_at: Option<Value>) -> (Key, Arc<Item>) {
     let row = [("id", "1"), ("email", email), ("password_hash", "old")];
-    let row = row.map(|(name, value)| (name.to_owned(), Value::text_of(value)));
+    let row = row.map(|(name, value)| (name.to_owned(), Value::from_text(value)));
     let mut row = Item::from(row);
     row.extend(changed_at.map(|value| ("password_changed_at".to_owned(), value)));
     (user_key(), Arc::new(row))
@@ -181,7 +181,7 @@ async fn the_products_statements_have_the_same_outcome() {
         Some(user(ADA, Some(at(1)))),
         Some(user(ADA, Some(at(2)))),
         Some(user(ADA, Some(a_day_ahead))),
-        Some(user(ADA, Some(Value::text_of("2026-11-23T12:00:00Z")))),
+        Some(user(ADA, Some(Value::from_text("2026-11-23T12:00:00Z")))),
     ];
     let mut done = Vec::new();
     for user in users {
@@ -194,11 +194,11 @@ async fn the_products_statements_have_the_same_outcome() {
             }
         }
     }
-    let of_those_that_are_good = done.iter().filter(|is_done| **is_done).count();
-    assert_eq!((done.len(), of_those_that_are_good), (32, 4));
+    let succeeded = done.iter().filter(|is_done| **is_done).count();
+    assert_eq!((done.len(), succeeded), (32, 4));
 }
 
-/// Of a row's attribute `#a` and the number ten.
+/// Conditions on a row's attribute `#a` and the number ten.
 const CONDITIONS: [&str; 12] = [
     "#a = :ten",
     "#a < :ten",
@@ -214,13 +214,13 @@ const CONDITIONS: [&str; 12] = [
     "NOT attribute_exists(#a) AND attribute_exists(pk) OR #a = :ten",
 ];
 
-/// Conditions of all kinds, for rows of all kinds.
+/// Every operator and precedence, for rows with and without the attribute, and with another type.
 #[tokio::test]
-async fn conditions_mean_the_same() {
+async fn conditions_have_the_same_outcome() {
     let client = dynamodb().await;
     let key = Key {
         table: "rekey",
-        key: Value::text_of("row"),
+        key: Value::from_text("row"),
     };
     let row = |value: Option<Value>| {
         let row = [("pk".to_owned(), key.key.clone())];
@@ -233,7 +233,7 @@ async fn conditions_mean_the_same() {
         Value::N(9000),
         Value::N(10_000),
         Value::N(10_250),
-        Value::text_of("10"),
+        Value::from_text("10"),
     ];
     let mut rows = vec![Rows::new(), Rows::from([row(None)])];
     rows.extend(values.map(|value| Rows::from([row(Some(value))])));

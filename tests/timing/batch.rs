@@ -1,14 +1,14 @@
-//! Known and unknown addresses, at the private half of `forgot`: when the emails of other records reach SES.
+//! Compares known and unknown addresses at the private half of `forgot`, by when emails of other records reach SES.
 //!
-//! An outsider can place a suspect's address and addresses of their own in one batch of the stream, or in consecutive
-//! batches, and read from their own emails when each of them left. These tests send such batches through
+//! An outsider can place a suspect's address next to their own addresses, in one batch of the stream or in consecutive
+//! ones. Their own emails then show when each of them left. These tests send such batches through
 //! `lambda::handle`, as `lambda::run` does, and compare the times for known and unknown suspects.
 //!
-//! A difference counts only if it is found twice, in the same direction ([`crate::dudect`] says why), and only beyond
-//! [`MARGIN`].
+//! A difference counts only if it is found twice in the same direction, for the reason that [`crate::dudect`] gives. It
+//! must also exceed [`MARGIN`].
 //!
-//! Each instance has a thread of its own, as in Lambda. AWS has another, and answers from memory: neither its work nor
-//! its locks may count as ours. Several instances run at once, because a probe mostly waits.
+//! Each instance has its own thread, as in Lambda. AWS has another and responds from memory, so its work and its locks
+//! do not count. Several instances run at once, because a probe mostly waits.
 
 use std::collections::HashSet;
 use std::io;
@@ -33,63 +33,63 @@ use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::app::{PAGE, batch, environment, sdk_config, unhurried};
+use crate::app::{PAGE, batch, environment, long_timeouts, sdk_config};
 use crate::aws::Incoming;
 use crate::bench::{addresses, alone, random, runtime, shuffle};
 use crate::dudect::{Finding, Samples, Verdict};
-use crate::tell;
+use crate::record;
 use crate::torture::times;
 
 /// The number of instances that probe at the same time.
 const INSTANCES: usize = 16;
-/// How much slower than the product's the pace is, SES included. Code without optimization takes many times as long to
-/// prepare emails.
+/// The factor by which the pace is slower than the product's, SES included. Code without optimization takes many times
+/// as long to prepare emails.
 const SLOWER: u32 = 2;
-/// How long SES takes to answer, at the product's pace.
+/// The latency of SES, at the product's pace.
 const SES: Duration = Duration::from_millis(50);
-/// A difference of the mean departure that does not count, in microseconds.
+/// The difference of the mean departures that is ignored, in microseconds.
 ///
 /// An instance that has just sent the suspect's email sends the next one up to 0.2 ms sooner, probably because the
 /// processor is still warm. No schedule hides that, and enough samples always find it. An outsider has too few. Their
 /// own mail server can time arrivals, but only behind SES's queue and the network. If these add noise of no more than
-/// 10 ms, 0.5 ms at the same |t| takes 16,000 emails of each kind. A suspect is sent at most 20 links in a day, and then
-/// at most one for each lifetime of a link.
+/// 10 ms, 0.5 ms at the same |t| takes 16,000 emails of each kind. A suspect is sent at most 20 links in a day, and
+/// after that at most one for each lifetime of a link.
 const MARGIN: f64 = 500.0;
 /// The number of invented addresses in a batch.
 const INVENTED: usize = 2;
-/// The number of pairs of probes in an instance that meet cold connections and do not count.
+/// The number of pairs of probes in an instance that have cold connections and do not count.
 const COLD: usize = 2;
 /// The number of suspects of each kind.
 const POOL: usize = 20;
 
-/// Where the outsider's own addresses are.
+/// The places of the outsider's own addresses.
 const PLACES: [&str; 3] = [
     "next to the suspect",
     "at the end of its batch",
     "in the batch after the suspect's",
 ];
 
-/// What differs from the product.
+/// The difference from the product.
 #[derive(Clone, Copy, Debug)]
 enum Plant {
     Nothing,
     /// One record is processed after another.
     OneByOne,
-    /// Neither emails nor the end of a batch wait.
+    /// Emails leave and batches end without waiting.
     Unpaced,
     /// SES takes longer than the quantum.
     SlowSes,
 }
 
 #[test]
-fn other_emails_leave_at_the_same_time_for_known_and_unknown_suspects() {
+fn other_emails_leave_independently_of_whether_a_suspect_is_known() {
     let _alone = alone();
-    // Each pair is one for each place.
+    // Each pair gives one sample for each place.
     let pairs = times(2_000, 10_000);
     let verdicts = Verdict::of_each(|| departures(pairs, Plant::Nothing));
     for (place, verdict) in PLACES.iter().zip(&verdicts) {
         let what = format!("departure of an email {place}, known and unknown suspects");
-        tell(&what, pairs, verdict);
+        record(&what, pairs, verdict);
     }
     for (place, verdict) in PLACES.iter().zip(&verdicts) {
         assert!(!verdict.is_difference(), "{place}: {verdict}");
@@ -108,17 +108,17 @@ fn a_record_that_delays_others_is_found() {
         let verdicts = Verdict::of_each(|| departures(pairs, plant));
         let (verdict, place) = (&verdicts[delayed], PLACES[delayed]);
         let what = format!("departure of an email {place} with {plant:?} planted");
-        tell(&what, pairs, verdict);
+        record(&what, pairs, verdict);
         assert!(verdict.is_difference(), "{plant:?}, {place}: {verdict}");
     }
 }
 
-/// What a measurement finds at each place.
+/// Measures the departures and returns the finding for each place.
 fn departures(pairs: usize, plant: Plant) -> [Finding; PLACES.len()] {
     measure(pairs, plant).map(|samples| samples.compare_beyond(MARGIN))
 }
 
-/// The departures of emails, in microseconds from the start of a probe: known suspects left, unknown ones right.
+/// Measures when emails leave, in microseconds from the start of a probe: known suspects left, unknown ones right.
 fn measure(pairs: usize, plant: Plant) -> [Samples; PLACES.len()] {
     let amazon = Builder::new_multi_thread()
         .worker_threads(1)
@@ -127,7 +127,7 @@ fn measure(pairs: usize, plant: Plant) -> [Samples; PLACES.len()] {
         .unwrap();
     let pairs = pairs.div_ceil(INSTANCES);
     let instance = |index: u32| {
-        // One after another: instances that begin their batches at the same time wait for a processor, not for the pace.
+        // Stagger the instances. Those that start a batch at the same time would wait for a processor, not the pace.
         let offset = SLOWER * Pace::STEADY.quantum * index / u32::try_from(INSTANCES).unwrap();
         runtime().block_on(async {
             tokio::time::sleep(offset).await;
@@ -150,7 +150,7 @@ fn measure(pairs: usize, plant: Plant) -> [Samples; PLACES.len()] {
     })
 }
 
-/// The probes of one instance.
+/// Runs the probes of one instance.
 async fn probe(amazon: &Runtime, pairs: usize, plant: Plant) -> [Samples; PLACES.len()] {
     let (mut known, unknown) = (addresses(POOL + PLACES.len()), addresses(POOL));
     let latency = match plant {
@@ -161,7 +161,7 @@ async fn probe(amazon: &Runtime, pairs: usize, plant: Plant) -> [Samples; PLACES
     let aws = amazon.spawn(aws).await.unwrap();
     let own = known.split_off(POOL);
     let settings = environment(&[]);
-    let sdk = sdk_config(&aws.endpoint, unhurried());
+    let sdk = sdk_config(&aws.endpoint, long_timeouts());
     let variable = |name: &str| settings.get(name).cloned();
     let instance = Instance {
         forgot: Forgot::new(&sdk, &variable, Box::new(io::sink())).unwrap(),
@@ -174,7 +174,7 @@ async fn probe(amazon: &Runtime, pairs: usize, plant: Plant) -> [Samples; PLACES
         let mut suspects = [(true, &known[pair % POOL]), (false, &unknown[pair % POOL])];
         shuffle(&mut suspects);
         for (is_known, suspect) in suspects {
-            // Another day: no limit is reached.
+            // Advance by more than a day, so that no limit is reached.
             now += SignedDuration::from_hours(25);
             let start = Instant::now();
             for emails in batches(suspect, &own) {
@@ -196,7 +196,7 @@ async fn probe(amazon: &Runtime, pairs: usize, plant: Plant) -> [Samples; PLACES
     samples
 }
 
-/// What an outsider places in the stream: the suspect's address alone, and then between addresses of their own.
+/// Returns an outsider's batches: the suspect's address alone, and then between the outsider's own addresses.
 fn batches(suspect: &str, own: &[String]) -> [Vec<String>; 2] {
     let invented = || addresses(INVENTED);
     let first = [vec![suspect.to_owned()], invented()].concat();
@@ -207,7 +207,7 @@ fn batches(suspect: &str, own: &[String]) -> [Vec<String>; 2] {
     [first, second]
 }
 
-/// An instance of the private half, with something planted.
+/// An instance of the private half, with a plant.
 struct Instance {
     forgot: Forgot,
     turn: tokio::sync::Mutex<()>,
@@ -241,10 +241,10 @@ impl Instance {
             spacing: spacing * SLOWER,
             quantum: quantum * SLOWER,
         };
-        let answer = lambda::handle(self, event, String::new(), || now, pace).await;
-        match answer.unwrap() {
+        let output = lambda::handle(self, event, String::new(), || now, pace).await;
+        match output.unwrap() {
             Output::Stream(checkpoint) => assert_eq!(checkpoint, Checkpoint::default()),
-            Output::Http(_) => panic!("an answer to a gateway"),
+            Output::Http(_) => panic!("expected a response to a stream"),
         }
     }
 }
@@ -311,14 +311,14 @@ impl Amazon {
         let mut socket = BufReader::new(socket);
         loop {
             let incoming = Incoming::read(&mut socket).await?;
-            let answer = self.answer(&incoming).await.to_string();
+            let body = self.respond(&incoming).await.to_string();
             let head = "HTTP/1.1 200 -\r\ncontent-type: application/x-amz-json-1.0\r\n";
-            let response = format!("{head}content-length: {}\r\n\r\n{answer}", answer.len());
+            let response = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
             socket.write_all(response.as_bytes()).await.ok()?;
         }
     }
 
-    async fn answer(&self, incoming: &Incoming) -> Value {
+    async fn respond(&self, incoming: &Incoming) -> Value {
         let arrived = Instant::now();
         let body: Value = serde_json::from_slice(&incoming.body).unwrap();
         let target = incoming.headers.get("x-amz-target");
@@ -336,11 +336,11 @@ impl Amazon {
         }
     }
 
-    /// The users whose addresses a query asks for.
+    /// Returns the users that a query selects.
     fn users(&self, query: &Value) -> Vec<Value> {
         let values = query["ExpressionAttributeValues"].as_object().unwrap();
-        let asked = values.values().filter_map(|value| value["S"].as_str());
-        asked
+        let emails = values.values().filter_map(|value| value["S"].as_str());
+        emails
             .filter(|email| self.known.contains(*email))
             .map(|email| json!({ "id": { "S": email }, "email": { "S": email } }))
             .collect()

@@ -1,4 +1,4 @@
-//! Requests through `lambda::handle`, and how long each takes.
+//! Sends requests through `lambda::handle` and times them.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,10 +26,10 @@ use reset::Reset;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::app::{create_tables, environment, sdk_config, unhurried};
+use crate::app::{create_tables, environment, long_timeouts, sdk_config};
 use crate::aws::Aws;
 
-/// A deployment whose limits no measurement reaches, with a `DynamoDB` of its own on loopback.
+/// A deployment with its own `DynamoDB` on loopback, and with rate limits that no measurement reaches.
 pub(crate) struct Bench {
     pub(crate) forgot: Forgot,
     pub(crate) reset: Reset,
@@ -47,7 +47,7 @@ impl Bench {
         Self::on(aws, &endpoint).await
     }
 
-    /// One whose calls are seen, so that what `DynamoDB` takes can be told from what we take.
+    /// Opens a deployment whose calls are recorded, so that the time of `DynamoDB` can be subtracted.
     pub(crate) async fn watched() -> Self {
         let aws = Aws::start().await;
         let endpoint = aws.endpoint.clone();
@@ -62,7 +62,7 @@ impl Bench {
             ("SOURCE_LIMIT", "100000"),
             ("SOURCE_WINDOW_SECONDS", "3600"),
         ]);
-        let sdk = sdk_config(endpoint, unhurried());
+        let sdk = sdk_config(endpoint, long_timeouts());
         let dynamodb = Client::new(&sdk);
         create_tables(&dynamodb, &settings).await;
         let variable = |name: &str| settings.get(name).cloned();
@@ -93,13 +93,13 @@ impl Bench {
         *self.now.lock().unwrap() += duration;
     }
 
-    /// How long a request takes, in microseconds: from the event to the answer, which has to have this status.
+    /// Returns the time from an event to its response, in microseconds. The response must have this status.
     pub(crate) async fn time<F: Function>(&self, function: &F, body: &Value, status: u16) -> f64 {
         self.time_apart(function, body, status).await.0
     }
 
-    /// How long `DynamoDB` was at work since the last look, on calls that overlap.
-    fn dynamodbs_time(&self) -> Duration {
+    /// Returns the time that `DynamoDB` took since the last call of this function. Its calls overlap.
+    fn take_dynamodb_time(&self) -> Duration {
         let spans = std::mem::take(&mut *self.aws.spans.lock().unwrap());
         let start = spans.iter().map(|(start, _)| *start).min();
         let end = spans.iter().map(|(_, end)| *end).max();
@@ -107,7 +107,7 @@ impl Bench {
         time.unwrap_or_default()
     }
 
-    /// The same, and how much of it was not `DynamoDB`'s, where its calls are seen.
+    /// Returns the same, and that time without `DynamoDB`, if its calls are recorded.
     pub(crate) async fn time_apart<F: Function>(
         &self,
         function: &F,
@@ -132,18 +132,18 @@ impl Bench {
         let event = serde_json::from_value(event).unwrap();
         let now = self.now();
         let start = Instant::now();
-        let answer = lambda::handle(function, event, String::new(), || now, Pace::UNPACED).await;
+        let output = lambda::handle(function, event, String::new(), || now, Pace::UNPACED).await;
         let took = start.elapsed();
-        match answer.unwrap() {
+        match output.unwrap() {
             Output::Http(response) => assert_eq!(response.status(), status, "{}", response.body()),
-            Output::Stream(_) => panic!("an answer to a stream"),
+            Output::Stream(_) => panic!("expected a response to a gateway"),
         }
-        let ours = took.saturating_sub(self.dynamodbs_time());
-        (took.as_secs_f64() * 1e6, ours.as_secs_f64() * 1e6)
+        let own = took.saturating_sub(self.take_dynamodb_time());
+        (took.as_secs_f64() * 1e6, own.as_secs_f64() * 1e6)
     }
 }
 
-/// What the functions act upon, for the test to prepare.
+/// Returns the stores of the functions, for the test to fill.
 fn stores(sdk: &SdkConfig, variable: &dyn Fn(&str) -> Option<String>) -> (Directory, Table) {
     let mut env = Env::new(variable);
     let schema = Schema::read(&mut env);
@@ -154,7 +154,7 @@ fn stores(sdk: &SdkConfig, variable: &dyn Fn(&str) -> Option<String>) -> (Direct
     (Directory::new(dynamodb, schema), table)
 }
 
-/// Everything in one thread, as in Lambda, so that no scheduler adds to the noise.
+/// Returns a runtime with one thread, as in Lambda, so that a scheduler adds no noise.
 pub(crate) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -162,10 +162,10 @@ pub(crate) fn runtime() -> Runtime {
         .unwrap()
 }
 
-/// One measurement at a time: tests are threads of one process.
+/// Waits until no other test measures. Tests are threads of one process.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
-    // That another test failed does not hold this one back.
+    // A failure of another test must not fail this one.
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -177,7 +177,7 @@ pub(crate) fn shuffle<T>(items: &mut [T]) {
     items.shuffle(&mut UnwrapErr(SysRng));
 }
 
-/// Addresses of one length.
+/// Returns random addresses of equal length.
 pub(crate) fn addresses(count: usize) -> Vec<String> {
     let address = || format!("{:016x}@example.com", random());
     std::iter::repeat_with(address).take(count).collect()

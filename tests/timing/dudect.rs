@@ -1,18 +1,23 @@
-//! Whether two kinds of requests differ in time: Welch's t-test, as `dudect` uses it.
+//! Welch's t-test for the times of two kinds of requests, as `dudect` uses it.
 //!
-//! O. Reparaz, J. Balasch, I. Verbauwhede, "Dude, is my code constant time?", DATE 2017: both kinds are measured in a
-//! random order, and compared by Welch's t on all samples, on the samples below each of 100 percentiles (the slow ones
-//! are mostly the machine's: a difference shows better without them), and on the squared distances from the mean (a
-//! difference in spread). The largest |t| counts, and 4.5 is where a difference is taken for real: by chance, one test
-//! comes so far once in 150,000 times.
+//! The method is from O. Reparaz, J. Balasch, I. Verbauwhede, "Dude, is my code constant time?", DATE 2017. Both kinds
+//! are measured in a random order, and compared by Welch's t in three ways:
 //!
-//! Here are 102 tests, although of much the same samples: by chance, one of them comes so far at most once in 1,400
-//! times. To fail a build less often than that, and no leak less surely, a difference counts where it is found twice:
-//! again with new addresses, a new order and another table. A leak is found again.
+//! - on all samples;
+//! - on the samples below each of 100 percentiles, because the machine causes most slow samples, and a difference is
+//!   clearer without them;
+//! - on the squared distances from the mean, which shows a difference in spread.
+//!
+//! The largest |t| counts, and 4.5 is the threshold for a real difference. By chance, one test reaches it once in
+//! 150,000 times.
+//!
+//! These are 102 tests, on mostly the same samples. By chance, one of them reaches the threshold at most once in 1,400
+//! times. Such a failure of the build must be rarer, without missing a leak. So a difference counts only if it is found
+//! twice, the second time with new addresses, a new order, and another table. A real leak is found again.
 
 use std::fmt;
 
-/// From here on a difference is real.
+/// The |t| from which a difference is real.
 pub(crate) const THRESHOLD: f64 = 4.5;
 
 /// The times of two kinds of requests, in microseconds.
@@ -22,14 +27,14 @@ pub(crate) struct Samples {
     pub(crate) right: Vec<f64>,
 }
 
-/// The largest |t|, and which test it is of. It is positive where the left kind takes longer.
+/// The t with the largest absolute value, and its test. It is positive if the left kind takes longer.
 #[derive(Clone, Debug)]
 pub(crate) struct Finding {
     pub(crate) t: f64,
     test: String,
-    /// Of both kinds together, in microseconds.
+    /// The median of both kinds together, in microseconds.
     pub(crate) median: f64,
-    /// How much longer the left kind takes, in the median.
+    /// The difference of the medians, left minus right.
     difference: f64,
 }
 
@@ -43,20 +48,20 @@ impl Samples {
         kind.push(microseconds);
     }
 
-    /// Does all tests.
+    /// Runs all tests.
     pub(crate) fn compare(&self) -> Finding {
         self.compare_beyond(0.0)
     }
 
-    /// Does all tests, but ignores a difference of up to `margin` microseconds between the means: t is that of the rest.
+    /// Runs all tests, but ignores a difference of up to `margin` microseconds between the means.
     pub(crate) fn compare_beyond(&self, margin: f64) -> Finding {
         let mut all: Vec<f64> = self.left.iter().chain(&self.right).copied().collect();
         all.sort_by(f64::total_cmp);
         let raw = welch_beyond(margin, &self.left, &self.right);
-        let mut found = (raw, "raw".to_owned());
+        let mut largest = (raw, "raw".to_owned());
         let mut note = |t: f64, test: &dyn Fn() -> String| {
-            if t.abs() > found.0.abs() {
-                found = (t, test());
+            if t.abs() > largest.0.abs() {
+                largest = (t, test());
             }
         };
         for crop in 1..=100 {
@@ -71,7 +76,7 @@ impl Samples {
         }
         let t = welch(&spread(&self.left), &spread(&self.right));
         note(t, &|| "spread".to_owned());
-        let (t, test) = found;
+        let (t, test) = largest;
         Finding {
             t,
             test,
@@ -102,18 +107,18 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What a run and its repetition found.
+/// The findings of a run and its repetition.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict(pub(crate) Vec<Finding>);
 
 impl Verdict {
-    /// Measures, and once more where there seems to be a difference.
+    /// Measures once, and again if the first run finds a difference.
     pub(crate) fn of(mut measure: impl FnMut() -> Finding) -> Self {
         let [verdict] = Self::of_each(|| [measure()]);
         verdict
     }
 
-    /// The same for several comparisons that are measured together.
+    /// Does the same for several comparisons that are measured together.
     pub(crate) fn of_each<const N: usize>(mut measure: impl FnMut() -> [Finding; N]) -> [Self; N] {
         let mut verdicts = measure().map(|first| Self(vec![first]));
         if verdicts.iter().any(|verdict| verdict.0[0].is_difference()) {
@@ -124,11 +129,11 @@ impl Verdict {
         verdicts
     }
 
-    /// Whether there is a difference: found twice, and in the same direction.
+    /// Returns whether both runs found a difference in the same direction.
     pub(crate) fn is_difference(&self) -> bool {
-        let all_found = self.0.iter().all(Finding::is_difference);
+        let all_differ = self.0.iter().all(Finding::is_difference);
         let direction = |finding: &Finding| finding.t.is_sign_positive();
-        self.0.len() == 2 && all_found && direction(&self.0[0]) == direction(&self.0[1])
+        self.0.len() == 2 && all_differ && direction(&self.0[0]) == direction(&self.0[1])
     }
 }
 
@@ -142,18 +147,18 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Welch's t: the difference of two means, in units of its standard error.
+/// Returns Welch's t: the difference of two means, in units of its standard error.
 fn welch(left: &[f64], right: &[f64]) -> f64 {
     welch_beyond(0.0, left, right)
 }
 
-/// Welch's t of what exceeds `margin` in the difference of the means.
+/// Returns Welch's t of the part of the difference that exceeds `margin`.
 fn welch_beyond(margin: f64, left: &[f64], right: &[f64]) -> f64 {
     let ((mean, error), (other_mean, other_error)) = (moments(left), moments(right));
     let error = (error + other_error).sqrt();
     let difference = mean - other_mean;
     let excess = (difference.abs() - margin).max(0.0).copysign(difference);
-    // Too few samples to have a spread.
+    // With too few samples, there is no spread.
     if error > 0.0 && error.is_finite() {
         excess / error
     } else {
@@ -161,7 +166,7 @@ fn welch_beyond(margin: f64, left: &[f64], right: &[f64]) -> f64 {
     }
 }
 
-/// The mean, and the square of its standard error.
+/// Returns the mean and the square of its standard error.
 fn moments(samples: &[f64]) -> (f64, f64) {
     let count = number(samples.len());
     let mean = samples.iter().sum::<f64>() / count;
@@ -187,7 +192,7 @@ fn percentile(sorted: &[f64], share: f64) -> f64 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "a place in the list"
+        reason = "an index into the list"
     )]
     let place = (share * number(sorted.len())) as usize;
     sorted[place.min(sorted.len() - 1)]
@@ -198,15 +203,15 @@ fn number(count: usize) -> f64 {
 }
 
 #[test]
-fn t_is_welchs() {
+fn welch_matches_a_known_value() {
     let t = welch(&[1.0, 2.0, 3.0, 4.0], &[2.0, 4.0, 6.0, 8.0]);
     assert!((t + 3.0_f64.sqrt()).abs() < 1e-9, "{t}");
-    assert!(welch(&[1.0], &[2.0]).abs() < 1e-9, "too few to tell");
+    assert!(welch(&[1.0], &[2.0]).abs() < 1e-9, "too few samples");
 }
 
-/// A few slow requests are the machine's. They hide a difference from the test on all samples, and from no other.
+/// The machine causes a few slow requests. They hide a difference only from the test on all samples.
 #[test]
-fn a_difference_is_found_below_what_is_slow() {
+fn slow_outliers_do_not_hide_a_difference() {
     let samples = |offset: f64| -> Vec<f64> {
         let outlier = |n: u32| {
             if n.is_multiple_of(100) {
@@ -233,7 +238,7 @@ fn a_difference_is_found_below_what_is_slow() {
 }
 
 #[test]
-fn only_what_exceeds_the_margin_counts() {
+fn differences_within_the_margin_are_ignored() {
     let samples = |offset: f64| -> Vec<f64> {
         let noise = |n: u32| f64::from(n * 7 % 100);
         (0..2_000).map(|n| noise(n) + offset).collect()

@@ -1,4 +1,4 @@
-//! Known and unknown addresses, at the public half of `forgot`.
+//! Compares known and unknown addresses at the public half of `forgot`.
 
 use std::time::Duration;
 
@@ -9,39 +9,40 @@ use crate::app::PAGE;
 use crate::bench::{self, Bench, alone, runtime, shuffle};
 use crate::dudect::{Samples, Verdict};
 use crate::plant::{Plant, Planted};
-use crate::tell;
+use crate::record;
 use crate::torture::times;
 
-/// How many addresses of each kind there are. All of them are asked for equally often.
+/// The number of addresses of each kind. The tests request links for all of them equally often.
 const POOL: usize = 100;
 
 #[test]
 fn known_and_unknown_addresses_take_the_same_time() {
     let _alone = alone();
     let pairs = times(10_000, 100_000);
-    let verdict = Verdict::of(|| measure(pairs, Plant::Nothing, Asked::AfterTheCooldown).compare());
+    let verdict =
+        Verdict::of(|| measure(pairs, Plant::Nothing, Interval::AfterTheCooldown).compare());
     let what = "time of forgot, known and unknown addresses";
-    tell(what, pairs, &verdict);
+    record(what, pairs, &verdict);
     assert!(!verdict.is_difference(), "{verdict}");
 }
 
 #[test]
-fn known_and_unknown_addresses_take_the_same_time_within_the_cooldown() {
+fn known_and_unknown_addresses_look_alike_within_the_cooldown() {
     let _alone = alone();
     let pairs = times(2_000, 100_000);
     let verdict =
-        Verdict::of(|| measure(pairs, Plant::Nothing, Asked::WithinTheCooldown).compare());
+        Verdict::of(|| measure(pairs, Plant::Nothing, Interval::WithinTheCooldown).compare());
     let what = "time of forgot within the cooldown, known and unknown addresses";
-    tell(what, pairs, &verdict);
+    record(what, pairs, &verdict);
     assert!(!verdict.is_difference(), "{verdict}");
 }
 
-/// A harness that finds these would find the like of them in the product. The finer ones want a machine that does
-/// nothing else: `make torture`.
+/// A harness that finds these would find similar leaks in the product. The smaller ones need an idle machine, so only
+/// `make torture` plants them.
 #[test]
-fn what_is_planted_is_found() {
+fn planted_differences_are_found() {
     let _alone = alone();
-    let usual = measure(200, Plant::Nothing, Asked::AfterTheCooldown).compare();
+    let usual = measure(200, Plant::Nothing, Interval::AfterTheCooldown).compare();
     let delay = |percent: f64| Plant::Delay(Duration::from_secs_f64(usual.median * percent / 1e8));
     for (what, plant, pairs) in [
         (
@@ -54,8 +55,9 @@ fn what_is_planted_is_found() {
         ("a delay of 2 percent", delay(2.0), times(0, 10_000)),
     ] {
         if pairs > 0 {
-            let verdict = Verdict::of(|| measure(pairs, plant, Asked::AfterTheCooldown).compare());
-            tell(
+            let verdict =
+                Verdict::of(|| measure(pairs, plant, Interval::AfterTheCooldown).compare());
+            record(
                 &format!("time of forgot with {what} planted"),
                 pairs,
                 &verdict,
@@ -65,17 +67,17 @@ fn what_is_planted_is_found() {
     }
 }
 
-/// When an address is asked for again.
+/// The time between two requests for an address.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Asked {
+enum Interval {
     AfterTheCooldown,
     WithinTheCooldown,
 }
 
-/// The times of requests: known addresses left, unknown ones right.
+/// Measures the times of requests: known addresses left, unknown ones right.
 ///
-/// All addresses are asked for once in every round, in a new order. So both kinds have the same history.
-fn measure(pairs: usize, plant: Plant, asked: Asked) -> Samples {
+/// Each round requests a link for every address once, in a new order. So both kinds have the same history.
+fn measure(pairs: usize, plant: Plant, interval: Interval) -> Samples {
     runtime().block_on(async {
         let bench = Bench::open().await;
         let mut known = bench::addresses(2 * POOL);
@@ -91,9 +93,9 @@ fn measure(pairs: usize, plant: Plant, asked: Asked) -> Samples {
             known: known.into_iter().collect(),
         };
         let mut samples = Samples::default();
-        // The first two rounds meet cold connections and new addresses.
+        // The first two rounds have cold connections and new addresses.
         for round in 0..pairs.div_ceil(POOL) + 2 {
-            if asked == Asked::AfterTheCooldown || round < 2 {
+            if interval == Interval::AfterTheCooldown || round < 2 {
                 bench.later(SignedDuration::from_secs(61));
             }
             shuffle(&mut all);

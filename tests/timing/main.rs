@@ -1,10 +1,10 @@
-//! What the clock tells of an address or a token: nothing that statistics could find.
+//! Timing tests: response and departure times must not reveal an address or a token.
 //!
-//! Requests of two kinds are sent in a random order through `lambda::handle`, as Lambda hands them over, to a `DynamoDB`
-//! on loopback; the time of each is taken, and the two kinds are compared as `dudect` does ([`dudect`]). A harness that
-//! finds nothing proves nothing by that: so it also has to find what is planted.
+//! The tests send two kinds of requests in a random order through `lambda::handle`, as Lambda does, to a `DynamoDB` on
+//! loopback. They time each request, and compare the two kinds as `dudect` does ([`dudect`]). A harness that finds no
+//! difference proves nothing by itself, so it must also find planted differences.
 //!
-//! It is built as `cargo test` builds: without optimisation, which makes what our own code does differently last longer.
+//! `cargo test` builds without optimization, which makes differences in Rekey's own code larger.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,14 +12,14 @@
     clippy::panic,
     clippy::wildcard_enum_match_arm,
     clippy::print_stderr,
-    reason = "a test that panics has said what is wrong"
+    reason = "a test reports a failure by panicking"
 )]
 
 #[path = "../journeys/app.rs"]
-#[expect(dead_code, reason = "the journeys use the rest of it")]
+#[expect(dead_code, reason = "only the journeys use the rest")]
 mod app;
 #[path = "../journeys/aws.rs"]
-#[expect(dead_code, reason = "the journeys use the rest of it")]
+#[expect(dead_code, reason = "only the journeys use the rest")]
 mod aws;
 mod batch;
 mod bench;
@@ -30,8 +30,8 @@ mod reset;
 #[path = "../journeys/torture.rs"]
 mod torture;
 
-/// Writes down what was found: `cargo test --test timing -- --nocapture` shows it.
-fn tell(what: &str, pairs: usize, verdict: &dudect::Verdict) {
+/// Prints and reports a verdict: `cargo test --test timing -- --nocapture` shows it.
+fn record(what: &str, pairs: usize, verdict: &dudect::Verdict) {
     eprintln!("{what}, {pairs} pairs: {verdict}");
     torture::report(what, pairs, &verdict.to_string());
 }

@@ -1,4 +1,4 @@
-//! What a product does that tells known addresses, for the harness to find.
+//! Planted leaks of known addresses, which the harness must find.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -18,19 +18,19 @@ use serde_json::Value;
 
 use crate::bench::Bench;
 
-/// What stands before the product's own public half.
+/// The code that runs before the product's public half.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Plant {
     Nothing,
-    /// What most products do: look the user up, and write a token where there is one.
+    /// Looks up the user, and writes a token if there is one, as most products do.
     LookUpAndWrite,
-    /// Only the look-up: the kinds differ by what it finds.
+    /// Looks up the user. The kinds differ only in the result.
     LookUp,
-    /// So much longer for known addresses.
+    /// Waits this long for known addresses.
     Delay(Duration),
 }
 
-/// The function, with something planted before its public half.
+/// A function with a plant before its public half.
 pub(crate) struct Planted<'a, F> {
     pub(crate) function: &'a F,
     pub(crate) bench: &'a Bench,
@@ -40,7 +40,7 @@ pub(crate) struct Planted<'a, F> {
 }
 
 impl<F> Planted<'_, F> {
-    async fn act_before(&self, email: &str) {
+    async fn run_plant(&self, email: &str) {
         let owner = || async {
             let email = Email::parse(email).unwrap();
             self.bench.users.find_by_email(&email).await.unwrap()
@@ -81,7 +81,7 @@ impl<F: Function> Function for Planted<'_, F> {
         clock: Clock<'_>,
     ) -> Result<Response, Problem> {
         let body: Value = serde_json::from_slice(request.body.expose_secret()).unwrap();
-        self.act_before(body["email"].as_str().unwrap()).await;
+        self.run_plant(body["email"].as_str().unwrap()).await;
         self.function.handle_request(request, clock).await
     }
 

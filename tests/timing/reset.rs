@@ -1,4 +1,4 @@
-//! Tokens that are not good, each for its own reason, at the public half of `reset`.
+//! Compares tokens that are invalid for different reasons, at the public half of `reset`.
 
 use jiff::SignedDuration;
 use rekey::email::Email;
@@ -13,28 +13,30 @@ use crate::app::PASSWORD;
 use crate::bench::{Bench, addresses, alone, runtime, shuffle};
 use crate::dudect::{Samples, Verdict};
 use crate::plant::{Plant, Planted};
-use crate::tell;
+use crate::record;
 use crate::torture::times;
 
-/// How many addresses there are of a kind, known and unknown. All tokens are tried equally often.
+/// The number of addresses of each kind. The tests try all tokens equally often.
 const POOL: usize = 48;
-/// Of the rarer kinds there is one token for so many addresses: they tell nothing of an account, and time is short.
+/// The number of addresses for each token of the rarer kinds. Those reveal no account, and time is limited.
 const RARELY: usize = 4;
 
-/// What is compared with a token that never was.
+/// The kinds that are compared with a token that was never issued.
 const KINDS: [&str; 4] = [
     "an unknown address",
     "a used token",
     "an expired token",
-    "somebody else's token",
+    "another user's token",
 ];
 
-/// From which kind on the row is there, and `DynamoDB` passes over it. What that takes is its own affair (65 µs here): of
-/// these, what we take besides is compared. Who can ask so has been mailed a token for that address.
-const PASSED_OVER: usize = 2;
+/// The index of the first kind whose row exists and is filtered out by `DynamoDB`.
+///
+/// The filter takes time that Rekey cannot hide (65 µs here). So for these kinds, the test compares the time without
+/// `DynamoDB`. Only a recipient of a token for that address can send such a request.
+const FILTERED: usize = 2;
 
 #[test]
-fn a_token_is_refused_in_the_same_time_for_every_reason() {
+fn every_invalid_token_is_rejected_in_the_same_time() {
     let _alone = alone();
     let pairs = times(10_000, 100_000);
     let verdicts = Verdict::of_each(|| measure(pairs, Plant::Nothing).map(|kind| kind.compare()));
@@ -45,15 +47,15 @@ fn a_token_is_refused_in_the_same_time_for_every_reason() {
         } else {
             pairs / RARELY
         };
-        tell(&what, pairs, verdict);
+        record(&what, pairs, verdict);
     }
-    let told: Vec<String> = KINDS
+    let lines: Vec<String> = KINDS
         .iter()
         .zip(&verdicts)
         .map(|(kind, verdict)| format!("{kind}: {verdict}"))
         .collect();
     let is_difference = verdicts.iter().any(Verdict::is_difference);
-    assert!(!is_difference, "{}", told.join("\n"));
+    assert!(!is_difference, "{}", lines.join("\n"));
 }
 
 #[test]
@@ -62,7 +64,7 @@ fn a_planted_look_up_is_found() {
     let pairs = times(300, 10_000);
     let [verdict, ..] =
         Verdict::of_each(|| measure(pairs, Plant::LookUpAndWrite).map(|kind| kind.compare()));
-    tell(
+    record(
         "time of reset with a look-up and a write planted",
         pairs,
         &verdict,
@@ -70,9 +72,9 @@ fn a_planted_look_up_is_found() {
     assert!(verdict.is_difference(), "{verdict}");
 }
 
-/// The times of refusals: the kinds left, a wrong token right.
+/// Measures the times of rejections: the kinds left, a wrong token right.
 ///
-/// All tokens are tried once in every round, in a new order. So all kinds have the same history.
+/// Each round tries every token once, in a new order. So all kinds have the same history.
 fn measure(pairs: usize, plant: Plant) -> [Samples; KINDS.len()] {
     runtime().block_on(async {
         let bench = Bench::watched().await;
@@ -98,7 +100,7 @@ fn measure(pairs: usize, plant: Plant) -> [Samples; KINDS.len()] {
             known: known.into_iter().collect(),
         };
         let mut samples: [Samples; KINDS.len()] = Default::default();
-        // The first two rounds meet cold connections.
+        // The first two rounds have cold connections.
         for round in 0..pairs.div_ceil(POOL) + 2 {
             bench.later(SignedDuration::from_secs(15));
             shuffle(&mut all);
@@ -113,8 +115,8 @@ fn measure(pairs: usize, plant: Plant) -> [Samples; KINDS.len()] {
     })
 }
 
-fn note(samples: &mut [Samples], kind: Option<usize>, (all, ours): (f64, f64)) {
-    let time = |kind| if kind < PASSED_OVER { all } else { ours };
+fn note(samples: &mut [Samples], kind: Option<usize>, (all, own): (f64, f64)) {
+    let time = |kind| if kind < FILTERED { all } else { own };
     match kind {
         Some(kind) => samples[kind].left.push(time(kind)),
         None => samples
@@ -124,9 +126,9 @@ fn note(samples: &mut [Samples], kind: Option<usize>, (all, ours): (f64, f64)) {
     }
 }
 
-/// An attempt of each kind.
+/// Returns an attempt of each kind.
 async fn bodies(bench: &Bench, email: &str) -> [Value; KINDS.len()] {
-    let nobody = addresses(1).remove(0);
+    let unknown = addresses(1).remove(0);
     let token = || Token::generate().unwrap();
     let (used, expired, others) = (token(), token(), token());
     for (token, lifetime) in [(&used, 1), (&expired, -1), (&others, 1000)] {
@@ -146,10 +148,10 @@ async fn bodies(bench: &Bench, email: &str) -> [Value; KINDS.len()] {
     let used = attempt(email, &used);
     bench.time(&bench.reset, &used, 204).await;
     [
-        attempt(&nobody, &token()),
+        attempt(&unknown, &token()),
         used,
         attempt(email, &expired),
-        attempt(&nobody, &others),
+        attempt(&unknown, &others),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! AWS on loopback: a `DynamoDB` in this process, and an SES that takes as long as it is told.
+//! AWS on loopback: a `DynamoDB` in this process, and an SES with a configurable latency.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::http::{Request, Server, response};
 use crate::tls::{Authority, Endpoint};
 
-/// AWS, as functions see it.
+/// The AWS that the functions call.
 pub(crate) struct Aws {
     pub(crate) endpoint: Endpoint,
     pub(crate) database: Database,
@@ -24,33 +24,33 @@ pub(crate) struct Aws {
 #[derive(Default)]
 struct State {
     calls: Mutex<Vec<Call>>,
-    mails: Mutex<Vec<Value>>,
+    emails: Mutex<Vec<Value>>,
     arrived: Condvar,
-    /// Of DynamoDB and of SES, in microseconds.
+    /// The latencies of `DynamoDB` and of SES, in microseconds.
     latencies: [AtomicU64; 2],
-    posting: AtomicUsize,
-    posting_at_most: AtomicUsize,
+    sending: AtomicUsize,
+    max_sending: AtomicUsize,
 }
 
-/// A call, and when it was with AWS.
+/// A call, and when AWS received and answered it.
 #[derive(Clone)]
 pub(crate) struct Call {
     pub(crate) name: String,
-    pub(crate) came: Instant,
-    pub(crate) went: Instant,
+    pub(crate) received: Instant,
+    pub(crate) answered: Instant,
 }
 
-/// For all connections that there may be at one time.
+/// The number of threads: enough for all concurrent connections.
 const THREADS: usize = 64;
 
 impl Aws {
-    /// Over TLS 1.3.
+    /// Starts an AWS over TLS 1.3.
     pub(crate) fn start() -> Self {
         Self::start_with(Some(Authority::of_this_run()))
     }
 
-    /// Over HTTP, for counts: a handshake takes a number of instructions that changes, and under valgrind a time that
-    /// comes near the functions' time-outs.
+    /// Starts an AWS over HTTP, for counts. A handshake takes a varying number of instructions. Under valgrind, its
+    /// time comes near the functions' timeouts.
     pub(crate) fn start_plain() -> Self {
         Self::start_with(None)
     }
@@ -77,41 +77,41 @@ impl Aws {
         }
     }
 
-    /// The calls since the last look, in the order in which they were answered.
+    /// Takes the calls since the last call of this function, in the order of their responses.
     pub(crate) fn take_calls(&self) -> Vec<Call> {
         std::mem::take(&mut *self.state.calls.lock().unwrap())
     }
 
-    /// The mails since the last look.
-    pub(crate) fn take_mails(&self) -> Vec<Value> {
-        std::mem::take(&mut *self.state.mails.lock().unwrap())
+    /// Takes the emails since the last call of this function.
+    pub(crate) fn take_emails(&self) -> Vec<Value> {
+        std::mem::take(&mut *self.state.emails.lock().unwrap())
     }
 
-    /// Waits for a mail, and takes it: some peers answer before they mail.
-    pub(crate) fn mail(&self) -> Value {
-        let mails = self.state.mails.lock().unwrap();
-        let patience = Duration::from_mins(1);
-        let (mut mails, _) = self
+    /// Waits for an email and takes it. Some peers respond before they send it.
+    pub(crate) fn take_email(&self) -> Value {
+        let emails = self.state.emails.lock().unwrap();
+        let timeout = Duration::from_mins(1);
+        let (mut emails, _) = self
             .state
             .arrived
-            .wait_timeout_while(mails, patience, |mails| mails.is_empty())
+            .wait_timeout_while(emails, timeout, |emails| emails.is_empty())
             .unwrap();
-        mails.pop().expect("a mail in time")
+        emails.pop().expect("an email in time")
     }
 
-    /// From now on DynamoDB and SES take so long, each by itself.
+    /// Sets the latencies of `DynamoDB` and SES.
     pub(crate) fn slow(&self, dynamodb: Duration, ses: Duration) {
         for (latency, now) in self.state.latencies.iter().zip([dynamodb, ses]) {
             latency.store(u64::try_from(now.as_micros()).unwrap(), Ordering::Relaxed);
         }
     }
 
-    /// How many mails SES was being handed at one time, at the most.
-    pub(crate) fn posted_at_once(&self) -> usize {
-        self.state.posting_at_most.load(Ordering::Relaxed)
+    /// Returns the maximum number of concurrent calls to SES.
+    pub(crate) fn max_concurrent_emails(&self) -> usize {
+        self.state.max_sending.load(Ordering::Relaxed)
     }
 
-    /// Puts many rows into a table.
+    /// Imports rows into a table.
     pub(crate) fn fill(&self, table: &str, rows: impl Iterator<Item = Value>) {
         let rows: Vec<Value> = rows.collect();
         for rows in rows.chunks(10_000) {
@@ -134,9 +134,9 @@ impl State {
         });
         let (status, body) = if target.is_some() {
             wait(dynamodb);
-            act(database, name, &request.body)
+            execute(database, name, &request.body)
         } else {
-            self.post(ses, &request.body)
+            self.send_email(ses, &request.body)
         };
         let error: Option<Value> = (status >= 400).then(|| serde_json::from_str(&body).unwrap());
         let kind = error
@@ -155,51 +155,51 @@ impl State {
         let answer = response(status, headers, &body);
         let call = Call {
             name: name.to_owned(),
-            came: request.came,
-            went: Instant::now(),
+            received: request.received,
+            answered: Instant::now(),
         };
         self.calls.lock().unwrap().push(call);
         answer
     }
 
-    /// What SES does with a mail: it takes its time, and then it has it.
-    fn post(&self, latency: Duration, body: &[u8]) -> (u16, String) {
-        let posting = self.posting.fetch_add(1, Ordering::Relaxed) + 1;
-        self.posting_at_most.fetch_max(posting, Ordering::Relaxed);
+    /// Accepts an email after SES's latency.
+    fn send_email(&self, latency: Duration, body: &[u8]) -> (u16, String) {
+        let sending = self.sending.fetch_add(1, Ordering::Relaxed) + 1;
+        self.max_sending.fetch_max(sending, Ordering::Relaxed);
         wait(latency);
-        self.posting.fetch_sub(1, Ordering::Relaxed);
-        let mail = serde_json::from_slice(body).unwrap();
-        self.mails.lock().unwrap().push(mail);
+        self.sending.fetch_sub(1, Ordering::Relaxed);
+        let email = serde_json::from_slice(body).unwrap();
+        self.emails.lock().unwrap().push(email);
         self.arrived.notify_all();
         (200, json!({ "MessageId": "1" }).to_string())
     }
 }
 
-/// As if AWS were waited for.
+/// Sleeps for a latency of AWS.
 pub(crate) fn wait(latency: Duration) {
     if !latency.is_zero() {
-        #[expect(clippy::disallowed_methods, reason = "AWS's latency is what this is")]
+        #[expect(clippy::disallowed_methods, reason = "this simulates AWS's latency")]
         std::thread::sleep(latency);
     }
 }
 
-fn act(database: &Database, name: &str, body: &[u8]) -> (u16, String) {
+fn execute(database: &Database, name: &str, body: &[u8]) -> (u16, String) {
     let answer = match name {
         "GetItem" => run(body, |request| database.get_item(request)),
         "PutItem" => run(body, |request| database.put_item(request)),
         "Query" => run(body, |request| database.query(request)),
         "TransactWriteItems" => run(body, |request| database.transact_write_items(request)),
         "UpdateItem" => run(body, |request| database.update_item(request)),
-        other => panic!("{other} is not expected of anybody"),
+        other => panic!("unexpected call: {other}"),
     };
     answer.unwrap_or_else(|error| (error.status_code(), error.to_json()))
 }
 
 fn run<Q: DeserializeOwned, A: Serialize>(
     body: &[u8],
-    act: impl FnOnce(Q) -> Result<A, DynoxideError>,
+    operation: impl FnOnce(Q) -> Result<A, DynoxideError>,
 ) -> Result<(u16, String), DynoxideError> {
-    let answer = act(serde_json::from_slice(body).unwrap())?;
+    let answer = operation(serde_json::from_slice(body).unwrap())?;
     Ok((200, serde_json::to_string(&answer).unwrap()))
 }
 

@@ -1,4 +1,4 @@
-//! Cold starts: processes that answer one request, at Lambda's CPU shares.
+//! Cold starts: processes that answer one request, at the CPU shares of Lambda.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::share::Share;
 use crate::stats::{Sample, Summary};
 use crate::subject::{Subject, forgot_event, reset_event};
 
-/// What the first requests of several processes took.
+/// The times of the first requests of several processes.
 #[derive(Default)]
 pub(crate) struct ColdStarts {
-    /// From the start of the process to its first answer.
+    /// The time from the start of the process to its first answer.
     pub(crate) whole: Sample,
     /// The same, without the time in which calls were with AWS.
     pub(crate) itself: Sample,
-    /// From the event to the answer, when the process has its share only.
+    /// The time from the event to the answer, at the process's share.
     pub(crate) request: Sample,
     /// The CPU time of the process up to its first answer.
     pub(crate) cpu: Sample,
@@ -51,27 +51,27 @@ impl ColdStarts {
 #[derive(Clone, Serialize)]
 pub(crate) struct AtShare {
     pub(crate) share: Share,
-    /// From the start of the process to its first answer.
+    /// The time from the start of the process to its first answer.
     pub(crate) first_answer: Summary,
     /// The same, without the time in which calls were with AWS.
     pub(crate) itself: Summary,
-    /// From the event to the answer, when the process has its share only.
+    /// The time from the event to the answer, at the process's share.
     pub(crate) request: Summary,
     /// The CPU time of the process up to its first answer.
     pub(crate) cpu: Summary,
 }
 
-/// Our functions at one share.
+/// The cold starts of Rekey's functions and the floor at one share.
 pub(crate) struct Cold {
     pub(crate) share: Share,
     pub(crate) hello: ColdStarts,
     pub(crate) forgot: ColdStarts,
-    /// Its times are without argon2id: the time between the token's row and the transaction is left out. Its CPU time is
-    /// with it.
+    /// The times exclude argon2id, that is, the time between the token's row and the transaction. The CPU time includes
+    /// it.
     pub(crate) reset: ColdStarts,
 }
 
-/// Each function at each share, in turn.
+/// Measures each function at each share, in turn.
 pub(crate) fn ours(aws: &Aws, ours: &Ours, rounds: usize) -> (Vec<Cold>, &'static str) {
     let mut links =
         links::deliver(aws, &ours.forgot, "cold", Share::ALL.len() * rounds).into_iter();
@@ -102,7 +102,7 @@ pub(crate) fn ours(aws: &Aws, ours: &Ours, rounds: usize) -> (Vec<Cold>, &'stati
     (all.into(), means)
 }
 
-/// A peer at each share.
+/// Measures a peer at each share.
 pub(crate) fn peer(
     aws: &Aws,
     subject: &Subject,
@@ -121,7 +121,7 @@ pub(crate) fn peer(
 /// The first answer of a process.
 struct First {
     answer: Answer,
-    /// From the start of the process.
+    /// The time from the start of the process.
     took: Duration,
     calls: Vec<Call>,
     throttled_by: Option<&'static str>,
@@ -139,11 +139,14 @@ fn first(aws: &Aws, subject: &Subject, share: Share, event: &str) -> First {
     }
 }
 
-/// The time between the answer to a token's row and the transaction.
+/// Returns the time between the response with the token's row and the transaction.
 fn hashing(calls: &[Call]) -> Duration {
     let is_transaction = |call: &&Call| call.name == "TransactWriteItems";
     let transaction = calls.iter().find(is_transaction).expect("a transaction");
     let before = calls.iter().filter(|call| !is_transaction(call));
-    let answered = before.map(|call| call.went).max().expect("a token's row");
-    transaction.came.saturating_duration_since(answered)
+    let answered = before
+        .map(|call| call.answered)
+        .max()
+        .expect("a token's row");
+    transaction.received.saturating_duration_since(answered)
 }

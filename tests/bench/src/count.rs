@@ -1,6 +1,6 @@
-//! Instructions and sizes, against those that are kept: they do not depend on the machine's mood.
+//! Compares instructions and sizes with the stored ones. Unlike times, they do not depend on the machine's load.
 //!
-//! Callgrind counts the instructions. It offers no SHA extensions and no AVX-512, so that a count is nearly the same on
+//! Callgrind counts the instructions. It supports neither SHA extensions nor AVX-512, so a count is nearly the same on
 //! every x86-64.
 
 use std::collections::BTreeMap;
@@ -19,12 +19,12 @@ use crate::measure::Ours;
 use crate::runtime_api::{Answer, Instance};
 use crate::subject::{Subject, forgot_event, requested_event, reset_event};
 
-/// How much more may be, of anything, in percent.
+/// The increase of any count that the check accepts, in percent.
 const TOLERANCE: u64 = 3;
 
 type Counts = BTreeMap<String, u64>;
 
-/// Writes the counts of now.
+/// Writes the current counts to a file.
 pub(crate) fn keep(ours: &Ours, binaries: &Path, kept: &Path) {
     let counts = counts(ours, binaries);
     for (name, now) in &counts {
@@ -33,13 +33,13 @@ pub(crate) fn keep(ours: &Ours, binaries: &Path, kept: &Path) {
     fs::write(kept, serde_json::to_string_pretty(&counts).unwrap() + "\n").unwrap();
 }
 
-/// Compares the counts of now with those that are kept, and fails where one is larger by more than the tolerance.
+/// Compares the current counts with the stored ones, and fails if one has grown by more than the tolerance.
 pub(crate) fn check(ours: &Ours, binaries: &Path, kept: &Path) -> ExitCode {
     let before: Counts = serde_json::from_str(&fs::read_to_string(kept).unwrap()).unwrap();
     let now = counts(ours, binaries);
     assert!(
         before.keys().eq(now.keys()),
-        "other counts are kept: `make bench-keep`"
+        "the stored counts have other names: run `make bench-keep`"
     );
     let mut has_grown = false;
     println!("{:<44} {:>12} {:>12} {:>8}", "", "kept", "now", "");
@@ -54,7 +54,7 @@ pub(crate) fn check(ours: &Ours, binaries: &Path, kept: &Path) -> ExitCode {
     }
     if has_grown {
         println!(
-            "More than {TOLERANCE} percent. Where it has to be so, `make bench-keep` keeps it, and the commit says why."
+            "A count grew by more than {TOLERANCE} percent. If intended, run `make bench-keep`; say why in the commit."
         );
         return ExitCode::FAILURE;
     }
@@ -70,8 +70,8 @@ fn counts(ours: &Ours, binaries: &Path) -> Counts {
         counts.insert(format!("{function}: binary, bytes"), size);
         counts.insert(format!("{function}: zip, bytes"), zipped(&file));
     }
-    let ask = |n: usize| forgot_event(&format!("asking{n}@example.com"));
-    let [cold, warm] = instructions(&aws, &ours.forgot, ask, &has_status(202));
+    let request = |n: usize| forgot_event(&format!("asking{n}@example.com"));
+    let [cold, warm] = instructions(&aws, &ours.forgot, request, &has_status(202));
     counts.insert("forgot: instructions to the first answer".to_owned(), cold);
     counts.insert("forgot: instructions of a request".to_owned(), warm);
 
@@ -80,18 +80,18 @@ fn counts(ours: &Ours, binaries: &Path) -> Counts {
     let [_, warm] = instructions(&aws, &ours.forgot, deliver, &is_done);
     counts.insert("forgot: instructions of a delivery".to_owned(), warm);
 
-    // Nobody's token: argon2id would be all that is counted.
-    let refuse = |n: usize| reset_event("nobody@example.com", &format!("{n:064x}"));
-    let [cold, warm] = instructions(&aws, &ours.reset, refuse, &has_status(422));
+    // Use an invalid token: with a valid one, argon2id would dominate the count.
+    let reject = |n: usize| reset_event("nobody@example.com", &format!("{n:064x}"));
+    let [cold, warm] = instructions(&aws, &ours.reset, reject, &has_status(422));
     counts.insert("reset: instructions to the first answer".to_owned(), cold);
     counts.insert("reset: instructions of a refusal".to_owned(), warm);
     counts
 }
 
-/// How many events are handed over; the first is the cold start's.
+/// The number of events. The first one is the cold start.
 const EVENTS: usize = 101;
 
-/// Whether an answer is the one that is counted: under valgrind, calls of AWS can time out.
+/// Returns whether an answer may be counted. Under valgrind, calls to AWS can time out.
 type Expected<'a> = &'a dyn Fn(&Answer) -> bool;
 
 fn has_status(status: u64) -> impl Fn(&Answer) -> bool {
@@ -102,7 +102,7 @@ fn is_done(answer: &Answer) -> bool {
     answer.body == json!({ "batchItemFailures": [] })
 }
 
-/// The instructions up to the first answer, and those of each one after it.
+/// Returns the instructions up to the first answer, and the mean of the later ones.
 fn instructions(
     aws: &Aws,
     subject: &Subject,
@@ -132,7 +132,7 @@ fn instructions(
     [first, (count(EVENTS) - first) / rest]
 }
 
-/// How large a file is in a zip: its content, deflated, as SAM does it.
+/// Returns the size of a file in a zip: its content, deflated, as SAM does it.
 pub(crate) fn zipped(file: &Path) -> u64 {
     let mut size = Size(0);
     let mut deflated = DeflateEncoder::new(&mut size, Compression::default());

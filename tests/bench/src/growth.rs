@@ -1,4 +1,4 @@
-//! Whether a call takes longer where there is more in the tables.
+//! Measures whether calls take longer when the tables have more rows.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -13,18 +13,19 @@ use crate::runtime_api::Instance;
 use crate::stats::{Sample, Summary};
 use crate::subject::{forgot_event, requested_event, reset_event};
 
-/// What each half takes of AWS with so many users and tokens in the tables.
+/// The time that each half spends in `DynamoDB`, with this number of users and tokens.
 #[derive(Serialize)]
 pub(crate) struct Growth {
     pub(crate) rows: usize,
     pub(crate) request: Summary,
     pub(crate) deliver: Summary,
-    /// Without argon2id.
+    /// The time of a change, without argon2id.
     pub(crate) change: Summary,
 }
 
-/// The sizes in turn, so that what disturbs the machine disturbs all of them. Beside it, how many times as long the half
-/// whose calls grow the most takes in the end.
+/// Measures the sizes in turn, so that a disturbance of the machine affects all of them.
+///
+/// Also returns the ratio of the last size to the first, for the half whose calls grow the most.
 pub(crate) fn growth(ours: &Ours, sizes: &[usize], rounds: usize) -> (Vec<Growth>, Summary) {
     let mut databases: Vec<Populated> = sizes
         .iter()
@@ -44,14 +45,14 @@ pub(crate) fn growth(ours: &Ours, sizes: &[usize], rounds: usize) -> (Vec<Growth
     (growth, most.expect("three halves"))
 }
 
-/// An AWS of its own, with so much in it, and our functions on it.
+/// A separate AWS with many rows, and Rekey's functions on it.
 struct Populated {
     rows: usize,
     aws: Aws,
-    asker: Instance,
+    requester: Instance,
     changer: Instance,
     links: Vec<Link>,
-    /// Request, deliver and change.
+    /// The times of request, deliver, and change.
     halves: [Sample; 3],
 }
 
@@ -60,15 +61,16 @@ impl Populated {
         let aws = Aws::start();
         fill(&aws, 0..rows);
         let links = links::deliver(&aws, &ours.forgot, "links", rounds);
-        let asker = Instance::start(&ours.forgot, &aws.endpoint, &forgot_event("a@example.com"));
-        asker.first();
-        let nobody = reset_event("nobody@example.com", &"0".repeat(64));
-        let changer = Instance::start(&ours.reset, &aws.endpoint, &nobody);
+        let requester =
+            Instance::start(&ours.forgot, &aws.endpoint, &forgot_event("a@example.com"));
+        requester.first();
+        let rejected = reset_event("nobody@example.com", &"0".repeat(64));
+        let changer = Instance::start(&ours.reset, &aws.endpoint, &rejected);
         changer.first();
         Self {
             rows,
             aws,
-            asker,
+            requester,
             changer,
             links,
             halves: Default::default(),
@@ -79,15 +81,15 @@ impl Populated {
     fn call(&mut self, round: usize) {
         let Link { email, token } = &self.links[round];
         self.aws.take_calls();
-        self.asker
+        self.requester
             .invoke(&forgot_event(&format!("asking{round}@example.org")));
-        self.halves[0].push(with_dynamodb(&self.aws));
-        self.asker
+        self.halves[0].push(take_dynamodb_time(&self.aws));
+        self.requester
             .invoke(&requested_event(std::slice::from_ref(email), now()));
-        self.halves[1].push(with_dynamodb(&self.aws));
-        let changed = self.changer.invoke(&reset_event(email, token));
-        assert_eq!(changed.status(), 204);
-        self.halves[2].push(with_dynamodb(&self.aws));
+        self.halves[1].push(take_dynamodb_time(&self.aws));
+        let response = self.changer.invoke(&reset_event(email, token));
+        assert_eq!(response.status(), 204);
+        self.halves[2].push(take_dynamodb_time(&self.aws));
     }
 
     fn growth(&self) -> Growth {
@@ -101,14 +103,14 @@ impl Populated {
     }
 }
 
-/// How long DynamoDB had the calls since the last look.
-fn with_dynamodb(aws: &Aws) -> Duration {
+/// Returns the time that `DynamoDB` took for the calls since the last call of this function.
+fn take_dynamodb_time(aws: &Aws) -> Duration {
     let calls = aws.take_calls();
     let calls = calls.iter().filter(|call| call.name != "SendEmail");
-    calls.map(|call| call.went - call.came).sum()
+    calls.map(|call| call.answered - call.received).sum()
 }
 
-/// Users, and a live token for each of them.
+/// Adds users, and a live token for each of them.
 fn fill(aws: &Aws, range: Range<usize>) {
     let users = range.clone().map(|n| {
         let email = format!("user{n}@example.com");

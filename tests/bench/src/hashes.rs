@@ -1,4 +1,4 @@
-//! argon2id at Rekey's parameters (19 MiB, two passes, one lane), by ours and by others.
+//! argon2id at Rekey's parameters (19 MiB, two passes, one lane), in Rekey's implementation and others.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -14,16 +14,16 @@ const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const SALT: &[u8] = b"sixteen bytes !!";
 
-/// One implementation.
+/// The results of one implementation.
 #[derive(Serialize)]
 pub(crate) struct Implementation {
     pub(crate) name: &'static str,
     pub(crate) took: Summary,
-    /// As a multiple of the fastest that is audited or widely used.
+    /// The ratio to the fastest implementation that is audited or widely used.
     pub(crate) ratio: Summary,
 }
 
-/// Each in turn, so many times.
+/// Measures each implementation in turn.
 pub(crate) fn compare(rounds: usize) -> Vec<Implementation> {
     let mut others = Others::start();
     let (mut ours, mut rust) = (Ours::new(), rust());
@@ -46,9 +46,9 @@ pub(crate) fn compare(rounds: usize) -> Vec<Implementation> {
             "argon2-rust, the crate: not audited, little used",
             argon2_rust,
         ),
-        ("libsodium, as PyNaCl brings it", libsodium),
-        ("OpenSSL, as cryptography brings it", openssl),
-        ("libargon2, as argon2-cffi brings it", libargon2),
+        ("libsodium, from PyNaCl", libsodium),
+        ("OpenSSL, from cryptography", openssl),
+        ("libargon2, from argon2-cffi", libargon2),
     ]
     .map(|(name, sample)| Implementation {
         name,
@@ -58,7 +58,7 @@ pub(crate) fn compare(rounds: usize) -> Vec<Implementation> {
     .into()
 }
 
-/// The crate that Rekey uses, as it uses it: its memory is kept.
+/// The crate that Rekey uses, with memory that is reused as in Rekey.
 pub(crate) struct Ours(Argon2<'static>, Vec<Block>);
 
 impl Ours {
@@ -81,7 +81,7 @@ impl Ours {
     }
 }
 
-/// The fastest that we know of. Its memory is kept, too.
+/// Returns a hasher of the fastest known implementation. It reuses its memory, too.
 fn rust() -> impl FnMut() -> Duration {
     use argon2_rust::params::Memory;
     use argon2_rust::{Algorithm, Argon2, Params, Version};
@@ -100,10 +100,10 @@ fn rust() -> impl FnMut() -> Duration {
     }
 }
 
-/// Those in C, in a process that says how long each took.
+/// The implementations in C, in a process that reports the time of each hash.
 struct Others {
     child: Child,
-    orders: ChildStdin,
+    requests: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
 
@@ -117,17 +117,17 @@ impl Others {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let orders = child.stdin.take().unwrap();
+        let requests = child.stdin.take().unwrap();
         let answers = BufReader::new(child.stdout.take().unwrap());
         Self {
             child,
-            orders,
+            requests,
             answers,
         }
     }
 
     fn hash(&mut self, name: &str) -> Duration {
-        writeln!(self.orders, "{name}").unwrap();
+        writeln!(self.requests, "{name}").unwrap();
         let mut nanoseconds = String::new();
         self.answers.read_line(&mut nanoseconds).unwrap();
         Duration::from_nanos(nanoseconds.trim().parse().unwrap())

@@ -1,5 +1,5 @@
-//! As much of HTTP/1.1 as Lambda's runtimes and AWS's SDKs speak, on threads: nothing else shall take the processor
-//! while something is measured.
+//! The subset of HTTP/1.1 that Lambda's runtimes and AWS's SDKs use. The server uses threads instead of an async
+//! runtime, which would use the processor during a measurement.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,14 +13,14 @@ use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// A request on a socket.
 pub(crate) struct Request {
-    /// When its first byte was there.
-    pub(crate) came: Instant,
+    /// The time at which its first byte arrived.
+    pub(crate) received: Instant,
     pub(crate) path: String,
     pub(crate) headers: HashMap<String, String>,
     pub(crate) body: Vec<u8>,
 }
 
-/// A server on loopback. Dropped, it takes no connections any more.
+/// A server on loopback. Dropping it stops it from accepting connections.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     threads: usize,
@@ -28,9 +28,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Answers each request by a function. None closes the connection.
+    /// Starts a server that answers each request with a function. `None` closes the connection.
     ///
-    /// So many threads wait for a connection each: none is started while something is measured.
+    /// Each thread waits for a connection, so that no thread starts during a measurement.
     pub(crate) fn start(
         threads: usize,
         tls: Option<&Arc<ServerConfig>>,
@@ -64,14 +64,14 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Relaxed);
-        // Wakes those that wait for connections.
+        // Wake the threads that wait for connections.
         for _ in 0..self.threads {
             let _ = TcpStream::connect(self.address);
         }
     }
 }
 
-/// A handler of requests. It closes the connection with None.
+/// A handler of requests. `None` closes the connection.
 type Handler = dyn Fn(Request) -> Option<Vec<u8>>;
 
 fn converse(socket: TcpStream, tls: Option<&Arc<ServerConfig>>, answer: &Handler) -> Option<()> {
@@ -90,12 +90,12 @@ fn serve<S: Read + Write>(mut stream: BufReader<S>, answer: &Handler) -> Option<
     }
 }
 
-/// None where the connection was closed.
+/// Reads a request, or returns `None` if the connection was closed.
 fn read<S: Read + Write>(reader: &mut BufReader<S>) -> Option<Request> {
     if reader.fill_buf().ok()?.is_empty() {
         return None;
     }
-    let came = Instant::now();
+    let received = Instant::now();
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
     let path = line.split(' ').nth(1)?.to_owned();
@@ -121,7 +121,7 @@ fn read<S: Read + Write>(reader: &mut BufReader<S>) -> Option<Request> {
         body
     };
     Some(Request {
-        came,
+        received,
         path,
         headers,
         body,
@@ -144,7 +144,7 @@ fn read_chunks(reader: &mut impl BufRead) -> Option<Vec<u8>> {
     }
 }
 
-/// A response, whole.
+/// Returns a complete response.
 pub(crate) fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
     let headers: Vec<String> = headers
         .iter()

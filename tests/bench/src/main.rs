@@ -1,21 +1,21 @@
-//! How fast Rekey is, beside what a team would use instead.
+//! Benchmarks of Rekey and of the alternatives that a team might use.
 //!
 //! ```text
-//! bench measure BINARIES OUT         everything, side by side; writes OUT.json and OUT.svg
-//! bench client-hello BINARIES KEPT   the CPU time before the first ClientHello, against its limit
-//! bench check BINARIES KEPT          instructions and sizes, against those that are kept in a file
-//! bench keep BINARIES KEPT           keeps those of now
+//! bench measure BINARIES OUT         measures everything, and writes OUT.json and OUT.svg
+//! bench client-hello BINARIES KEPT   compares the CPU time before the first ClientHello with its limit
+//! bench check BINARIES KEPT          compares instructions and sizes with those in KEPT
+//! bench keep BINARIES KEPT           writes the current instructions and sizes to KEPT
 //! ```
 //!
-//! `BINARIES` holds `forgot/bootstrap`, `reset/bootstrap` and `hello/bootstrap`. `make bench` and `make bench-check` make
-//! them, as they are deployed.
+//! `BINARIES` holds `forgot/bootstrap`, `reset/bootstrap`, and `hello/bootstrap`. `make bench` and `make bench-check`
+//! build them as they are deployed.
 
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
-    reason = "a measurement that panics has said what is wrong"
+    reason = "a measurement reports a failure by panicking"
 )]
 
 mod aws;
@@ -49,8 +49,8 @@ use tls::Authority;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [act, binaries, file] = arguments.as_slice() else {
-        panic!("bench measure|client-hello|check|keep BINARIES FILE");
+    let [command, binaries, file] = arguments.as_slice() else {
+        panic!("usage: bench measure|client-hello|check|keep BINARIES FILE");
     };
     let (binaries, file) = (Path::new(binaries), Path::new(file));
     let ours = Ours {
@@ -58,17 +58,17 @@ fn main() -> ExitCode {
         forgot: Subject::ours(binaries, "forgot"),
         reset: Subject::ours(binaries, "reset"),
     };
-    match act.as_str() {
+    match command.as_str() {
         "measure" => measure(&ours, binaries, file),
         "keep" => count::keep(&ours, binaries, file),
         "client-hello" => return client_hello::check(&ours),
         "check" => return count::check(&ours, binaries, file),
-        other => panic!("{other} is not measure, client-hello, check or keep"),
+        other => panic!("expected measure, client-hello, check, or keep, got {other}"),
     }
     ExitCode::SUCCESS
 }
 
-/// Everything, side by side.
+/// Measures everything, and writes the report.
 fn measure(ours: &Ours, binaries: &Path, out: &Path) {
     let trusting = subject::trusting(binaries, Authority::of_this_run());
     let ours = &Ours {
@@ -91,7 +91,7 @@ fn measure(ours: &Ours, binaries: &Path, out: &Path) {
     println!("peers");
     let peers = peers::measure(&aws, &TemporaryFolder::new().0, 7, 30);
     println!("growth, to a million users and tokens");
-    let (growth, growth_at_most) = growth::growth(ours, &[1_000, 100_000, 1_000_000], 300);
+    let (growth, largest_growth) = growth::growth(ours, &[1_000, 100_000, 1_000_000], 300);
     let measured = Measured {
         sizes: ["forgot", "reset"]
             .map(|name| count::zipped(&binaries.join(name).join("bootstrap"))),
@@ -106,17 +106,17 @@ fn measure(ours: &Ours, binaries: &Path, out: &Path) {
         argon2id,
         peers,
         growth,
-        growth_at_most,
+        largest_growth,
     };
     let report = measured.report(machine(), links::now().strftime("%Y-%m-%d").to_string());
     report.print();
     let json = serde_json::to_string_pretty(&report).unwrap();
     fs::write(out.with_extension("json"), json + "\n").unwrap();
     fs::write(out.with_extension("svg"), picture::svg(&report)).unwrap();
-    println!("\nwritten: {0}.json and {0}.svg", out.display());
+    println!("\nwrote {0}.json and {0}.svg", out.display());
 }
 
-/// The processor, and how many there are of it.
+/// Returns the number and the model of the processors.
 fn machine() -> String {
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let names = || {
@@ -128,7 +128,7 @@ fn machine() -> String {
     format!("{} × {name}", names().count())
 }
 
-/// A folder for what peers store, which ends with this.
+/// A folder for the peers' data. Dropping it deletes the folder.
 struct TemporaryFolder(PathBuf);
 
 impl TemporaryFolder {

@@ -1,4 +1,4 @@
-//! The measurements of our own functions, beside the floor.
+//! Measurements of Rekey's functions, and of hello world as the floor.
 
 use std::time::{Duration, Instant};
 
@@ -9,17 +9,17 @@ use crate::runtime_api::Instance;
 use crate::stats::{Sample, Summary};
 use crate::subject::{BATCH_SIZE, Subject, forgot_event, requested_event, reset_event};
 
-/// Our functions, and the floor.
+/// Rekey's functions, and the floor.
 pub(crate) struct Ours {
     pub(crate) hello: Subject,
     pub(crate) forgot: Subject,
     pub(crate) reset: Subject,
 }
 
-/// How long something took.
+/// The times of events.
 #[derive(Default)]
 pub(crate) struct Times {
-    /// All of it.
+    /// The whole time.
     pub(crate) whole: Sample,
     /// Without the time in which calls were with AWS.
     pub(crate) itself: Sample,
@@ -32,19 +32,22 @@ impl Times {
     }
 }
 
-/// The time in which calls were with AWS.
+/// Returns the time in which calls were with AWS.
 pub(crate) fn with_aws(calls: &[Call]) -> Duration {
     let trips = round_trips(calls);
-    trips.iter().map(|(came, went)| *went - *came).sum()
+    trips
+        .iter()
+        .map(|(received, answered)| *answered - *received)
+        .sum()
 }
 
-/// How long an event takes at a process that runs.
+/// The times and the memory of a process after its start.
 #[derive(Default)]
 pub(crate) struct Warm {
     pub(crate) whole: Sample,
     /// Without the time in which calls were with AWS.
     pub(crate) itself: Sample,
-    /// The most memory that the process has had, in bytes.
+    /// The peak memory of the process, in bytes.
     pub(crate) peak_memory: u64,
 }
 
@@ -58,10 +61,10 @@ impl From<(Times, &Instance)> for Warm {
     }
 }
 
-/// Not measured: connections, caches and branch predictors get used to it.
+/// The number of events before the measurement, which warm up connections, caches, and branch predictors.
 const WARM_UP: usize = 50;
 
-/// `hello` and `forgot`, in turn.
+/// Measures `hello` and `forgot` in turn.
 pub(crate) fn warm_forgot(aws: &Aws, ours: &Ours, rounds: usize) -> (Warm, Warm) {
     let (hello, forgot) = (&ours.hello, &ours.forgot);
     let event = |n| forgot_event(&format!("asking{n}@example.com"));
@@ -84,15 +87,17 @@ pub(crate) fn warm_forgot(aws: &Aws, ours: &Ours, rounds: usize) -> (Warm, Warm)
             }
         }
     }
-    let [of_hello, of_forgot] = times;
-    ((of_hello, &hello).into(), (of_forgot, &forgot).into())
+    let [hello_times, forgot_times] = times;
+    ((hello_times, &hello).into(), (forgot_times, &forgot).into())
 }
 
-/// Less than a call to `DynamoDB` takes in a region, and more than what is done meanwhile.
+/// The latency of `DynamoDB`: less than in a region, but more than the work that runs in parallel.
 const ROUND_TRIP: Duration = Duration::from_micros(300);
 
-/// `reset`, where calls take as long as they do in a region, so that what is done meanwhile costs nothing; and what it takes
-/// beyond argon2id. The same hash by itself is measured in turn, in blocks: neither finds its caches full of the other's.
+/// Measures `reset`, and its time beyond argon2id.
+///
+/// Calls have a latency, as in a region, so that the work in parallel takes no extra time. The same hash alone is
+/// measured in turn, in blocks, so that neither finds its caches full of the other's data.
 pub(crate) fn warm_reset(aws: &Aws, ours: &Ours, blocks: usize) -> (Warm, Sample) {
     const BLOCK: usize = 20;
     const UNCOUNTED: usize = 5;
@@ -128,13 +133,13 @@ pub(crate) fn warm_reset(aws: &Aws, ours: &Ours, blocks: usize) -> (Warm, Sample
     ((all, &reset).into(), beyond)
 }
 
-/// In how many turns `forgot` and `reset` call AWS, once their connections are open.
+/// Returns the number of sequential round trips of `forgot` and `reset`, once their connections are open.
 pub(crate) fn turns(aws: &Aws, ours: &Ours) -> [usize; 2] {
-    // Long enough for all calls of one turn to begin.
+    // Long enough for all parallel calls to begin.
     const LATENCY: Duration = Duration::from_millis(20);
     let links = links::deliver(aws, &ours.forgot, "turns", 1);
     let reset = reset_event(&links[0].email, &links[0].token);
-    let refused = reset_event("nobody@example.com", &"0".repeat(64));
+    let rejected = reset_event("nobody@example.com", &"0".repeat(64));
     let turns = [
         (
             &ours.forgot,
@@ -142,7 +147,7 @@ pub(crate) fn turns(aws: &Aws, ours: &Ours) -> [usize; 2] {
             forgot_event("turns@example.com"),
             202,
         ),
-        (&ours.reset, refused, reset, 204),
+        (&ours.reset, rejected, reset, 204),
     ];
     aws.slow(LATENCY, Duration::ZERO);
     let turns = turns.map(|(subject, first, event, status)| {
@@ -156,31 +161,34 @@ pub(crate) fn turns(aws: &Aws, ours: &Ours) -> [usize; 2] {
     turns
 }
 
-/// When calls were with AWS: those that were there at the same time count as one.
+/// Returns the periods in which calls were with AWS. Overlapping calls count as one.
 fn round_trips(calls: &[Call]) -> Vec<(Instant, Instant)> {
-    let mut spans: Vec<_> = calls.iter().map(|call| (call.came, call.went)).collect();
+    let mut spans: Vec<_> = calls
+        .iter()
+        .map(|call| (call.received, call.answered))
+        .collect();
     spans.sort();
     let mut trips: Vec<(Instant, Instant)> = Vec::new();
-    for (came, went) in spans {
+    for (received, answered) in spans {
         match trips.last_mut() {
-            Some(last) if came < last.1 => last.1 = last.1.max(went),
-            _ => trips.push((came, went)),
+            Some(last) if received < last.1 => last.1 = last.1.max(answered),
+            _ => trips.push((received, answered)),
         }
     }
     trips
 }
 
-/// What one private half delivers.
+/// The deliveries of one private half.
 pub(crate) struct Delivery {
     pub(crate) links_per_second: f64,
-    /// How many mails SES was being handed at one time, at the most.
+    /// The maximum number of concurrent calls to SES.
     pub(crate) at_once: usize,
-    /// The CPU time of a link: batches may end later than their work.
+    /// The CPU time of a link. The wall time would include waiting, since batches may end later than their work.
     pub(crate) own: Summary,
     pub(crate) peak_memory: u64,
 }
 
-/// So many batches for as many new users, twice; and one to begin with that is not measured.
+/// Delivers two sets of batches to new users, after a first batch that is not measured.
 pub(crate) fn deliver(
     aws: &Aws,
     forgot: &Subject,
@@ -201,19 +209,19 @@ pub(crate) fn deliver(
         own.push(instance.invoke(event).cpu() / u32::try_from(BATCH_SIZE).expect("a few"));
     }
     aws.slow(Duration::ZERO, latency_of_ses);
-    aws.take_mails();
+    aws.take_emails();
     let started = Instant::now();
     for event in slow {
         instance.invoke(event);
     }
     let took = started.elapsed();
     aws.slow(Duration::ZERO, Duration::ZERO);
-    let sent = aws.take_mails().len();
-    assert_eq!(sent, number, "each request is a mail");
+    let sent = aws.take_emails().len();
+    assert_eq!(sent, number, "one email for each request");
     #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
     Delivery {
         links_per_second: sent as f64 / took.as_secs_f64(),
-        at_once: aws.posted_at_once(),
+        at_once: aws.max_concurrent_emails(),
         own: own.summary(),
         peak_memory: instance.peak_memory(),
     }

@@ -1,4 +1,4 @@
-//! What a team would use instead, measured as we are.
+//! Measurements of the peers, by the same method as Rekey's.
 
 use std::fs;
 use std::path::Path;
@@ -14,16 +14,16 @@ use crate::share::Share;
 use crate::stats::{Sample, Summary};
 use crate::subject::{Peer, Subject};
 
-/// How a peer fares.
+/// The results of a function.
 #[derive(Serialize)]
 pub(crate) struct Function {
     pub(crate) name: String,
-    /// At each share of a core.
+    /// The cold starts at each share of a core.
     pub(crate) cold_forgot: Vec<AtShare>,
     pub(crate) warm_forgot: Summary,
-    /// With its own hashing, at its own default.
+    /// The time with the peer's own hash function, at its default.
     pub(crate) warm_reset: Option<Summary>,
-    /// In bytes.
+    /// The peak memory, in bytes.
     pub(crate) peak_memory: u64,
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn measure(
         .collect();
     let mut cold: Vec<[ColdStarts; 3]> = peers.iter().map(|_| Default::default()).collect();
     let mut warm_up: [ColdStarts; 3] = Default::default();
-    // In turn, so that what disturbs the machine disturbs all of them. The first round warms the page cache.
+    // Measure in turn, so that a disturbance of the machine affects all of them. The first round warms the page cache.
     for round in 0..=cold_rounds {
         for ((peer, subject), times) in peers.iter().zip(&mut cold) {
             let times = if round == 0 { &mut warm_up } else { times };
@@ -80,16 +80,16 @@ fn at_each_share(cold: &[ColdStarts; 3]) -> Vec<AtShare> {
 fn warm(aws: &Aws, peer: &Peer, subject: &Subject, rounds: usize) -> (Sample, Sample, u64) {
     let link = Regex::new(&peer.link).unwrap();
     let (mut forgot, mut reset) = (Sample::default(), Sample::default());
-    aws.take_mails();
+    aws.take_emails();
     let instance = Instance::start(subject, &aws.endpoint, &peer.forgot_event());
     instance.first();
-    aws.mail();
+    aws.take_email();
     for _ in 0..rounds {
         let answer = instance.invoke(&peer.forgot_event());
         forgot.push(answer.took());
-        let text = links::text(&aws.mail());
-        let found = link.captures(&text).expect("a link");
-        let part = |name| found.name(name).map_or("", |part| part.as_str());
+        let text = links::text(&aws.take_email());
+        let captures = link.captures(&text).expect("a link");
+        let part = |name| captures.name(name).map_or("", |part| part.as_str());
         let answer = instance.invoke(&peer.reset_event(part("token"), part("uid")));
         assert_eq!(
             answer.status(),

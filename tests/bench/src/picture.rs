@@ -1,4 +1,4 @@
-//! What was measured, as a picture.
+//! The report as a picture.
 
 use std::fmt::Write as _;
 
@@ -20,7 +20,7 @@ const COLD: [&str; 3] = [
     "The same, with the CPU share of 256 MB, ms",
 ];
 
-/// Bars on logarithmic scales, as SVG.
+/// Returns the medians as bars on logarithmic scales, in SVG.
 pub(crate) fn svg(report: &Report) -> String {
     let mut panels = Panels::default();
     let functions = |of: &dyn Fn(&Function) -> Option<f64>| -> Vec<(String, f64)> {

@@ -1,4 +1,4 @@
-//! What was measured, as a table and as JSON.
+//! The report of a run, as tables and as JSON.
 
 use serde::Serialize;
 
@@ -9,12 +9,12 @@ use crate::measure::{Delivery, Warm};
 use crate::peers::Function;
 use crate::stats::{Sample, Summary};
 
-/// Everything that was measured in one run.
+/// The results of one run.
 #[derive(Serialize)]
 pub(crate) struct Report {
     pub(crate) machine: String,
     pub(crate) date: String,
-    /// What held processes to their share of a core.
+    /// The mechanism that held processes to their share of a core.
     pub(crate) throttled_by: &'static str,
     pub(crate) figures: Vec<Figure>,
     pub(crate) functions: Vec<Function>,
@@ -22,15 +22,15 @@ pub(crate) struct Report {
     pub(crate) growth: Vec<Growth>,
 }
 
-/// What the measurements gave.
+/// The measurements of one run.
 pub(crate) struct Measured {
-    /// At each of [`crate::share::Share::ALL`].
+    /// The cold starts at each of [`crate::share::Share::ALL`].
     pub(crate) cold: Vec<Cold>,
     pub(crate) throttled_by: &'static str,
     pub(crate) hello: Warm,
     pub(crate) forgot: Warm,
     pub(crate) reset: Warm,
-    /// What a reset takes beyond argon2id and its round trips.
+    /// The time of a reset beyond argon2id and its round trips.
     pub(crate) beyond: Sample,
     pub(crate) turns: [usize; 2],
     pub(crate) delivery: Delivery,
@@ -38,13 +38,13 @@ pub(crate) struct Measured {
     pub(crate) argon2id: Vec<Implementation>,
     pub(crate) peers: Vec<Function>,
     pub(crate) growth: Vec<Growth>,
-    /// Of the half whose calls grow the most.
-    pub(crate) growth_at_most: Summary,
+    /// The growth of the half whose calls grow the most.
+    pub(crate) largest_growth: Summary,
 }
 
 impl Measured {
     pub(crate) fn report(self, machine: String, date: String) -> Report {
-        let figures = [self.of_cold_starts(), self.of_warm_calls(), self.of_sizes()].concat();
+        let figures = [self.cold_starts(), self.warm_calls(), self.size_figures()].concat();
         let Self {
             cold,
             throttled_by,
@@ -84,7 +84,7 @@ impl Measured {
         }
     }
 
-    fn of_cold_starts(&self) -> Vec<Figure> {
+    fn cold_starts(&self) -> Vec<Figure> {
         let [whole, mb1024, mb256] = self.cold.as_slice() else {
             unreachable!("each share is measured");
         };
@@ -97,22 +97,22 @@ impl Measured {
                 times,
                 over_hello(&whole.forgot.cpu, whole),
             ),
-            Figure::told(
+            Figure::untargeted(
                 "cold start of forgot over TLS, a whole core",
                 "ms",
                 whole.forgot.whole.summary(),
             ),
-            Figure::told(
+            Figure::untargeted(
                 "the same at the CPU share of 1024 MB",
                 "ms",
                 mb1024.forgot.whole.summary(),
             ),
-            Figure::told(
+            Figure::untargeted(
                 "the same at the CPU share of 256 MB",
                 "ms",
                 mb256.forgot.whole.summary(),
             ),
-            Figure::told(
+            Figure::untargeted(
                 "cold start of reset over TLS, 1024 MB, no argon2id",
                 "ms",
                 mb1024.reset.whole.summary(),
@@ -120,19 +120,19 @@ impl Measured {
             Figure::at_least(
                 40.0,
                 "cold start of the fastest peer, at the worst share",
-                "times ours",
+                "times Rekey's",
                 self.fastest_peer(|cold| cold.itself.median),
             ),
             Figure::at_least(
                 40.0,
                 "the same of its CPU time",
-                "times ours",
+                "times Rekey's",
                 self.fastest_peer(|cold| cold.cpu.median),
             ),
         ]
     }
 
-    /// How many times as much as `forgot` the fastest peer takes, at the share where that is least.
+    /// Returns the ratio of the fastest peer to `forgot`, at the share with the smallest ratio.
     fn fastest_peer(&self, of: impl Fn(&AtShare) -> f64) -> f64 {
         let ratios = self.cold.iter().map(|cold| {
             let peers = self.peers.iter().flat_map(|peer| &peer.cold_forgot);
@@ -142,9 +142,9 @@ impl Measured {
         ratios.fold(f64::INFINITY, f64::min)
     }
 
-    fn of_warm_calls(&self) -> Vec<Figure> {
+    fn warm_calls(&self) -> Vec<Figure> {
         let beyond_hello = self.forgot.itself.less(&self.hello.itself).summary();
-        let [forgot, reset] = self.turns.map(count_of);
+        let [forgot, reset] = self.turns.map(to_float);
         let (delivery, fastest) = (&self.delivery, self.argon2id[0].ratio);
         vec![
             Figure::median(
@@ -175,21 +175,21 @@ impl Measured {
             ),
             Figure::at_most(
                 16.0,
-                "mails handed to SES at one time",
+                "emails sent to SES at one time",
                 "number",
-                count_of(delivery.at_once),
+                to_float(delivery.at_once),
             ),
-            Figure::told("a link's CPU time", "ms", delivery.own),
+            Figure::untargeted("a link's CPU time", "ms", delivery.own),
             Figure::median(
                 1.25,
                 "slowest half at a million rows, over a thousand",
                 "times",
-                self.growth_at_most,
+                self.largest_growth,
             ),
         ]
     }
 
-    fn of_sizes(&self) -> Vec<Figure> {
+    fn size_figures(&self) -> Vec<Figure> {
         const ARGON2: u64 = 19_456 * 1024;
         let forgot = self.forgot.peak_memory.max(self.delivery.peak_memory);
         let reset = self.reset.peak_memory.saturating_sub(ARGON2);
@@ -208,20 +208,20 @@ impl Measured {
     }
 }
 
-/// One measure, and what it has to reach.
+/// One measure and its target.
 #[derive(Clone, Serialize)]
 pub(crate) struct Figure {
     pub(crate) measure: &'static str,
     pub(crate) unit: &'static str,
     pub(crate) value: f64,
-    /// Where there were several measurements of it.
+    /// The spread, if there were several measurements.
     pub(crate) spread: Option<Summary>,
     pub(crate) target: Option<f64>,
     pub(crate) reached: bool,
 }
 
 impl Figure {
-    /// A figure that must not be larger.
+    /// Returns a figure that must not exceed its target.
     fn at_most(target: f64, measure: &'static str, unit: &'static str, value: f64) -> Self {
         let reached = value <= target;
         Self {
@@ -234,7 +234,7 @@ impl Figure {
         }
     }
 
-    /// A figure that must not be smaller.
+    /// Returns a figure that must reach its target.
     fn at_least(target: f64, measure: &'static str, unit: &'static str, value: f64) -> Self {
         let reached = value >= target;
         Self {
@@ -243,7 +243,7 @@ impl Figure {
         }
     }
 
-    /// The median of several, which must not be larger.
+    /// Returns the median of several measurements, which must not exceed its target.
     fn median(target: f64, measure: &'static str, unit: &'static str, all: Summary) -> Self {
         Self {
             spread: Some(all),
@@ -251,8 +251,8 @@ impl Figure {
         }
     }
 
-    /// The median of several, to be known.
-    fn told(measure: &'static str, unit: &'static str, all: Summary) -> Self {
+    /// Returns the median of several measurements, without a target.
+    fn untargeted(measure: &'static str, unit: &'static str, all: Summary) -> Self {
         Self {
             target: None,
             ..Self::median(f64::INFINITY, measure, unit, all)
@@ -263,7 +263,7 @@ impl Figure {
 impl Report {
     pub(crate) fn print(&self) {
         println!("\n{}, {}", self.machine, self.date);
-        println!("CPU shares are kept by {}.", self.throttled_by);
+        println!("CPU shares are enforced by {}.", self.throttled_by);
         for table in [self.reached(), self.beside(), self.hashes(), self.growth()] {
             println!();
             print(&table);
@@ -271,14 +271,7 @@ impl Report {
     }
 
     fn reached(&self) -> Table {
-        let head = [
-            "what Rekey has to reach",
-            "measured",
-            "p10 … p90",
-            "p99",
-            "target",
-            "",
-        ];
+        let head = ["measure", "measured", "p10 … p90", "p99", "target", ""];
         let rows = self.figures.iter().map(|figure| {
             let (spread, p99) = figure.spread.map_or_else(Default::default, |all| {
                 (
@@ -320,14 +313,14 @@ impl Report {
             };
             [
                 function.name.clone(),
-                whole.first_answer.told(),
-                mb1024.first_answer.told(),
-                mb256.first_answer.told(),
-                whole.cpu.told(),
-                function.warm_forgot.told(),
+                whole.first_answer.median_and_p99(),
+                mb1024.first_answer.median_and_p99(),
+                mb256.first_answer.median_and_p99(),
+                whole.cpu.median_and_p99(),
+                function.warm_forgot.median_and_p99(),
                 function
                     .warm_reset
-                    .map_or_else(String::new, |all| all.told()),
+                    .map_or_else(String::new, |all| all.median_and_p99()),
                 format!("{:.1} MB", megabytes(function.peak_memory)),
             ]
         });
@@ -344,7 +337,7 @@ impl Report {
         let rows = self.argon2id.iter().map(|each| {
             [
                 each.name.to_owned(),
-                each.took.told(),
+                each.took.median_and_p99(),
                 format!("{:.2}", each.ratio.median),
                 format!("{:.2} … {:.2}", each.ratio.p10, each.ratio.p90),
             ]
@@ -357,16 +350,16 @@ impl Report {
         let rows = self.growth.iter().map(|each| {
             [
                 format!("{} users, {} tokens", each.rows, each.rows),
-                each.request.told(),
-                each.deliver.told(),
-                each.change.told(),
+                each.request.median_and_p99(),
+                each.deliver.median_and_p99(),
+                each.change.median_and_p99(),
             ]
         });
         table(head, rows)
     }
 }
 
-/// Rows of cells, the head first.
+/// The rows of a table, the head first.
 type Table = Vec<Vec<String>>;
 
 fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> Table {
@@ -374,7 +367,7 @@ fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]
     std::iter::once(head).chain(rows).map(Vec::from).collect()
 }
 
-/// As wide as need be; names to the left, and figures to the right.
+/// Prints a table with names aligned to the left, and figures to the right.
 fn print(table: &Table) {
     let width = |column: usize| table.iter().map(|row| row[column].chars().count()).max();
     for row in table {
@@ -391,13 +384,13 @@ fn print(table: &Table) {
 }
 
 impl Summary {
-    /// Median and p99.
-    fn told(&self) -> String {
+    /// Returns the median and p99 as text.
+    fn median_and_p99(&self) -> String {
         format!("{} ({})", short(self.median), short(self.p99))
     }
 }
 
-/// Three digits, or all before the point.
+/// Formats a value with three significant digits, or with all digits before the point.
 pub(crate) fn short(value: f64) -> String {
     match value.abs() {
         100.0.. => format!("{value:.0}"),
@@ -407,7 +400,7 @@ pub(crate) fn short(value: f64) -> String {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a handful")]
-fn count_of(number: usize) -> f64 {
+fn to_float(number: usize) -> f64 {
     number as f64
 }
 

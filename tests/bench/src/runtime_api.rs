@@ -1,6 +1,7 @@
-//! Lambda's Runtime API, and a process behind it (AWS Lambda Developer Guide, "Using the Lambda runtime API for custom
-//! runtimes"). The clock runs on the thread that writes an event and reads its answer, so that no other thread's waking
-//! up is measured.
+//! Lambda's Runtime API, and a process that uses it.
+//!
+//! The protocol is in the AWS Lambda Developer Guide, "Using the Lambda runtime API for custom runtimes". The thread
+//! that writes an event and reads its answer also takes the times, so that they include no wake-up of another thread.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -17,8 +18,8 @@ use crate::share::{Share, Throttle};
 use crate::subject::Subject;
 use crate::tls::Endpoint;
 
-/// How long anything may take. The slowest peer starts in a second or two.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+/// The timeout of every step. The slowest peer starts in a second or two.
+pub(crate) const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A function's process.
 pub(crate) struct Instance {
@@ -30,18 +31,18 @@ pub(crate) struct Instance {
     _api: Server,
 }
 
-/// What a function answered.
+/// A function's response to an event.
 pub(crate) struct Answer {
     pub(crate) body: Value,
-    /// When the process had asked for its first event.
+    /// The time at which the process requested its first event.
     pub(crate) ready: Instant,
-    /// When the event was given.
+    /// The time at which the process received the event.
     pub(crate) given: Moment,
-    /// When the answer was there.
+    /// The time at which the answer arrived.
     pub(crate) taken: Moment,
 }
 
-/// A time on the clock, and on that of the function's process.
+/// A time, and the CPU time of the function's process.
 #[derive(Clone, Copy)]
 pub(crate) struct Moment {
     pub(crate) at: Instant,
@@ -54,7 +55,7 @@ impl Answer {
         self.taken.at - self.given.at
     }
 
-    /// The CPU time between the event and the answer.
+    /// Returns the CPU time between the event and the answer.
     pub(crate) fn cpu(&self) -> Duration {
         self.taken.cpu.saturating_sub(self.given.cpu)
     }
@@ -65,14 +66,14 @@ impl Answer {
 }
 
 impl Instance {
-    /// Starts a process, which finds its first event waiting.
+    /// Starts a process whose first event is already waiting.
     pub(crate) fn start(subject: &Subject, aws: &Endpoint, first: &str) -> Self {
         Self::start_with(subject, aws, Share::WholeCore, first)
     }
 
     /// Starts a process that has a whole core for init, and `share` from its first event on.
     pub(crate) fn start_with(subject: &Subject, aws: &Endpoint, share: Share, first: &str) -> Self {
-        let (events, to_come) = channel::<String>();
+        let (events, pending) = channel::<String>();
         let (given, answers) = channel();
         let (process, throttle) = (Arc::new(OnceLock::new()), Arc::default());
         events.send(first.to_owned()).unwrap();
@@ -80,7 +81,7 @@ impl Instance {
             process: Arc::clone(&process),
             share,
             throttle: Arc::clone(&throttle),
-            to_come: Mutex::new(to_come),
+            pending: Mutex::new(pending),
             ready: OnceLock::new(),
             given: Mutex::new(None),
             answers: Mutex::new(given),
@@ -112,8 +113,8 @@ impl Instance {
         }
     }
 
-    /// The first answer, and how long it took from the start of the process. The time in which the process was put
-    /// under its share is left out.
+    /// Returns the first answer, and its time from the start of the process. The time excludes the throttling of the
+    /// process to its share.
     pub(crate) fn first(&self) -> (Answer, Duration) {
         let answer = self.answer();
         let init = answer.ready - self.started;
@@ -121,17 +122,17 @@ impl Instance {
         (answer, took)
     }
 
-    /// What holds the process to its share. None for a whole core.
+    /// Returns the mechanism that holds the process to its share, or `None` for a whole core.
     pub(crate) fn throttled_by(&self) -> Option<&'static str> {
         self.throttle.lock().unwrap().as_ref().map(Throttle::means)
     }
 
-    /// The process's number.
+    /// Returns the process ID.
     pub(crate) fn process(&self) -> Pid {
         pid(&self.child)
     }
 
-    /// Hands an event over, and waits for its answer.
+    /// Sends an event and waits for its answer.
     pub(crate) fn invoke(&self, event: &str) -> Answer {
         self.events.send(event.to_owned()).unwrap();
         self.answer()
@@ -139,18 +140,18 @@ impl Instance {
 
     fn answer(&self) -> Answer {
         self.answers
-            .recv_timeout(PATIENCE)
+            .recv_timeout(TIMEOUT)
             .expect("an answer in time")
     }
 
-    /// Ends the process as Lambda would not: its Runtime API goes away. So it ends by itself.
+    /// Ends the process by closing its Runtime API, unlike Lambda, so that it exits by itself.
     pub(crate) fn end(mut self) {
-        let (nobody, _) = channel();
-        self.events = nobody;
+        let (closed, _) = channel();
+        self.events = closed;
         self.child.wait().unwrap();
     }
 
-    /// The most memory that the process has had, in bytes.
+    /// Returns the peak memory of the process, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmHWM:"));
@@ -171,12 +172,12 @@ impl Drop for Instance {
     }
 }
 
-/// What the Runtime API keeps of a process.
+/// The Runtime API's state of a process.
 struct Function {
     process: Arc<OnceLock<Pid>>,
     share: Share,
     throttle: Arc<Mutex<Option<Throttle>>>,
-    to_come: Mutex<Receiver<String>>,
+    pending: Mutex<Receiver<String>>,
     ready: OnceLock<Instant>,
     given: Mutex<Option<Moment>>,
     answers: Mutex<Sender<Answer>>,
@@ -185,11 +186,11 @@ struct Function {
 impl Function {
     fn serve(&self, request: &Request) -> Option<Vec<u8>> {
         if request.path.ends_with("/invocation/next") {
-            let _ = self.ready.set(request.came);
+            let _ = self.ready.set(request.received);
             return self.next();
         }
         let taken = Moment {
-            at: request.came,
+            at: request.received,
             cpu: cpu_time(*self.process.wait())?,
         };
         let body = serde_json::from_slice(&request.body).unwrap_or_default();
@@ -209,12 +210,12 @@ impl Function {
     }
 
     fn next(&self) -> Option<Vec<u8>> {
-        let event = self.to_come.lock().unwrap().recv().ok()?;
+        let event = self.pending.lock().unwrap().recv().ok()?;
         let next = response(200, &INVOCATION, &event);
         let process = *self.process.wait();
         let mut given = self.given.lock().unwrap();
         if given.is_none() {
-            // Init is over.
+            // The process has finished its init.
             *self.throttle.lock().unwrap() = Throttle::begin(self.share, process);
         }
         let cpu = cpu_time(process)?;
@@ -225,10 +226,10 @@ impl Function {
 }
 
 pub(crate) fn pid(process: &Child) -> Pid {
-    Pid::from_raw(i32::try_from(process.id()).expect("a process's number"))
+    Pid::from_raw(i32::try_from(process.id()).expect("a process ID"))
 }
 
-/// The CPU time of a process. None if it has ended.
+/// Returns the CPU time of a process, or `None` if it has ended.
 pub(crate) fn cpu_time(process: Pid) -> Option<Duration> {
     let clock = ClockId::pid_cpu_clock_id(process).ok()?;
     clock.now().ok().map(Duration::from)
@@ -251,7 +252,7 @@ const INVOCATION: [(&str, &str); 5] = [
     ),
 ];
 
-/// The environment of every function.
+/// Returns the environment of every function.
 fn lambda(api: &str) -> Vec<(String, String)> {
     let variables = [
         ("AWS_LAMBDA_RUNTIME_API", api),
@@ -269,7 +270,7 @@ fn lambda(api: &str) -> Vec<(String, String)> {
         ("LANG", "en_US.UTF-8"),
         ("TZ", ":UTC"),
     ];
-    // Node is wherever it is.
+    // Peers find Node through `PATH`.
     #[expect(clippy::disallowed_methods, reason = "the benchmark's own path")]
     let path = std::env::var("PATH").unwrap();
     variables

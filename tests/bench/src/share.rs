@@ -1,4 +1,4 @@
-//! Lambda's CPU shares: a whole core for init, and a part of one for requests.
+//! Lambda's CPU shares: a whole core for init, and a fraction for requests.
 //!
 //! Lambda gives CPU in proportion to memory, and a whole core at 1769 MB (AWS Lambda Developer Guide, "Configure Lambda
 //! function memory"). Init runs on a whole core. So a process is held to its share from its first event on.
@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::aws::wait;
 
-/// How much of a core a function has after init.
+/// The share of a core that a function has after init.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) enum Share {
     #[serde(rename = "a whole core")]
@@ -31,7 +31,7 @@ pub(crate) enum Share {
 impl Share {
     pub(crate) const ALL: [Self; 3] = [Self::WholeCore, Self::Mb1024, Self::Mb256];
 
-    /// The CPU time in each [`PERIOD`]. None for a whole core.
+    /// Returns the CPU time in each [`PERIOD`], or `None` for a whole core.
     fn quota(self) -> Option<Duration> {
         let memory = match self {
             Self::WholeCore => return None,
@@ -44,7 +44,8 @@ impl Share {
 
 const WHOLE_CORE_MB: u32 = 1769;
 
-/// The kernel's default is 100 ms. A quota of that would outlast most cold requests, and hide what the share costs.
+/// The period of a quota. With the kernel's default of 100 ms, a quota would outlast most cold requests, and hide the
+/// cost of the share.
 const PERIOD: Duration = Duration::from_millis(20);
 
 /// Holds a process to its share.
@@ -54,7 +55,7 @@ pub(crate) enum Throttle {
 }
 
 impl Throttle {
-    /// Begins at once. None for a whole core.
+    /// Starts to throttle a process, or returns `None` for a whole core.
     pub(crate) fn begin(share: Share, process: Pid) -> Option<Self> {
         let quota = share.quota()?;
         Some(match create_cgroup(quota, process) {
@@ -70,7 +71,7 @@ impl Throttle {
                 let _ = child.wait();
                 let _ = fs::remove_dir(cgroup);
             }
-            // The signals stop before the wait: after it, the process's number may be another one's.
+            // Stop the signals before the wait: after it, the process ID may belong to another process.
             Self::DutyCycle(cycle) => {
                 cycle.end();
                 let _ = child.wait();
@@ -78,7 +79,7 @@ impl Throttle {
         }
     }
 
-    /// What holds the process: the report says it.
+    /// Returns the mechanism that holds the process, for the report.
     pub(crate) fn means(&self) -> &'static str {
         match self {
             Self::Cgroup(cgroup) if cgroup.join(CPU_MAX).exists() => "cgroup v2, cpu.max",
@@ -90,7 +91,10 @@ impl Throttle {
 
 const CPU_MAX: &str = "cpu.max";
 
-/// Fails if this process may not make control groups.
+/// Creates a control group for a process.
+///
+/// # Errors
+/// Returns an error if this process may not create control groups.
 fn create_cgroup(quota: Duration, process: Pid) -> io::Result<PathBuf> {
     let (quota, period) = (quota.as_micros(), PERIOD.as_micros());
     let files_of_v2 = [(CPU_MAX, format!("{quota} {period}"))];
@@ -107,7 +111,7 @@ fn create_cgroup(quota: Duration, process: Pid) -> io::Result<PathBuf> {
         let cgroup = PathBuf::from(hierarchy).join(format!("rekey-bench-{process}"));
         let created = fs::create_dir(&cgroup).and_then(|()| {
             for (name, content) in files {
-                // The kernel has made the file, or there is none: below a mount of something else, a write would make it.
+                // Open without creating: below a mount of another kind, a plain write would create the file.
                 let mut file = fs::OpenOptions::new().write(true).open(cgroup.join(name))?;
                 io::Write::write_all(&mut file, content.as_bytes())?;
             }
@@ -122,8 +126,8 @@ fn create_cgroup(quota: Duration, process: Pid) -> io::Result<PathBuf> {
     Err(failed)
 }
 
-/// Lets a process run for its quota, and stops it for the rest of each period. A process that waits loses its quota too,
-/// so times are longer than under a control group.
+/// Lets a process run for its quota, and stops it for the rest of each period. A process that waits loses its quota
+/// too, so times are longer than under a control group.
 pub(crate) struct DutyCycle {
     is_over: Arc<AtomicBool>,
     thread: JoinHandle<()>,
@@ -165,7 +169,7 @@ mod tests {
         command.args(["-c", "while :; do :; done"]).spawn().unwrap()
     }
 
-    /// How much of a core the process gets while it uses 60 ms of CPU time.
+    /// Returns the share of a core that a process gets while it uses 60 ms of CPU time.
     fn share_of_a_core(process: Pid) -> f64 {
         let used = || cpu_time(process).unwrap();
         let (started, before) = (Instant::now(), used());

@@ -1,4 +1,4 @@
-//! What many measurements of one thing come to.
+//! Summaries of repeated measurements.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use serde::Serialize;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sample(Vec<f64>);
 
-/// What is told of them.
+/// The summary of a sample.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Summary {
     pub(crate) n: usize,
     pub(crate) median: f64,
-    /// A tenth are below.
+    /// The value that a tenth are below.
     pub(crate) p10: f64,
-    /// A tenth are above.
+    /// The value that a tenth are above.
     pub(crate) p90: f64,
     pub(crate) p99: f64,
 }
@@ -25,17 +25,17 @@ impl Sample {
         self.push_milliseconds(took.as_secs_f64() * 1000.0);
     }
 
-    /// A difference may be less than nothing.
+    /// Adds a value in milliseconds. A difference may be negative.
     pub(crate) fn push_milliseconds(&mut self, milliseconds: f64) {
         self.0.push(milliseconds);
     }
 
-    /// The ratios of measurements that were taken one after the other: what disturbs the machine disturbs both.
+    /// Returns the ratios of measurements that were taken in turn, so that a disturbance of the machine affects both.
     pub(crate) fn over(&self, other: &Self) -> Self {
         self.paired(other, |a, b| a / b)
     }
 
-    /// The differences, likewise.
+    /// Returns the differences of such measurements.
     pub(crate) fn less(&self, other: &Self) -> Self {
         self.paired(other, |a, b| a - b)
     }
@@ -50,7 +50,7 @@ impl Sample {
         )
     }
 
-    /// The smallest.
+    /// Returns the smallest value.
     pub(crate) fn least(&self) -> f64 {
         self.0.iter().copied().fold(f64::INFINITY, f64::min)
     }
@@ -68,7 +68,7 @@ impl Sample {
     }
 }
 
-/// The nearest rank; the mean of two for an even median would make no difference that anybody could see.
+/// Returns the value at the nearest rank. The mean of two values for an even median would differ too little to matter.
 fn at(sorted: &[f64], part: f64) -> f64 {
     #[expect(
         clippy::cast_precision_loss,

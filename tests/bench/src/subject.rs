@@ -1,4 +1,4 @@
-//! What is measured: Rekey's two binaries, a function that says hello, and the peers, each with its events.
+//! The measured functions: Rekey's two binaries, a hello world, and the peers, each with its events.
 
 use std::collections::HashMap;
 use std::fs;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::tls::Authority;
 
-/// A function: how its processes are started.
+/// A function, and how to start its processes.
 #[derive(Clone)]
 pub(crate) struct Subject {
     pub(crate) name: String,
@@ -21,7 +21,7 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// The same function, run by a tool.
+    /// Returns the same function, run under a tool.
     pub(crate) fn under(&self, tool: &[&str]) -> Self {
         let tool = tool.iter().map(|&argument| argument.to_owned());
         Self {
@@ -30,7 +30,7 @@ impl Subject {
         }
     }
 
-    /// One of our binaries, where `make bench` has put it.
+    /// Returns one of Rekey's binaries, from the folder of `make bench`.
     pub(crate) fn ours(binaries: &Path, name: &str) -> Self {
         let environment = if name == "hello" {
             Vec::new()
@@ -60,7 +60,7 @@ pub(crate) fn trusting(binaries: &Path, authority: &Authority) -> PathBuf {
     trusting
 }
 
-/// The repository.
+/// Returns the root of the repository.
 pub(crate) fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
@@ -68,7 +68,7 @@ pub(crate) fn root() -> &'static Path {
 pub(crate) const PAGE: &str = "https://app.example.com/password/reset";
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
-/// The template's settings, but for limits that no measurement reaches.
+/// Returns the template's settings, with rate limits that no measurement reaches.
 fn settings() -> Vec<(String, String)> {
     let settings = [
         ("STACK_NAME", "rekey"),
@@ -95,7 +95,7 @@ fn settings() -> Vec<(String, String)> {
         .to_vec()
 }
 
-/// An event of API Gateway's HTTP API (payload 2.0), as it really is: with the headers that a browser and a CDN send.
+/// Returns a realistic event of API Gateway's HTTP API (payload 2.0), with the headers of a browser and a CDN.
 pub(crate) fn event(path: &str, headers: &HashMap<String, String>, body: &str) -> String {
     let mut all = json!({
         "accept": "application/json",
@@ -145,29 +145,29 @@ pub(crate) fn event(path: &str, headers: &HashMap<String, String>, body: &str) -
     .to_string()
 }
 
-/// No two events have one request's id: a reset's notice is kept by it.
+/// Returns a unique number. Request IDs must differ, because the row of a change is stored under its request's ID.
 fn unique() -> u64 {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Somebody asks for a link of Rekey's.
+/// Returns the event of a request for a link.
 pub(crate) fn forgot_event(email: &str) -> String {
     let body = json!({ "email": email, "reset_url": PAGE });
     event("/password/forgot", &HashMap::new(), &body.to_string())
 }
 
-/// Somebody sets a password with one.
+/// Returns the event of a request to set a password.
 pub(crate) fn reset_event(email: &str, token: &str) -> String {
     let body = json!({ "email": email, "token": token, "password": PASSWORD });
     event("/password/reset", &HashMap::new(), &body.to_string())
 }
 
-/// The largest batch, as the template sets it for the stream.
+/// The maximum batch size, as in the template.
 pub(crate) const BATCH_SIZE: usize = 16;
 
-/// What the stream brings to `forgot`'s private half.
+/// Returns an event of the stream for `forgot`'s private half.
 pub(crate) fn requested_event(emails: &[String], now: Timestamp) -> String {
     let records = emails.iter().enumerate().map(|(n, email)| {
         let image = json!({
@@ -203,7 +203,7 @@ fn record(image: &Value, n: usize) -> Value {
     })
 }
 
-/// What a team would use instead: `infra/bench/peers/peers.json`.
+/// An alternative to Rekey, from `infra/bench/peers/peers.json`.
 #[derive(Deserialize)]
 pub(crate) struct Peer {
     pub(crate) name: String,
@@ -213,7 +213,7 @@ pub(crate) struct Peer {
     environment: HashMap<String, String>,
     forgot: Call,
     reset: Call,
-    /// Finds token and user in the mail.
+    /// The regular expression that matches the token and the user in the email.
     pub(crate) link: String,
     pub(crate) forgot_status: u64,
     pub(crate) reset_status: u64,
@@ -228,13 +228,13 @@ struct Call {
 }
 
 impl Peer {
-    /// All that are installed.
+    /// Returns all peers.
     pub(crate) fn all() -> Vec<Self> {
         let list = fs::read_to_string(root().join("infra/bench/peers/peers.json")).unwrap();
         serde_json::from_str(&list).unwrap()
     }
 
-    /// Makes its database, in a folder of its own.
+    /// Creates the peer's database in a folder, and returns the function.
     pub(crate) fn prepare(&self, state: &Path) -> Subject {
         let filled = |text: &String| {
             text.replace("{root}", &root().display().to_string())

@@ -16,18 +16,18 @@ use tokio_rustls::rustls::version::TLS13;
 
 use crate::subject::root as root_folder;
 
-/// Where a function finds AWS, and the certificate authority that it has to trust.
+/// The URL of the local AWS, and the certificate authority that its clients must trust.
 #[derive(Clone)]
 pub(crate) struct Endpoint {
     url: String,
-    /// None for plain HTTP.
+    /// The file with the authority's certificate, or `None` for plain HTTP.
     roots: Option<PathBuf>,
 }
 
 impl Endpoint {
     pub(crate) fn new(port: u16, authority: &Authority) -> Self {
         Self {
-            // A name, as AWS's endpoints have one: a cold start includes a look-up.
+            // Use a name, as AWS's endpoints do, so that a cold start includes the lookup.
             url: format!("https://localhost:{port}"),
             roots: Some(authority.roots.clone()),
         }
@@ -40,7 +40,7 @@ impl Endpoint {
         }
     }
 
-    /// The variables through which Rekey, Python's and Node's clients come to trust the authority.
+    /// Returns the variables through which Rekey, Python, and Node trust the authority.
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
         let mut variables = vec![("AWS_ENDPOINT_URL".to_owned(), self.url.clone())];
         if let Some(roots) = &self.roots {
@@ -67,8 +67,8 @@ impl Authority {
     fn new() -> Self {
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // OpenSSL, under Python, wants what RFC 5280 wants: a name of the authority's own, the usages of its key, and
-        // its key's identifier in what it signs.
+        // OpenSSL, under Python, enforces RFC 5280. The authority needs a distinguished name and key usages, and the
+        // certificates that it signs need its key identifier.
         let name = &mut authority.distinguished_name;
         name.push(DnType::CommonName, "The benchmark's authority");
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -91,10 +91,10 @@ impl Authority {
         }
     }
 
-    /// One of Rekey's binaries, with the authority's certificate in place of the first of Amazon's roots.
+    /// Returns one of Rekey's binaries with the authority's certificate in place of the first of Amazon's roots.
     ///
-    /// At AWS, the first handshake succeeds. With the roots as they are, it would fail here, and every cold start would
-    /// include a second one under the platform's roots.
+    /// At AWS, the first handshake succeeds. With Amazon's own roots, it would fail here, and every cold start would
+    /// include a second handshake with the platform's roots.
     pub(crate) fn trusted_by(&self, binary: &[u8]) -> Vec<u8> {
         let amazon = fs::read(root_folder().join("shared/src/aws/amazon_roots.pem")).unwrap();
         let (begin, end) = (b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----");

@@ -1,7 +1,7 @@
-//! What no input may do to Rekey: a function for each fuzz target, which panics where an input does it.
+//! The fuzz targets: each function panics if an input breaks a property of Rekey.
 //!
-//! Each says whether it accepted the input. The fuzzer does not ask; the test that tries the kept inputs again does, to
-//! see that what follows after parsing is tried at all.
+//! Each function returns whether it accepted the input. The fuzzer ignores that. The test that replays the corpus
+//! checks it, so that the code after parsing is covered.
 
 use std::fmt::Debug;
 use std::io;
@@ -48,15 +48,16 @@ const ALLOWED: [&str; 4] = [
     "http://localhost:4601/",
 ];
 
-/// All of them, and each alone.
+/// The allow list with all URLs.
 static ALL: LazyLock<AllowList> = LazyLock::new(|| listed(&ALLOWED.join(",")));
+/// The allow lists with one URL each.
 static ALONE: LazyLock<[AllowList; 4]> = LazyLock::new(|| ALLOWED.map(listed));
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
 
-/// Any body, posted to `/password/forgot`.
+/// Posts any body to `/password/forgot`.
 pub fn forgot_body(body: &[u8]) -> bool {
     let Ok(requested) = parse_forgot(&posted(body)) else {
         return false;
@@ -67,7 +68,7 @@ pub fn forgot_body(body: &[u8]) -> bool {
     true
 }
 
-/// Any body, posted to `/password/reset`.
+/// Posts any body to `/password/reset`.
 pub fn reset_body(body: &[u8]) -> bool {
     let Ok(submission) = parse_reset(&posted(body)) else {
         return false;
@@ -89,17 +90,17 @@ pub fn reset_body(body: &[u8]) -> bool {
     true
 }
 
-/// Any event, as of a gateway, for both functions.
+/// Sends any event of API Gateway to both functions.
 pub fn gateway_event(event: &[u8]) -> bool {
     handle::<ResetRequested>(event) | handle::<PasswordChanged>(event)
 }
 
-/// Any event, as of the table's stream, for both functions.
+/// Sends any event of the table's stream to both functions.
 pub fn stream_record(event: &[u8]) -> bool {
     handle::<ResetRequested>(event) | handle::<PasswordChanged>(event)
 }
 
-/// Any item of the table, as `DynamoDB` writes it in JSON.
+/// Reads any item of the table, in `DynamoDB`'s JSON.
 pub fn stored_row(item: &[u8]) -> bool {
     let Ok(item) = serde_json::from_slice::<Item>(item) else {
         return false;
@@ -124,15 +125,15 @@ pub fn stored_row(item: &[u8]) -> bool {
     requested.is_ok() || issued.is_ok() || changed.is_ok()
 }
 
-/// Any text, as the URL that a request names, and as the setting.
+/// Parses any text as the reset URL of a request, and as the allow list.
 pub fn allow_list(text: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(text) else {
         return false;
     };
     let mut is_accepted = false;
     for (list, allowed) in ALONE.iter().zip(ALLOWED) {
-        if let Ok(admitted) = list.allow(text) {
-            assert_eq!(admitted.as_str(), allowed);
+        if let Ok(allowed_url) = list.allow(text) {
+            assert_eq!(allowed_url.as_str(), allowed);
             assert_eq!(Url::parse(text).unwrap().as_str(), allowed);
             is_accepted = true;
         }
@@ -148,7 +149,7 @@ pub fn allow_list(text: &[u8]) -> bool {
     is_accepted
 }
 
-/// An address and a page, with a space between them, as a link: what goes in comes out in the browser.
+/// Builds a link from an address and a page, separated by a space. The browser must read the same values from it.
 pub fn link(text: &[u8]) -> bool {
     let text = str::from_utf8(text).unwrap_or_default();
     let Some((Ok(email), page)) = text
@@ -169,9 +170,9 @@ pub fn link(text: &[u8]) -> bool {
         return false;
     };
     let page = Url::parse(page).unwrap();
-    let carried = [("email", email.as_str()), ("token", TOKEN)].map(owned);
+    let parameters = [("email", email.as_str()), ("token", TOKEN)].map(owned);
     if let Some(path) = page.fragment() {
-        check_in_path(&in_query, path, &carried);
+        check_in_path(&in_query, path, &parameters);
         assert_eq!(in_query, in_fragment);
         assert_eq!(bare(&in_query), bare(&page));
         assert_eq!(in_query.query(), page.query());
@@ -181,7 +182,7 @@ pub fn link(text: &[u8]) -> bool {
     let pairs: Vec<_> = page
         .query_pairs()
         .into_owned()
-        .chain(carried.clone())
+        .chain(parameters.clone())
         .collect();
     assert!(in_query.query_pairs().into_owned().eq(pairs));
     assert_eq!(bare(&in_query), bare(&page));
@@ -191,14 +192,14 @@ pub fn link(text: &[u8]) -> bool {
     assert!(
         form_urlencoded::parse(fragment.as_bytes())
             .into_owned()
-            .eq(carried)
+            .eq(parameters)
     );
     assert_eq!(bare(&in_fragment), bare(&page));
     assert_eq!(in_fragment.query(), page.query());
     true
 }
 
-// ---- Both functions, without what they act upon --------------------------------------------------
+// ---- Both functions, without AWS -----------------------------------------------------------------
 
 struct Probe<R> {
     telemetry: Telemetry,
@@ -223,7 +224,7 @@ impl Function for Probe<ResetRequested> {
         _: Timestamp,
     ) -> Result<(), RecordError> {
         check_requested(&row);
-        self.act_on(row.locale)
+        self.process(row.locale)
     }
 
     fn telemetry(&self) -> &Telemetry {
@@ -248,7 +249,7 @@ impl Function for Probe<PasswordChanged> {
         _: Timestamp,
     ) -> Result<(), RecordError> {
         check_changed(&row);
-        self.act_on(row.locale)
+        self.process(row.locale)
     }
 
     fn telemetry(&self) -> &Telemetry {
@@ -261,12 +262,12 @@ impl<R> Probe<R> {
         self.has_accepted.store(true, Ordering::Relaxed);
     }
 
-    /// Fails for German, so that some records come again.
-    fn act_on(&self, locale: Locale) -> Result<(), RecordError> {
+    /// Fails for German, so that the stream redelivers some records.
+    fn process(&self, locale: Locale) -> Result<(), RecordError> {
         self.accept();
         match locale {
             Locale::En => Ok(()),
-            Locale::De => Err(Fault::internal("probe.act", "German").into()),
+            Locale::De => Err(Fault::internal("probe.process", "German").into()),
         }
     }
 }
@@ -283,18 +284,18 @@ where
         has_accepted: AtomicBool::new(false),
         row: PhantomData,
     };
-    let handled = pin!(lambda::handle(
+    let future = pin!(lambda::handle(
         &probe,
         event,
         "an id!".to_owned(),
         || NOW,
         Pace::UNPACED
     ));
-    let Poll::Ready(answer) = handled.poll(&mut Context::from_waker(Waker::noop())) else {
-        unreachable!("nothing in it waits");
+    let Poll::Ready(output) = future.poll(&mut Context::from_waker(Waker::noop())) else {
+        unreachable!("the probe never waits");
     };
-    if let Ok(answer) = answer {
-        check_answer(&answer);
+    if let Ok(output) = output {
+        check_output(&output);
     }
     probe.has_accepted.load(Ordering::Relaxed)
 }
@@ -328,25 +329,27 @@ fn posted(body: &[u8]) -> Request {
     }
 }
 
-/// A text in a body, as another parser reads it. None where it has no such text, or is too much for that parser: it
-/// wants to keep what Rekey skips, like numbers beyond all bounds.
+/// Returns a string member of a body, as another parser reads it.
+///
+/// Returns `None` if the member is missing, or if that parser rejects the body. It keeps values that Rekey skips, and
+/// rejects numbers that are out of range.
 fn member(body: &[u8], name: &str) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
     Some(body.get(name)?.as_str()?.to_owned())
 }
 
-// ---- What must hold ------------------------------------------------------------------------------
+// ---- Properties ----------------------------------------------------------------------------------
 
-fn check_answer(answer: &Output) {
-    let told = serde_json::to_value(answer).unwrap();
-    match answer {
+fn check_output(output: &Output) {
+    let json = serde_json::to_value(output).unwrap();
+    match output {
         Output::Http(response) => {
             let status = response.status();
             assert!([202, 204, 400, 404, 405, 413, 415, 422].contains(&status));
             assert!(RequestId::parse(response.header("X-Request-Id").unwrap()).is_ok());
-            assert_eq!(told["statusCode"], status);
+            assert_eq!(json["statusCode"], status);
         }
-        Output::Stream(_) => assert!(told["batchItemFailures"].as_array().unwrap().len() <= 1),
+        Output::Stream(_) => assert!(json["batchItemFailures"].as_array().unwrap().len() <= 1),
     }
 }
 
@@ -360,7 +363,7 @@ fn check_changed(row: &PasswordChanged) {
     check_row(row);
 }
 
-/// What was typed is this address, with nothing else that a reader would see.
+/// Asserts that the typed text is this address, and has no other visible characters.
 fn check_is_typed(email: &Email, typed: &str) {
     let (local, domain) = email.as_str().split_once('@').unwrap();
     let visible: String = typed.chars().filter(char::is_ascii_graphic).collect();
@@ -379,7 +382,7 @@ fn check_email(email: &Email) {
     assert_eq!(Email::parse(address).as_ref(), Ok(email));
 }
 
-/// What is written is what is read.
+/// Asserts that a written row is read back unchanged.
 fn check_row<R>(row: &R)
 where
     R: Serialize + DeserializeOwned + PartialEq + Debug,
@@ -388,13 +391,13 @@ where
     assert_eq!(serde_dynamo::from_item::<_, R>(item).as_ref(), Ok(row));
 }
 
-/// A time is the number that is stored, to the millisecond.
+/// Asserts that a time is the stored number, to the millisecond.
 fn check_time(time: Timestamp, item: &Item, attribute: &str) {
     let Some(AttributeValue::N(stored)) = item.get(attribute) else {
         unreachable!("a time is a number");
     };
     let difference = time.as_duration().as_secs_f64() - stored.parse::<f64>().unwrap();
-    assert!(difference.abs() < 0.001, "{time} of {stored}");
+    assert!(difference.abs() < 0.001, "{time} from {stored}");
 }
 
 fn check_page(url: &Url) {
@@ -414,8 +417,8 @@ fn check_page(url: &Url) {
     assert!(!names.any(|name| name == "email" || name == "token"));
 }
 
-/// What a link carries stands behind the query of the path in its page's fragment.
-fn check_in_path(link: &Url, path: &str, carried: &[(String, String)]) {
+/// Asserts that a link's parameters follow the query of the path in its page's fragment.
+fn check_in_path(link: &Url, path: &str, parameters: &[(String, String)]) {
     let (path, before) = path.split_once('?').unwrap_or((path, ""));
     let (link_path, query) = link.fragment().unwrap().split_once('?').unwrap();
     assert_eq!(link_path, path);
@@ -424,12 +427,12 @@ fn check_in_path(link: &Url, path: &str, carried: &[(String, String)]) {
             .into_owned()
             .collect()
     };
-    let mut wanted: Vec<_> = pairs(before);
-    wanted.extend_from_slice(carried);
-    assert_eq!(pairs(query), wanted);
+    let mut expected: Vec<_> = pairs(before);
+    expected.extend_from_slice(parameters);
+    assert_eq!(pairs(query), expected);
 }
 
-/// The URL up to its path.
+/// Returns the URL up to its path.
 fn bare(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
