@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use rekey::http::response::Response;
 use serde_json::{Value, json};
 
-use crate::app::{ADA, PAGE, TestApp};
+use crate::app::{ADA, Link, PAGE, PASSWORD, TestApp};
 use crate::forgot::futures;
 use crate::torture::{report, times};
 
@@ -27,6 +27,29 @@ async fn a_source_that_repeats_one_address_is_limited_without_calling_the_table(
     assert_eq!(app.aws.take_calls(), [""; 0]);
     let other = request_from(&app, "192.0.2.2", "bob@example.com").await;
     assert_eq!(other.status(), 202);
+    app.process_stream().await;
+}
+
+/// The lookup runs beside the counter, so it must not start either.
+#[tokio::test]
+async fn a_source_that_tries_many_tokens_is_limited_without_calling_the_table() {
+    let app = TestApp::with(&[("SOURCE_LIMIT", "3"), ("SOURCE_WINDOW_SECONDS", "300")]).await;
+    app.user("1", ADA).await;
+    let link = app.link(ADA).await;
+    let guess = Link {
+        token: "0".repeat(64),
+        ..link.clone()
+    };
+    for _ in 0..3 {
+        assert_eq!(app.reset(&guess, PASSWORD).await.status(), 422);
+    }
+    app.aws.take_calls();
+    let response = app.reset(&link, PASSWORD).await;
+    assert_eq!(response.status(), 429);
+    assert!(response.header("Retry-After").is_some());
+    assert_eq!(app.aws.take_calls(), [""; 0]);
+    app.advance(SignedDuration::from_secs(300));
+    assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
     app.process_stream().await;
 }
 

@@ -18,6 +18,10 @@ use crate::Reset;
 use crate::breaches::FailureMode;
 use crate::policy::{NewPassword, Policy};
 
+const SOURCE_LIMITED: &str = "the source reached its limit";
+const INVALID: &str = "unknown, used, expired, or for another address";
+const SUPERSEDED: &str = "used, or superseded by another change";
+
 impl Reset {
     /// Answers a request to set a new password with the token of a link.
     ///
@@ -33,18 +37,23 @@ impl Reset {
             password,
         } = parse(request, &self.policy)?;
 
-        // Both calls run in parallel. The lookup's result is not used until the attempt has been counted.
+        // Before any call, so that a flood costs none.
+        let table = &self.services.table;
+        if let Attempt::Limited { retry_after } = table.count_locally(&request.source, now) {
+            log.count(Metric::RequestsThrottled, SOURCE_LIMITED);
+            return Err(Problem::TooManyRequests { retry_after });
+        }
+        // In parallel. The lookup's result is not used until the attempt has been counted.
         let (attempt, issued) = join!(
-            self.services.table.count_attempt(&request.source, now),
-            self.services.table.find_token(&token, &email, now),
+            table.count_attempt(&request.source, now),
+            table.find_token(&token, &email, now),
         );
         if let Attempt::Limited { retry_after } = attempt? {
-            log.count(Metric::RequestsThrottled, "the source reached its limit");
+            log.count(Metric::RequestsThrottled, SOURCE_LIMITED);
             return Err(Problem::TooManyRequests { retry_after });
         }
         let Some(issued) = issued? else {
-            let detail = "unknown, used, expired, or for another address";
-            log.count(Metric::TokensRejected, detail);
+            log.count(Metric::TokensRejected, INVALID);
             return Err(Problem::invalid_token());
         };
 
@@ -61,10 +70,7 @@ impl Reset {
         {
             Redemption::Done => log.count(Metric::PasswordsChanged, "replaced"),
             Redemption::Rejected => {
-                log.count(
-                    Metric::TokensRejected,
-                    "used, or superseded by another change",
-                );
+                log.count(Metric::TokensRejected, SUPERSEDED);
                 return Err(Problem::invalid_token());
             }
         }

@@ -13,10 +13,10 @@ use crate::source::Source;
 
 const RATE_PREFIX: &str = "rate#";
 
-/// The outcome of counting an attempt to use a token.
+/// The outcome of counting a request of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attempt {
-    /// The attempt is counted, and within the limit.
+    /// The request is counted, and within the limit.
     Counted,
     /// The source reached its limit.
     Limited {
@@ -44,18 +44,23 @@ impl Table {
     /// # Errors
     /// Returns a [`Fault`] if `DynamoDB` rejects the call or does not answer.
     pub async fn count_attempt(&self, source: &Source, now: Timestamp) -> Result<Attempt, Fault> {
-        let limited = Attempt::Limited {
-            retry_after: self.source_retry_after(now),
-        };
-        if !self.allows_locally(*source, now) {
-            return Ok(limited);
-        }
         let counter = Counter::of_source("reset", source);
         let count = self.count_statement(&counter, &self.limits.source, now);
         let updated = self
             .update("table.count_attempt", count, ReturnValue::None)
             .await?;
-        Ok(updated.map_or(limited, |_| Attempt::Counted))
+        let retry_after = self.source_retry_after(now);
+        Ok(updated.map_or(Attempt::Limited { retry_after }, |_| Attempt::Counted))
+    }
+
+    /// Counts a request of a source in this instance alone. Call this first, so that a flood costs no call to `DynamoDB`.
+    pub fn count_locally(&self, source: &Source, now: Timestamp) -> Attempt {
+        let limit = &self.limits.source;
+        if self.local_limiter.allows(*source, limit, now) {
+            return Attempt::Counted;
+        }
+        let retry_after = self.source_retry_after(now);
+        Attempt::Limited { retry_after }
     }
 
     /// Takes one email from the day's budget. Returns how much of the budget is used, in percent, or `None` if nothing
@@ -79,13 +84,7 @@ impl Table {
         Ok(Some(percent(used, budget.max)))
     }
 
-    /// Counts one more request of a source in this instance, and returns whether it is within the limit.
-    pub(super) fn allows_locally(&self, source: Source, now: Timestamp) -> bool {
-        self.local_limiter.allows(source, &self.limits.source, now)
-    }
-
-    /// Returns the time until the sources' window ends. It is in whole seconds, so that no client retries a moment too
-    /// early.
+    /// Returns the time until the sources' window ends, in whole seconds. So no client retries a moment too early.
     pub(super) fn source_retry_after(&self, now: Timestamp) -> Duration {
         let end = self.limits.source.window_end(now);
         Duration::from_secs((end.as_second() - now.as_second()).unsigned_abs())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::counters::Counter;
+use super::counters::{Attempt, Counter};
 use super::rows::{REQUEST_PREFIX, ResetRequested};
 use super::{Outcome, Statement, Table};
 use crate::digest::sha256_hex;
@@ -42,18 +42,16 @@ impl Table {
         source: &Source,
         now: Timestamp,
     ) -> Result<Admission, Fault> {
-        let source_limited = Admission::SourceLimited {
-            retry_after: self.source_retry_after(now),
-        };
-        if !self.allows_locally(*source, now) {
-            return Ok(source_limited);
+        if let Attempt::Limited { retry_after } = self.count_locally(source, now) {
+            return Ok(Admission::SourceLimited { retry_after });
         }
         let statements = self.request_statements(requested, source, now);
         Ok(
             match self.transact("table.record_request", statements).await? {
                 Outcome::Committed => Admission::Accepted,
                 Outcome::ConditionsFailed(failed) if failed.first() == Some(&true) => {
-                    source_limited
+                    let retry_after = self.source_retry_after(now);
+                    Admission::SourceLimited { retry_after }
                 }
                 Outcome::ConditionsFailed(_) => Admission::AddressLimited,
             },
