@@ -8,7 +8,8 @@ use argon2::{Argon2, PasswordVerifier as _};
 use serde_json::{Value, json};
 use thirtyfour::prelude::*;
 
-use crate::stack::{PASSWORD, Stack, variable};
+use crate::stack::{Stack, variable};
+use support::deployment::PASSWORD;
 
 #[tokio::test]
 async fn a_user_requests_a_link_and_sets_a_new_password() -> WebDriverResult<()> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 use crate::stack::Stack;
-use crate::torture::{report, times};
+use support::torture::{report, times};
 
 /// The template's default of `SourceLimit`.
 const SOURCE_LIMIT: usize = 100;

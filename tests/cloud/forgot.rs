@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::stack::{PAGE, Stack};
+use crate::stack::Stack;
+use support::deployment::PAGE;
 
 #[tokio::test]
 async fn an_unknown_address_gets_the_same_response_and_no_email() {

@@ -2,13 +2,6 @@
 //!
 //! No request may cause a 5xx response, an email to an address that is not stored, or a link to an unlisted page.
 
-#[path = "../journeys/hostile/attempts.rs"]
-#[expect(dead_code, reason = "only the journeys use the rest")]
-mod attempts;
-#[path = "../journeys/hostile/inputs.rs"]
-#[expect(dead_code, reason = "only the journeys use the rest")]
-mod inputs;
-
 use std::collections::HashSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -20,10 +13,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use url::Url;
 
-use self::attempts::{Attempt, PAGES, USERS, attempts};
-use self::inputs::{Input, inputs};
 use crate::stack::{Stack, variable};
-use crate::torture::{report, times};
+use support::hostile::attempts::{Attempt, attempts};
+use support::hostile::inputs::{Input, inputs};
+use support::hostile::{PAGES, USERS};
+use support::torture::{report, times};
 
 /// The number of requests that a source makes before the next one takes over. It is below the rate limit.
 const REQUESTS: usize = 90;

@@ -3,7 +3,8 @@
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-use crate::stack::{PAGE, PASSWORD, Stack, problem, variable};
+use crate::stack::{Stack, problem, variable};
+use support::deployment::{PAGE, PASSWORD};
 
 #[tokio::test]
 async fn every_response_has_a_request_id_and_forbids_caching() {

@@ -27,7 +27,5 @@ mod reset;
 mod roles;
 mod stack;
 mod template;
-#[path = "../journeys/torture.rs"]
-mod torture;
 mod users;
 mod web_pages;

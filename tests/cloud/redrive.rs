@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use crate::stack::{PASSWORD, Stack, variable};
+use crate::stack::{Stack, variable};
+use support::deployment::PASSWORD;
 
 /// The stack has one failure queue, and `make redrive` processes all of it. So these tests run one at a time.
 static QUEUE: Mutex<()> = Mutex::const_new(());

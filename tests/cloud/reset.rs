@@ -4,7 +4,9 @@ use argon2::{Argon2, PasswordVerifier as _};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
-use crate::stack::{Link, PASSWORD, Stack, is_rejected, problem};
+use crate::stack::{Stack, is_rejected, problem};
+use support::deployment::PASSWORD;
+use support::email::Link;
 
 #[tokio::test]
 async fn a_link_replaces_the_password_and_the_owner_is_notified() {

@@ -11,10 +11,8 @@ use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_dynamodb::types::AttributeValue;
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
-use url::Url;
-
-pub(crate) const PAGE: &str = "https://app.example.com/password/reset";
-pub(crate) const PASSWORD: &str = "correct horse battery staple";
+use support::deployment::PAGE;
+use support::email::Link;
 
 /// A caller with its own IP address, so that tests do not exhaust each other's rate limits.
 pub(crate) struct Stack {
@@ -257,13 +255,6 @@ pub(crate) async fn is_rejected(response: Response) -> bool {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Link {
-    pub(crate) url: Url,
-    pub(crate) email: String,
-    pub(crate) token: String,
-}
-
-#[derive(Clone, Debug)]
 pub(crate) struct Email {
     pub(crate) to: Vec<String>,
     time: f64,
@@ -285,17 +276,6 @@ impl Email {
     }
 
     pub(crate) fn link(&self) -> Link {
-        let line = self
-            .text
-            .lines()
-            .find(|line| line.starts_with("http"))
-            .expect("a link");
-        let url = Url::parse(line).unwrap();
-        let pairs: HashMap<_, _> = url.query_pairs().into_owned().collect();
-        Link {
-            email: pairs["email"].clone(),
-            token: pairs["token"].clone(),
-            url,
-        }
+        Link::in_text(&self.text)
     }
 }

@@ -10,7 +10,8 @@ use aws_sdk_dynamodb::types::TimeToLiveStatus;
 use serde_json::{Value, json};
 
 use crate::policies::resources;
-use crate::stack::{PASSWORD, Stack, variable, variable_of};
+use crate::stack::{Stack, variable, variable_of};
+use support::deployment::PASSWORD;
 
 #[tokio::test]
 async fn expired_rows_are_deleted_and_the_email_index_hides_hashes() {

@@ -4,9 +4,11 @@ use jiff::SignedDuration;
 use rekey::http::response::Response;
 use serde_json::{Value, json};
 
-use crate::app::{ADA, Link, PAGE, PASSWORD, TestApp};
 use crate::forgot::futures;
-use crate::torture::{report, times};
+use support::app::TestApp;
+use support::deployment::{ADA, PAGE, PASSWORD};
+use support::email::Link;
+use support::torture::{report, times};
 
 async fn request_from(app: &TestApp, source: &str, email: &str) -> Response {
     let body = json!({ "email": email, "reset_url": PAGE }).to_string();
@@ -48,7 +50,7 @@ async fn a_source_that_tries_many_tokens_is_limited_without_calling_the_table() 
     assert_eq!(response.status(), 429);
     assert!(response.header("Retry-After").is_some());
     assert_eq!(app.aws.take_calls(), [""; 0]);
-    app.advance(SignedDuration::from_secs(300));
+    app.clock.advance(SignedDuration::from_secs(300));
     assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
     app.process_stream().await;
 }
@@ -63,7 +65,7 @@ async fn an_address_has_at_most_five_live_links_and_callers_cannot_see_it() {
             responses.push((response.status(), response.body().to_owned()));
         }
         app.try_process_stream().await;
-        app.advance(SignedDuration::from_secs(61));
+        app.clock.advance(SignedDuration::from_secs(61));
     }
     assert!(responses.iter().all(|response| *response == responses[0]));
     assert_eq!(responses[0].0, 202);
@@ -73,7 +75,7 @@ async fn an_address_has_at_most_five_live_links_and_callers_cannot_see_it() {
     assert_eq!(limited.count(), 3);
 
     // The first link expires an hour after it was sent.
-    app.advance(SignedDuration::from_mins(52));
+    app.clock.advance(SignedDuration::from_mins(52));
     app.link(ADA).await;
     assert_eq!(app.aws.emails().len(), 6);
 }
@@ -84,10 +86,10 @@ async fn a_password_change_resets_the_limit_of_the_address() {
     let app = TestApp::with(&[("ADDRESS_LIMIT", "2")]).await;
     app.user("1", ADA).await;
     let stolen = app.link(ADA).await;
-    app.advance(SignedDuration::from_secs(61));
+    app.clock.advance(SignedDuration::from_secs(61));
     app.link(ADA).await;
     assert_eq!(app.reset(&stolen, "the thief's own").await.status(), 204);
-    app.advance(SignedDuration::from_secs(61));
+    app.clock.advance(SignedDuration::from_secs(61));
     let link = app.link(ADA).await;
     assert_eq!(app.reset(&link, "the owner's again").await.status(), 204);
     app.process_stream().await;
@@ -107,13 +109,13 @@ async fn an_address_over_its_daily_limit_has_one_live_link_at_a_time() {
         app.forgot(ADA).await;
         app.try_process_stream().await;
         sent.push(app.aws.emails().len());
-        app.advance(SignedDuration::from_secs(60));
+        app.clock.advance(SignedDuration::from_secs(60));
     }
     // Two links are live at once, and the third follows when the first expires. After that, each waits for the last.
     let expected = [1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 5, 5, 5, 5, 5];
     assert_eq!(sent, expected);
     let last = app.aws.emails().pop().unwrap().link();
-    app.advance(-SignedDuration::from_secs(60));
+    app.clock.advance(-SignedDuration::from_secs(60));
     assert_eq!(app.reset(&last, "correct horse").await.status(), 204);
     app.process_stream().await;
 }
@@ -202,7 +204,7 @@ async fn the_daily_email_budget_counts_unknown_addresses_and_is_logged_from_80_p
     assert_eq!(app.aws.emails().len(), 0);
     assert_eq!(full(&app), full_before + 1, "the rejected email reports it");
 
-    app.advance(SignedDuration::from_mins(50));
+    app.clock.advance(SignedDuration::from_mins(50));
     assert!(app.try_process_stream().await.is_some());
     app.allow_unprocessed("the last request waits for the next day's budget");
 }
@@ -211,11 +213,12 @@ async fn the_daily_email_budget_counts_unknown_addresses_and_is_logged_from_80_p
 async fn a_request_over_budget_is_sent_the_next_day_unless_it_expired() {
     let app = TestApp::with(&SMALL_BUDGET).await;
     app.user("1", ADA).await;
-    app.advance(SignedDuration::new(11 * 3600 + 45 * 60, 0));
+    app.clock
+        .advance(SignedDuration::new(11 * 3600 + 45 * 60, 0));
     spend(&app, 0..100).await;
     app.forgot(ADA).await;
     assert!(app.try_process_stream().await.is_some());
-    app.advance(SignedDuration::from_mins(30));
+    app.clock.advance(SignedDuration::from_mins(30));
     assert_eq!(app.try_process_stream().await, None);
     assert_eq!(app.aws.emails().len(), 1);
 }
@@ -255,7 +258,7 @@ async fn other_sources_get_their_links_during_a_flood_from_one_source() {
         let emails = app.aws.emails();
         assert_eq!(emails.last().unwrap().to(), other, "in the same second");
         for each in instances.iter().chain([&app]) {
-            each.advance(SignedDuration::from_secs(1));
+            each.clock.advance(SignedDuration::from_secs(1));
         }
     }
     assert!(accepted <= SOURCE_LIMIT * (1 + seconds / 300));

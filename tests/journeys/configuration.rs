@@ -3,7 +3,7 @@
 use forgot::Forgot;
 use reset::Reset;
 
-use crate::app::{environment, long_timeouts, sdk_config};
+use support::deployment::{environment, long_timeouts, sdk_config};
 
 fn start_errors(replaced: &[(&str, &str)]) -> (Option<String>, Option<String>) {
     let sdk = sdk_config("http://127.0.0.1:1", long_timeouts());

@@ -8,9 +8,10 @@ use rekey::lambda::batch::MAX_CONCURRENCY;
 use rekey::pace::Pace;
 use reset::breaches::TIMEOUT;
 
-use crate::app::{ADA, PASSWORD, TestApp};
 use crate::process::Process;
-use crate::torture::{report, times};
+use support::app::TestApp;
+use support::deployment::{ADA, PASSWORD};
+use support::torture::{report, times};
 
 /// The timeout of an HTTP API (Amazon API Gateway Developer Guide, "Quotas for HTTP APIs").
 const GATEWAY: Duration = Duration::from_secs(30);

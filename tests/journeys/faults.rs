@@ -11,9 +11,12 @@ use rekey::http::response::Response;
 use rekey::token::Token;
 use tokio::task::JoinSet;
 
-use crate::app::{self, ADA, Link, PAGE, PASSWORD, SentEmail, TestApp};
-use crate::aws::{Chaos, EVERY, Fault, Reply};
-use crate::torture::{report, times};
+use support::app::TestApp;
+use support::deployment::{ADA, PAGE, PASSWORD, retries};
+use support::email::{Link, SentEmail};
+use support::faults::{Chaos, EVERY, Fault, Reply};
+use support::random::Dice;
+use support::torture::{report, times};
 
 /// The divisor of the product's timeouts in these tests.
 const TIMEOUT_DIVISOR: u32 = 4;
@@ -414,7 +417,7 @@ async fn retries_are_bounded_and_jittered() {
     }
     let (shortest, longest) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
     // Without jitter, each pause would have the maximum length.
-    let max = app::retries().initial_backoff();
+    let max = retries().initial_backoff();
     assert!(*shortest < max, "{shortest:?} to {longest:?}");
     report(
         "pauses before another attempt",
@@ -457,7 +460,7 @@ async fn an_outage_causes_no_retry_storm() {
     app.aws.take_calls();
     let callers = 100;
     for n in 0..callers {
-        app.advance(SignedDuration::from_secs(4));
+        app.clock.advance(SignedDuration::from_secs(4));
         assert_eq!(
             app.forgot(&format!("user{n}@example.com")).await.status(),
             503
@@ -528,7 +531,7 @@ impl Storm {
         app.shorten_timeouts(TIMEOUT_DIVISOR);
         for step in 0..Self::STEPS {
             app.aws.inject_chaos(chaos(self.seed ^ (step as u64) << 32));
-            app.advance(SignedDuration::from_secs(30));
+            app.clock.advance(SignedDuration::from_secs(30));
             self.step(&app, step).await;
         }
         app.aws.heal();
@@ -649,16 +652,4 @@ fn chaos(seed: u64) -> Chaos {
         let at = dice.roll(faults.len());
         Some(faults.swap_remove(at))
     })
-}
-
-/// Pseudorandom numbers, which are the same for the same seed (splitmix64, after Steele, Lea, and Flood, 2014).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % sides as u64).unwrap()
-    }
 }

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::app::{ADA, TestApp};
+use support::app::TestApp;
+use support::deployment::ADA;
 
 #[tokio::test]
 async fn a_suppressed_address_is_logged_under_the_requests_id() {

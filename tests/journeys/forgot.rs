@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::app::{ADA, PAGE, PASSWORD, TestApp};
+use support::app::TestApp;
+use support::deployment::{ADA, PAGE, PASSWORD};
 
 #[tokio::test]
 async fn a_user_who_requests_a_link_receives_it_by_email() {
@@ -75,7 +76,7 @@ async fn each_email_has_a_unique_entity_reference() {
     let link = app.link(ADA).await;
     app.reset(&link, PASSWORD).await;
     app.process_stream().await;
-    app.advance(SignedDuration::from_hours(2));
+    app.clock.advance(SignedDuration::from_hours(2));
     app.link(ADA).await;
 
     let emails = app.aws.emails();
@@ -126,7 +127,7 @@ async fn known_and_unknown_addresses_cause_the_same_responses_and_calls() {
         ("the table throttles", later, 503, 3),
         ("the source reached its limit", now, 429, 0),
     ] {
-        app.advance(wait);
+        app.clock.advance(wait);
         let mut responses = Vec::new();
         for email in [ADA, "eve@example.com"] {
             if status == 503 {
@@ -170,7 +171,7 @@ async fn a_second_request_within_the_cooldown_gets_the_same_response_and_sends_n
         assert_eq!(app.aws.emails().len(), 1);
     }
 
-    app.advance(SignedDuration::from_secs(60));
+    app.clock.advance(SignedDuration::from_secs(60));
     app.forgot(ADA).await;
     app.try_process_stream().await;
     assert_eq!(app.aws.emails().len(), 2);
@@ -225,7 +226,7 @@ async fn a_source_over_its_limit_gets_retry_after_and_other_sources_are_accepted
         202
     );
 
-    app.advance(SignedDuration::from_secs(60));
+    app.clock.advance(SignedDuration::from_secs(60));
     assert_eq!(
         request("5@example.com".to_owned(), "2001:db8::2")
             .await
@@ -291,7 +292,7 @@ async fn a_row_that_expired_or_was_forged_sends_nothing() {
     malformed["email"]["S"] = json!("ada@example.com, eve@evil.test");
     assert_eq!(app.deliver(&[&elsewhere]).await, None);
     assert_eq!(app.deliver(&[&malformed]).await, None);
-    app.advance(SignedDuration::from_mins(61));
+    app.clock.advance(SignedDuration::from_mins(61));
     assert_eq!(app.deliver(&[&row]).await, None);
 
     assert_eq!(app.aws.emails().len(), 0);

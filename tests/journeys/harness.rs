@@ -1,7 +1,8 @@
 //! Checks of the test app itself: a test fails if it does not try what it claims.
 
-use crate::app::{ADA, TestApp};
-use crate::aws::EVERY;
+use support::app::TestApp;
+use support::deployment::ADA;
+use support::faults::EVERY;
 
 const DENIED: (u16, &str, &str) = (400, "AccessDeniedException", "");
 

@@ -1,9 +1,6 @@
 //! Hostile requests. None causes a fault, an email to an address that is not stored, or a link to a page that is not
 //! allowed.
 
-mod attempts;
-mod inputs;
-
 use std::cell::RefCell;
 
 use argon2::{Argon2, PasswordVerifier as _};
@@ -18,13 +15,15 @@ use rekey::http::response::Response;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use self::attempts::{
-    Attempt, CANARY, PAGES, TOKEN, USERS, addresses, attempts, json_texts, lookalikes, object,
-    plain, spellings,
-};
-use self::inputs::inputs;
-use crate::app::{ADA, Link, PAGE, PASSWORD, SentEmail, TestApp, WIDE_LIMITS};
-use crate::torture::{report, times};
+use support::app::TestApp;
+use support::deployment::{ADA, PAGE, PASSWORD, WIDE_LIMITS};
+use support::email::{Link, SentEmail};
+use support::hostile::addresses::{addresses, lookalikes};
+use support::hostile::attempts::{Attempt, attempts, plain};
+use support::hostile::inputs::inputs;
+use support::hostile::json::{Spelling, json_texts, object, spellings};
+use support::hostile::{CANARY, PAGES, TOKEN, USERS};
+use support::torture::{report, times};
 
 #[tokio::test]
 async fn every_hostile_input_gets_the_expected_response_in_both_payload_formats() {
@@ -53,7 +52,7 @@ async fn every_hostile_input_gets_the_expected_response_in_both_payload_formats(
                 .collect();
             input.check_emails(&emails);
             // Pass the cooldown, so that the next input is not limited.
-            app.advance(SignedDuration::from_mins(2));
+            app.clock.advance(SignedDuration::from_mins(2));
         }
         // Three inputs have the same address, and two have the same URL.
         assert_eq!(app.aws.emails().len(), 5);
@@ -91,7 +90,7 @@ async fn every_hostile_password_gets_its_verdict_and_the_link_still_works() {
         assert!(is_set.is_ok(), "{}", input.id);
         app.process_stream().await;
         // Pass the cooldown, so that the next input is not limited.
-        app.advance(SignedDuration::from_mins(2));
+        app.clock.advance(SignedDuration::from_mins(2));
     }
 }
 
@@ -180,7 +179,7 @@ fn an_address_that_is_not_a_string_is_rejected() {
     Siege::with_users(&USERS).each(times(200, 10_000), &bodies, &async |siege, json| {
         let page = json!(PAGE).to_string();
         let fields = [("email".to_owned(), json), ("reset_url".to_owned(), page)];
-        let body = object(&fields, attempts::Spelling::Plain);
+        let body = object(&fields, Spelling::Plain);
         let status = siege
             .app
             .send(siege.app.event("/password/forgot", &body))
@@ -373,7 +372,7 @@ impl Siege {
     /// Processes the stream, passes the cooldown, and returns the emails since the last call.
     async fn new_emails(&self) -> Vec<SentEmail> {
         assert_eq!(self.app.try_process_stream().await, None);
-        self.app.advance(SignedDuration::from_secs(61));
+        self.app.clock.advance(SignedDuration::from_secs(61));
         let seen = self.emails.replace(self.app.aws.emails().len());
         self.app.aws.emails().split_off(seen)
     }

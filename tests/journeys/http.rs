@@ -8,7 +8,8 @@ use rekey::field_error::FieldError;
 use rekey::http::response::Response;
 use serde_json::{Value, json};
 
-use crate::app::{ADA, PAGE, PASSWORD, TestApp};
+use support::app::TestApp;
+use support::deployment::{ADA, PAGE, PASSWORD};
 
 fn problem(response: &Response) -> (u16, String, Value) {
     let body: Value = serde_json::from_str(response.body()).unwrap();

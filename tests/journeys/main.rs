@@ -9,8 +9,6 @@
 )]
 
 mod abuse;
-mod app;
-mod aws;
 mod configuration;
 mod corpus;
 mod deadlines;
@@ -32,4 +30,3 @@ mod reset;
 mod silence;
 mod tables;
 mod tls;
-mod torture;

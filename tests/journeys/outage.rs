@@ -8,8 +8,9 @@ use rekey::aws;
 use rekey::lambda::batch::MAX_CONCURRENCY;
 use serde_json::{Value, json};
 
-use crate::app::{ADA, PAGE, PASSWORD, TestApp};
-use crate::aws::{EVERY, Fault, Reply};
+use support::app::TestApp;
+use support::deployment::{ADA, PAGE, PASSWORD};
+use support::faults::{EVERY, Fault, Reply};
 
 #[tokio::test]
 async fn a_throttled_table_causes_503_with_retry_after() {
@@ -126,7 +127,7 @@ async fn crowd(number: usize) -> TestApp {
         let email = format!("user{n}@example.com");
         app.user(&n.to_string(), &email).await;
         assert_eq!(app.forgot(&email).await.status(), 202);
-        app.advance(SignedDuration::from_millis(10));
+        app.clock.advance(SignedDuration::from_millis(10));
     }
     app.aws.take_calls();
     app
@@ -190,7 +191,7 @@ async fn only_the_newest_request_of_an_address_in_a_batch_is_delivered() {
         }
         let mut rows = Vec::new();
         for _ in 0..3 {
-            app.advance(SignedDuration::from_mins(2));
+            app.clock.advance(SignedDuration::from_mins(2));
             app.forgot(ADA).await;
             rows.extend(app.rows("request#").await);
         }
@@ -217,7 +218,7 @@ async fn the_newest_request_is_retried_after_a_failure() {
     let app = TestApp::with_ada().await;
     let mut rows = Vec::new();
     for _ in 0..2 {
-        app.advance(SignedDuration::from_mins(2));
+        app.clock.advance(SignedDuration::from_mins(2));
         app.forgot(ADA).await;
         rows.extend(app.rows("request#").await);
     }
@@ -242,7 +243,7 @@ async fn an_email_whose_recipient_ses_rejects_is_discarded_and_blocks_nothing() 
     for (id, email) in [("1", "a@example.com"), ("2", "b@example.com")] {
         app.user(id, email).await;
         app.forgot(email).await;
-        app.advance(SignedDuration::from_millis(10));
+        app.clock.advance(SignedDuration::from_millis(10));
     }
     let message = not_verified("a@example.com");
     app.aws
@@ -297,7 +298,7 @@ async fn an_email_waits_while_ses_rejects_the_deployment_or_is_overloaded() {
         );
         assert_eq!(app.try_process_stream().await, None);
         assert_eq!(app.aws.emails().len(), before + 1, "{code} loses no email");
-        app.advance(SignedDuration::from_mins(61));
+        app.clock.advance(SignedDuration::from_mins(61));
     }
     assert!(!app.events().contains(&"EmailsRejected".to_owned()));
     assert!(!app.log().contains("example.com"));
@@ -343,7 +344,7 @@ async fn a_notice_waits_for_ses_and_is_not_lost() {
     app.reset(&link, PASSWORD).await;
     app.aws.fail("SendEmail", 3, (500, "InternalFailure", ""));
     assert!(app.try_process_stream().await.is_some());
-    app.advance(SignedDuration::from_hours(20));
+    app.clock.advance(SignedDuration::from_hours(20));
     assert_eq!(app.try_process_stream().await, None);
     assert!(app.aws.emails()[1].subject().contains("was changed"));
 }
@@ -356,7 +357,7 @@ async fn a_record_delivered_again_after_its_link_was_sent_sends_nothing() {
     assert_eq!(app.deliver(&[&row]).await, None);
     assert_eq!(app.aws.emails().len(), 1);
     // The request ID may repeat, because clients of a REST API can choose it. The time cannot repeat.
-    app.advance(SignedDuration::from_mins(2));
+    app.clock.advance(SignedDuration::from_mins(2));
     let body = json!({ "email": ADA, "reset_url": PAGE });
     let mut event = app.event("/password/forgot", &body.to_string());
     event["requestContext"]["requestId"] = row["request_id"]["S"].clone();
@@ -389,7 +390,7 @@ async fn a_change_whose_response_is_lost_is_applied_once_and_gets_204() {
             is_done: true,
             reply: reply.clone(),
         };
-        app.advance(SignedDuration::from_mins(2));
+        app.clock.advance(SignedDuration::from_mins(2));
         app.aws.inject("TransactWriteItems", 1, lost_response());
         let link = app.link(ADA).await;
 

@@ -22,7 +22,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
-use crate::app::batch;
+use support::app::batch;
 
 /// A function whose private half sends no email, and records the time at which it would.
 struct Recorder {

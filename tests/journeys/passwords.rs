@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::app::{ADA, PASSWORD, TestApp};
-use crate::torture::{report, times};
+use support::app::TestApp;
+use support::deployment::{ADA, PASSWORD};
+use support::torture::{report, times};
 
 /// Returns the error about a rejected password.
 fn password_error(response: &Response) -> String {
@@ -138,7 +139,7 @@ fn dotted(separators: &'static str, pieces: usize) -> impl Strategy<Value = Stri
         let text = pieces
             .into_iter()
             .fold(String::new(), |text, (piece, separator)| {
-                text + &piece + &char::from(separator).to_string()
+                format!("{text}{piece}{}", char::from(separator))
             });
         text[..text.len() - 1].to_owned()
     })
@@ -312,7 +313,10 @@ async fn respond(
                 "HTTP/1.1 {status} -\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
                 body.len()
             );
-            socket.write_all((head + &body).as_bytes()).await.unwrap();
+            socket
+                .write_all(format!("{head}{body}").as_bytes())
+                .await
+                .unwrap();
         }
         None => std::future::pending().await,
     }

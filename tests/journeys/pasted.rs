@@ -3,7 +3,8 @@
 use jiff::SignedDuration;
 use serde_json::json;
 
-use crate::app::{ADA, PAGE, PASSWORD, TestApp};
+use support::app::TestApp;
+use support::deployment::{ADA, PAGE, PASSWORD};
 
 /// matomo-org/matomo#20296, Expensify/App#34437.
 #[tokio::test]
@@ -14,7 +15,7 @@ async fn invisible_characters_around_an_address_do_not_matter() {
             let response = app.forgot(&typed).await;
             assert_eq!(response.status(), 202, "{typed:?}");
             app.try_process_stream().await;
-            app.advance(SignedDuration::from_hours(2));
+            app.clock.advance(SignedDuration::from_hours(2));
         }
         let inner = format!("ada{invisible}@example.com");
         let response = app.forgot(&inner).await;
@@ -53,7 +54,7 @@ async fn a_token_works_in_upper_case_and_with_whitespace() {
         let response = app.post("/password/reset", &body).await;
         assert_eq!(response.status(), 204, "{token:?}");
         app.process_stream().await;
-        app.advance(SignedDuration::from_hours(2));
+        app.clock.advance(SignedDuration::from_hours(2));
     }
 }
 
@@ -84,7 +85,7 @@ async fn no_locale_is_rejected() {
             "{locale}: {}",
             email.subject()
         );
-        app.advance(SignedDuration::from_hours(2));
+        app.clock.advance(SignedDuration::from_hours(2));
     }
 }
 

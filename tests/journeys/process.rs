@@ -12,8 +12,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
-use crate::app::TestApp;
-use crate::aws::Incoming;
+use support::app::TestApp;
+use support::wire::Incoming;
 
 /// One function in its own process.
 pub(crate) struct Process {

@@ -8,17 +8,17 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
 use rekey::http::response::Response;
 
-use crate::app::{ADA, Link, PASSWORD, TestApp};
 use crate::forgot::futures;
 use crate::reset::is_rejected;
-use crate::torture::{report, times};
+use support::app::TestApp;
+use support::deployment::{ADA, PASSWORD};
+use support::email::Link;
+use support::random::Dice;
+use support::torture::{report, times};
 
-/// Returns a pseudorandom number, which is the same in each run of the test (`SplitMix64`).
+/// Returns a pseudorandom number, which is the same in each run of the test.
 fn dice(round: usize, sides: usize) -> usize {
-    let mut mixed = (round as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    usize::try_from((mixed ^ (mixed >> 31)) % sides as u64).unwrap()
+    Dice(round as u64).roll(sides)
 }
 
 /// Returns whether a reset won. A losing reset is rejected, or conflicts on every attempt and may be retried.
@@ -91,7 +91,7 @@ async fn fifty_resets_with_fifty_links_have_one_winner_and_end_every_link() {
         let mut links = Vec::new();
         for _ in 0..50 {
             links.push(app.link(ADA).await);
-            app.advance(SignedDuration::from_secs(60));
+            app.clock.advance(SignedDuration::from_secs(60));
         }
         app.aws.conflict((round % 2) * dice(round, 100));
         one_wins(&app, &links.iter().collect::<Vec<_>>()).await;
@@ -229,8 +229,8 @@ async fn a_reset_and_a_new_request_both_succeed() {
     for round in 0..rounds {
         let app = TestApp::with_ada().await;
         let first = app.link(ADA).await;
-        app.advance(SignedDuration::from_secs(60));
-        app.tick(SignedDuration::from_millis(1));
+        app.clock.advance(SignedDuration::from_secs(60));
+        app.clock.step(SignedDuration::from_millis(1));
         app.aws.take_calls();
         let turns = dice(round, 50);
         // One waits for a call of the other.
@@ -263,7 +263,7 @@ async fn a_reset_and_a_new_request_both_succeed() {
         survived += usize::from(is_live);
 
         // In either case, the next link works.
-        app.advance(SignedDuration::from_secs(60));
+        app.clock.advance(SignedDuration::from_secs(60));
         let third = app.link(ADA).await;
         assert!(won(&app.reset(&third, PASSWORD).await));
         app.process_stream().await;

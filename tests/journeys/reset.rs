@@ -5,8 +5,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::app::{ADA, Link, PASSWORD, SentEmail, TestApp};
 use crate::forgot::futures;
+use support::app::TestApp;
+use support::deployment::{ADA, PASSWORD};
+use support::email::{Link, SentEmail};
 
 /// Returns whether this is the one response to every invalid token.
 pub(crate) fn is_rejected(response: &rekey::http::response::Response) -> bool {
@@ -70,12 +72,12 @@ async fn a_link_works_once() {
 async fn using_one_link_invalidates_every_other() {
     let app = TestApp::with_ada().await;
     let first = app.link(ADA).await;
-    app.advance(SignedDuration::from_secs(60));
+    app.clock.advance(SignedDuration::from_secs(60));
     let second = app.link(ADA).await;
     assert_eq!(app.reset(&first, PASSWORD).await.status(), 204);
     assert!(is_rejected(&app.reset(&second, "another password").await));
 
-    app.advance(SignedDuration::from_secs(60));
+    app.clock.advance(SignedDuration::from_secs(60));
     let third = app.link(ADA).await;
     assert_eq!(app.reset(&third, "another password").await.status(), 204);
     app.process_stream().await;
@@ -86,7 +88,7 @@ async fn using_one_link_invalidates_every_other() {
 async fn an_application_that_puts_back_an_old_item_restores_no_link() {
     let app = TestApp::with_ada().await;
     let used = app.link(ADA).await;
-    app.advance(SignedDuration::from_secs(60));
+    app.clock.advance(SignedDuration::from_secs(60));
     let older = app.link(ADA).await;
     let users = app.dynamodb.scan().table_name("users");
     let item = users.send().await.unwrap().items.unwrap().remove(0);
@@ -98,7 +100,7 @@ async fn an_application_that_puts_back_an_old_item_restores_no_link() {
     assert!(is_rejected(&app.reset(&older, "another password").await));
     assert!(is_rejected(&app.reset(&used, "another password").await));
 
-    app.advance(SignedDuration::from_secs(60));
+    app.clock.advance(SignedDuration::from_secs(60));
     let newer = app.link(ADA).await;
     assert_eq!(app.reset(&newer, "another password").await.status(), 204);
     app.process_stream().await;
@@ -111,12 +113,12 @@ async fn a_reset_on_a_clock_that_is_behind_restores_no_link() {
     let mut links = Vec::new();
     for _ in 0..3 {
         links.push(app.link(ADA).await);
-        app.advance(SignedDuration::from_mins(2));
+        app.clock.advance(SignedDuration::from_mins(2));
     }
     assert_eq!(app.reset(&links[0], PASSWORD).await.status(), 204);
-    app.advance(SignedDuration::from_mins(2));
+    app.clock.advance(SignedDuration::from_mins(2));
     let last = app.link(ADA).await;
-    app.advance(SignedDuration::from_mins(-9));
+    app.clock.advance(SignedDuration::from_mins(-9));
     assert_eq!(app.reset(&last, "another password").await.status(), 204);
     for invalidated in &links[1..] {
         assert!(is_rejected(
@@ -150,11 +152,11 @@ async fn two_changes_with_one_request_id_have_two_notices() {
 async fn a_link_issued_during_the_hashing_is_also_invalidated() {
     let app = TestApp::with_ada().await;
     let first = app.link(ADA).await;
-    app.advance(SignedDuration::from_secs(60));
+    app.clock.advance(SignedDuration::from_secs(60));
     let second = app.link(ADA).await;
     // Go back to before the second link, so that it is issued between two readings of the clock.
-    app.advance(SignedDuration::from_millis(-500));
-    app.tick(SignedDuration::from_secs(1));
+    app.clock.advance(SignedDuration::from_millis(-500));
+    app.clock.step(SignedDuration::from_secs(1));
     assert_eq!(app.reset(&first, PASSWORD).await.status(), 204);
     assert!(is_rejected(&app.reset(&second, "another password").await));
     app.process_stream().await;
@@ -164,9 +166,9 @@ async fn a_link_issued_during_the_hashing_is_also_invalidated() {
 async fn a_link_expires_to_the_second() {
     let app = TestApp::with_ada().await;
     let link = app.link(ADA).await;
-    app.advance(SignedDuration::from_secs(3599));
+    app.clock.advance(SignedDuration::from_secs(3599));
     let other = app.link(ADA).await;
-    app.advance(SignedDuration::from_secs(1));
+    app.clock.advance(SignedDuration::from_secs(1));
     app.aws.take_calls();
     assert!(is_rejected(&app.reset(&link, PASSWORD).await));
     let calls = app.aws.take_calls();
@@ -226,7 +228,7 @@ async fn a_link_stops_working_when_the_address_changes_or_the_user_is_deleted() 
 #[tokio::test]
 async fn rows_do_not_expire_while_they_are_needed() {
     let app = TestApp::with_ada().await;
-    let start = app.now().as_second();
+    let start = app.clock.now().as_second();
     let link = app.link(ADA).await;
     assert_eq!(app.reset(&link, PASSWORD).await.status(), 204);
     let hour = 3600;
@@ -309,9 +311,9 @@ async fn unknown_addresses_and_invalid_tokens_cause_the_same_responses_and_calls
     let app = TestApp::with_ada().await;
     let used = app.link(ADA).await;
     app.reset(&used, PASSWORD).await;
-    app.advance(SignedDuration::from_secs(60));
+    app.clock.advance(SignedDuration::from_secs(60));
     let expired = app.link(ADA).await;
-    app.advance(SignedDuration::from_hours(1));
+    app.clock.advance(SignedDuration::from_hours(1));
     let live = app.link(ADA).await;
     let of_unknown_address = |token: &str| Link {
         email: "eve@example.com".to_owned(),

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::app::{ADA, Link, PAGE, PASSWORD, TestApp, batch};
-use crate::aws::{EVERY, Fault, Reply};
 use crate::faults::faults_of;
 use crate::process::{Process, SECRET_KEY, SESSION};
+use support::app::{TestApp, batch};
+use support::deployment::{ADA, PAGE, PASSWORD};
+use support::email::Link;
+use support::faults::{EVERY, Fault, Reply};
 
 #[tokio::test]
 async fn the_log_of_a_journey_has_one_request_id_and_no_secret() {
@@ -24,7 +26,7 @@ async fn the_log_of_a_journey_has_one_request_id_and_no_secret() {
         (400, "MessageRejected", "ada@example.com is bad"),
     );
     app.try_process_stream().await;
-    app.advance(SignedDuration::from_mins(2));
+    app.clock.advance(SignedDuration::from_mins(2));
     app.aws.fail(
         "TransactWriteItems",
         3,
@@ -121,7 +123,7 @@ async fn no_log_level_makes_a_function_log_a_secret() {
 
     let hash = app.stored("1", "password_hash").await;
     assert!(hash.starts_with("$argon2id$"), "the password was changed");
-    let output = responses.join("\n") + &written.join("\n");
+    let output = format!("{}\n{}", responses.join("\n"), written.join("\n"));
     let mut secrets = vec![
         BEA,
         "eve@",
@@ -309,7 +311,7 @@ async fn a_copy_of_the_table_contains_no_usable_token() {
     let app = TestApp::with_ada().await;
     let used = app.link(ADA).await;
     app.reset(&used, PASSWORD).await;
-    app.advance(SignedDuration::from_mins(2));
+    app.clock.advance(SignedDuration::from_mins(2));
     let link = app.link(ADA).await;
     let hash = app.stored("1", "password_hash").await;
     let rows = app.rows("").await;

@@ -5,7 +5,8 @@ use aws_sdk_dynamodb::types::{
     KeyType, Projection, ProjectionType, ScalarAttributeType,
 };
 
-use crate::app::{ADA, PASSWORD, TestApp};
+use support::app::TestApp;
+use support::deployment::{ADA, PASSWORD};
 
 /// truora/minidyn#124, internxt/drive-server-old#382.
 #[tokio::test]
@@ -42,7 +43,7 @@ async fn a_change_by_the_application_ends_links_even_if_its_clock_is_ahead() {
     for (ahead, status) in [(0, 422), (299, 422), (301, 204)] {
         let app = TestApp::with_ada().await;
         let link = app.link(ADA).await;
-        let changed_at = app.now().as_second() + 1 + ahead;
+        let changed_at = app.clock.now().as_second() + 1 + ahead;
         set_changed_at(&app, AttributeValue::N(changed_at.to_string())).await;
         assert_eq!(app.reset(&link, PASSWORD).await.status(), status, "{ahead}");
         app.process_stream().await;

@@ -13,8 +13,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use crate::app::{ADA, PAGE, TestApp};
 use crate::process::Process;
+use support::app::TestApp;
+use support::deployment::{ADA, PAGE};
 
 /// An AWS behind TLS, whose certificate chains to a private root.
 struct PrivateAws {

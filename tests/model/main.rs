@@ -15,6 +15,4 @@ mod dynamodb;
 mod properties;
 mod protocol;
 mod sensitivity;
-#[path = "../journeys/torture.rs"]
-mod torture;
 mod trial;

@@ -10,7 +10,7 @@ use crate::protocol::{
     ADA, Bounds, By, COOLDOWN, COUNTESS, Delivery, End, Flaw, LIFETIME, MadeToken, Protocol,
     Replacement, State, change_id, hash_of, id_of, is_overtaken, request_id, time, token_key,
 };
-use crate::torture::{report, times};
+use support::torture::{report, times};
 
 pub(crate) const ONCE: &str = "a token works at most once, and is then deleted";
 pub(crate) const OVERTAKEN: &str = "no token works that was issued before or with a change";

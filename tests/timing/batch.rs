@@ -33,12 +33,13 @@ use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::app::{PAGE, batch, environment, long_timeouts, sdk_config};
-use crate::aws::Incoming;
 use crate::bench::{addresses, alone, random, runtime, shuffle};
 use crate::dudect::{Finding, Samples, Verdict};
 use crate::record;
-use crate::torture::times;
+use support::app::batch;
+use support::deployment::{PAGE, environment, long_timeouts, sdk_config};
+use support::torture::times;
+use support::wire::Incoming;
 
 /// The number of instances that probe at the same time.
 const INSTANCES: usize = 16;

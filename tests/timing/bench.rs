@@ -26,8 +26,8 @@ use reset::Reset;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::app::{create_tables, environment, long_timeouts, sdk_config};
-use crate::aws::Aws;
+use support::aws::Aws;
+use support::deployment::{create_tables, environment, long_timeouts, sdk_config};
 
 /// A deployment with its own `DynamoDB` on loopback, and with rate limits that no measurement reaches.
 pub(crate) struct Bench {

@@ -5,12 +5,12 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde_json::json;
 
-use crate::app::PAGE;
 use crate::bench::{self, Bench, alone, runtime, shuffle};
 use crate::dudect::{Samples, Verdict};
 use crate::plant::{Plant, Planted};
 use crate::record;
-use crate::torture::times;
+use support::deployment::PAGE;
+use support::torture::times;
 
 /// The number of addresses of each kind. The tests request links for all of them equally often.
 const POOL: usize = 100;

@@ -8,30 +8,20 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
-    clippy::wildcard_enum_match_arm,
     clippy::print_stderr,
     reason = "a test reports a failure by panicking"
 )]
 
-#[path = "../journeys/app.rs"]
-#[expect(dead_code, reason = "only the journeys use the rest")]
-mod app;
-#[path = "../journeys/aws.rs"]
-#[expect(dead_code, reason = "only the journeys use the rest")]
-mod aws;
 mod batch;
 mod bench;
 mod dudect;
 mod forgot;
 mod plant;
 mod reset;
-#[path = "../journeys/torture.rs"]
-mod torture;
 
 /// Prints and reports a verdict: `cargo test --test timing -- --nocapture` shows it.
 fn record(what: &str, pairs: usize, verdict: &dudect::Verdict) {
     eprintln!("{what}, {pairs} pairs: {verdict}");
-    torture::report(what, pairs, &verdict.to_string());
+    support::torture::report(what, pairs, &verdict.to_string());
 }

@@ -9,12 +9,12 @@ use rekey::user::UserKey;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use crate::app::PASSWORD;
 use crate::bench::{Bench, addresses, alone, runtime, shuffle};
 use crate::dudect::{Samples, Verdict};
 use crate::plant::{Plant, Planted};
 use crate::record;
-use crate::torture::times;
+use support::deployment::PASSWORD;
+use support::torture::times;
 
 /// The number of addresses of each kind. The tests try all tokens equally often.
 const POOL: usize = 48;

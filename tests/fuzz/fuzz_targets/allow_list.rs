@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
-    fuzz::allow_list(input);
+    fuzz_checks::allow_list(input);
 });

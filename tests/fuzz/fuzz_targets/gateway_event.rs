@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
-    fuzz::gateway_event(input);
+    fuzz_checks::gateway_event(input);
 });

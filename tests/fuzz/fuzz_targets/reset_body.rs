@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
-    fuzz::reset_body(input);
+    fuzz_checks::reset_body(input);
 });

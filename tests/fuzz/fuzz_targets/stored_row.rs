@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
-    fuzz::stored_row(input);
+    fuzz_checks::stored_row(input);
 });

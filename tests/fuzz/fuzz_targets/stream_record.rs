@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
-    fuzz::stream_record(input);
+    fuzz_checks::stream_record(input);
 });

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use serde_json::json;
 
 /// Returns the number of tries: the first in `make test`, the second in `make torture`.
-pub(crate) fn times(short: usize, long: usize) -> usize {
+pub fn times(short: usize, long: usize) -> usize {
     if folder().is_some() { long } else { short }
 }
 
 /// Writes a line of the table in `make torture`: the subject, the number of tries, and the result.
-pub(crate) fn report(what: &str, tried: usize, shown: &str) {
+pub fn report(what: &str, tried: usize, shown: &str) {
     let Some(folder) = folder() else { return };
     let name: String = what
         .chars()

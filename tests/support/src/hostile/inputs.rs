@@ -6,18 +6,18 @@ use serde_json::Value;
 
 /// A request of the file, with its expectations.
 #[derive(Debug)]
-pub(crate) struct Input {
-    pub(crate) id: String,
-    pub(crate) method: String,
-    pub(crate) path: String,
-    pub(crate) content_type: String,
-    pub(crate) body: Vec<u8>,
+pub struct Input {
+    pub id: String,
+    pub method: String,
+    pub path: String,
+    pub content_type: String,
+    pub body: Vec<u8>,
     expect: Value,
 }
 
 /// Returns all inputs of the file.
-pub(crate) fn inputs() -> Vec<Input> {
-    let file: Value = serde_json::from_str(include_str!("../../hostile_inputs.json")).unwrap();
+pub fn inputs() -> Vec<Input> {
+    let file: Value = serde_json::from_str(include_str!("../../../hostile_inputs.json")).unwrap();
     file["inputs"]
         .as_array()
         .unwrap()
@@ -42,17 +42,17 @@ impl Input {
     }
 
     /// Checks the response to this input.
-    pub(crate) fn check_response(&self, status: u16, body: &str) {
+    pub fn check_response(&self, status: u16, body: &str) {
         self.check(&self.expect, status, body);
     }
 
     /// Returns whether the file has an expected response for a live token.
-    pub(crate) fn has_live_expectation(&self) -> bool {
+    pub fn has_live_expectation(&self) -> bool {
         self.expect.get("live").is_some()
     }
 
     /// Returns the body with a live token, and its password if that is a string.
-    pub(crate) fn with_live_token(&self, token: &str) -> (Value, Option<String>) {
+    pub fn with_live_token(&self, token: &str) -> (Value, Option<String>) {
         let mut body: Value = serde_json::from_slice(&self.body).unwrap();
         body["token"] = token.into();
         let password = body["password"].as_str().map(str::to_owned);
@@ -60,7 +60,7 @@ impl Input {
     }
 
     /// Checks the response to [`Self::with_live_token`].
-    pub(crate) fn check_live_response(&self, status: u16, body: &str) {
+    pub fn check_live_response(&self, status: u16, body: &str) {
         self.check(&self.expect["live"], status, body);
     }
 
@@ -80,7 +80,7 @@ impl Input {
     }
 
     /// Checks the emails that this input caused, by recipient and link.
-    pub(crate) fn check_emails(&self, emails: &[(String, String)]) {
+    pub fn check_emails(&self, emails: &[(String, String)]) {
         let expected = self.expect["mail"].as_str();
         let (recipient, may_be_none) = match expected {
             Some(expected) => match expected.strip_suffix(" or none") {

@@ -5,20 +5,22 @@ use std::collections::HashMap;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::app::SentEmail;
+use crate::email::SentEmail;
+use crate::faults::{Chaos, Fault, Planned, Reply};
+use crate::wire::{Incoming, response};
 
 /// The AWS that the functions call.
-pub(crate) struct Aws {
-    pub(crate) endpoint: String,
+pub struct Aws {
+    pub endpoint: String,
     /// The endpoint of `DynamoDB` itself, which bypasses the injected faults.
-    pub(crate) dynamodb: String,
+    pub dynamodb: String,
     database: dynoxide::Database,
     client: reqwest::Client,
     emails: Mutex<Vec<SentEmail>>,
@@ -26,7 +28,7 @@ pub(crate) struct Aws {
     /// The body of the last request of each call.
     last_bodies: Mutex<HashMap<String, Value>>,
     /// The times at which `DynamoDB` started and finished each call.
-    pub(crate) spans: Mutex<Vec<(Instant, Instant)>>,
+    pub spans: Mutex<Vec<(Instant, Instant)>>,
     plan: Mutex<Vec<Planned>>,
     chaos: Mutex<Option<Chaos>>,
     /// The number of faults that chaos injected, if a test injects chaos.
@@ -42,105 +44,16 @@ pub(crate) struct Aws {
 
 /// A call to AWS, as an observer of the network sees it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Call {
-    pub(crate) name: String,
+pub struct Call {
+    pub name: String,
     /// The length of the request's body, in bytes.
-    pub(crate) request_length: usize,
+    pub request_length: usize,
     /// The length of the response's body, in bytes.
-    pub(crate) response_length: usize,
+    pub response_length: usize,
 }
-
-/// A fault of a call.
-#[derive(Clone, Debug)]
-pub(crate) struct Fault {
-    /// Whether AWS performs the operation, whatever it replies.
-    pub(crate) is_done: bool,
-    pub(crate) reply: Reply,
-}
-
-/// The reply to a failed call.
-#[derive(Clone, Debug)]
-pub(crate) enum Reply {
-    /// The true response, after a delay.
-    Late(Duration),
-    /// This status and this body.
-    Error(u16, String),
-    /// No response, on a connection that stays open.
-    Nothing,
-    /// No response, on a connection that closes.
-    Closed,
-    /// A success whose body is not JSON.
-    Garbage,
-    /// A success whose body is cut off.
-    Truncated,
-}
-
-impl Fault {
-    /// An error response to an operation that AWS does not perform.
-    pub(crate) fn rejected(status: u16, code: &str, message: &str) -> Self {
-        let body = json!({ "__type": code, "message": message }).to_string();
-        Self {
-            is_done: false,
-            reply: Reply::Error(status, body),
-        }
-    }
-
-    /// A transaction that conflicts with another one on its rows.
-    pub(crate) fn conflict() -> Self {
-        Self::canceled("TransactionConflict")
-    }
-
-    /// A transaction that is canceled for this reason.
-    pub(crate) fn canceled(reason: &str) -> Self {
-        let reasons = json!([{ "Code": "None" }, { "Code": reason }]);
-        let body =
-            json!({ "__type": "TransactionCanceledException", "CancellationReasons": reasons });
-        Self {
-            is_done: false,
-            reply: Reply::Error(400, body.to_string()),
-        }
-    }
-}
-
-/// Fails every later matching call. At least one such call must follow.
-pub(crate) const EVERY: usize = usize::MAX;
-
-/// A fault that is planned for later calls.
-#[derive(Debug)]
-struct Planned {
-    call: String,
-    /// The number of calls that it affects, all of which must follow, or [`EVERY`].
-    times: usize,
-    /// The number of calls that have not been made yet.
-    left: usize,
-    /// The fault, or `None` if these calls succeed.
-    fault: Option<Fault>,
-}
-
-impl Planned {
-    fn new(call: &str, times: usize, fault: Option<Fault>) -> Self {
-        Self {
-            call: call.to_owned(),
-            times,
-            left: times,
-            fault,
-        }
-    }
-
-    fn has_fired(&self) -> bool {
-        if self.times == EVERY {
-            self.left < EVERY
-        } else {
-            self.left == 0
-        }
-    }
-}
-
-/// Chooses a fault for each call, or none.
-pub(crate) type Chaos = Box<dyn FnMut(&str) -> Option<Fault> + Send>;
 
 impl Aws {
-    pub(crate) async fn start() -> Arc<Self> {
+    pub async fn start() -> Arc<Self> {
         fail_fast();
         let dynamodb = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let front = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -170,29 +83,29 @@ impl Aws {
     }
 
     /// Returns the emails that SES has accepted.
-    pub(crate) fn emails(&self) -> Vec<SentEmail> {
+    pub fn emails(&self) -> Vec<SentEmail> {
         self.emails.lock().unwrap().clone()
     }
 
     /// Returns the largest number of concurrent emails since the last call of this function.
-    pub(crate) fn take_max_concurrent_emails(&self) -> usize {
+    pub fn take_max_concurrent_emails(&self) -> usize {
         self.max_sending.swap(0, Ordering::Relaxed)
     }
 
     /// Returns the names of the calls since they were last taken, such as `PutItem` and `SendEmail`.
-    pub(crate) fn take_calls(&self) -> Vec<String> {
+    pub fn take_calls(&self) -> Vec<String> {
         let traffic = self.take_traffic().into_iter();
         traffic.map(|call| call.name).collect()
     }
 
     /// Returns the calls since they were last taken, with their lengths.
-    pub(crate) fn take_traffic(&self) -> Vec<Call> {
+    pub fn take_traffic(&self) -> Vec<Call> {
         let calls = std::mem::take(&mut *self.calls.lock().unwrap());
         calls.into_iter().map(|(call, _)| call).collect()
     }
 
     /// Returns the names and times of the calls since they were last taken.
-    pub(crate) fn take_timed_calls(&self) -> Vec<(String, Instant)> {
+    pub fn take_timed_calls(&self) -> Vec<(String, Instant)> {
         let calls = std::mem::take(&mut *self.calls.lock().unwrap());
         calls
             .into_iter()
@@ -201,57 +114,52 @@ impl Aws {
     }
 
     /// Returns the body of the last request of this call.
-    pub(crate) fn last_body(&self, call: &str) -> Value {
+    pub fn last_body(&self, call: &str) -> Value {
         self.last_bodies.lock().unwrap()[call].clone()
     }
 
     /// Makes the next such calls fail with a fault.
-    pub(crate) fn inject(&self, call: &str, times: usize, fault: Fault) {
+    pub fn inject(&self, call: &str, times: usize, fault: Fault) {
         self.plan(Planned::new(call, times, Some(fault)));
     }
 
     /// Makes the next such calls fail with an error response.
-    pub(crate) fn fail(
-        &self,
-        call: &str,
-        times: usize,
-        (status, code, message): (u16, &str, &str),
-    ) {
+    pub fn fail(&self, call: &str, times: usize, (status, code, message): (u16, &str, &str)) {
         self.inject(call, times, Fault::rejected(status, code, message));
     }
 
     /// Makes the next transactions conflict with another one on their rows.
-    pub(crate) fn conflict(&self, times: usize) {
+    pub fn conflict(&self, times: usize) {
         self.inject("TransactWriteItems", times, Fault::conflict());
     }
 
     /// Makes the next such calls succeed, before the planned faults.
-    pub(crate) fn succeed(&self, call: &str, times: usize) {
+    pub fn succeed(&self, call: &str, times: usize) {
         self.plan(Planned::new(call, times, None));
     }
 
     /// Makes any later call fail if `chaos` returns a fault for it.
-    pub(crate) fn inject_chaos(&self, chaos: Chaos) {
+    pub fn inject_chaos(&self, chaos: Chaos) {
         *self.chaos.lock().unwrap() = Some(chaos);
         self.chaos_faults.lock().unwrap().get_or_insert(0);
     }
 
     /// Makes all later calls succeed. Panics if a planned fault has not fired.
-    pub(crate) fn heal(&self) {
+    pub fn heal(&self) {
         assert_eq!(self.unfired(), [""; 0], "planned faults did not fire");
         self.plan.lock().unwrap().clear();
         *self.chaos.lock().unwrap() = None;
     }
 
     /// Allows planned faults to remain at the end of a test, for a reason.
-    pub(crate) fn allow_unfired(&self, reason: &'static str) {
+    pub fn allow_unfired(&self, reason: &'static str) {
         assert!(!reason.is_empty());
         *self.unfired_reason.lock().unwrap() = Some(reason);
     }
 
     /// Returns the planned faults that have not fired, unless the test allows that. A test whose faults do not fire
     /// proves nothing.
-    pub(crate) fn unfired(&self) -> Vec<String> {
+    pub fn unfired(&self) -> Vec<String> {
         if self.unfired_reason.lock().unwrap().is_some() {
             return Vec::new();
         }
@@ -265,7 +173,7 @@ impl Aws {
     }
 
     /// Returns the rows of a table, in `DynamoDB`'s JSON. A destructor can call it, because it needs no runtime.
-    pub(crate) fn scan(&self, table: &str) -> Vec<Value> {
+    pub fn scan(&self, table: &str) -> Vec<Value> {
         let mut request = json!({ "TableName": table });
         let mut rows = Vec::new();
         loop {
@@ -407,51 +315,4 @@ async fn serve(aws: Weak<Aws>, socket: TcpStream) -> Option<()> {
         socket.write_all(response.as_bytes()).await.ok()?;
         stays_open.then_some(())?;
     }
-}
-
-/// A request on a socket.
-pub(crate) struct Incoming {
-    pub(crate) line: String,
-    pub(crate) headers: HashMap<String, String>,
-    pub(crate) body: Vec<u8>,
-}
-
-impl Incoming {
-    /// Reads a request, or returns `None` if the connection closed.
-    pub(crate) async fn read(socket: &mut BufReader<TcpStream>) -> Option<Self> {
-        let mut line = String::new();
-        let read = socket.read_line(&mut line).await.ok()?;
-        if read == 0 {
-            return None;
-        }
-        let mut headers = HashMap::new();
-        loop {
-            let mut header = String::new();
-            socket.read_line(&mut header).await.ok()?;
-            let Some((name, value)) = header.trim_end().split_once(": ") else {
-                break;
-            };
-            headers.insert(name.to_ascii_lowercase(), value.to_owned());
-        }
-        let length = headers.get("content-length");
-        let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
-        socket.read_exact(&mut body).await.ok()?;
-        Some(Self {
-            line,
-            headers,
-            body,
-        })
-    }
-}
-
-fn response((status, body): &(u16, String)) -> String {
-    let error: Value = serde_json::from_str(body).unwrap_or_default();
-    let code = error["__type"].as_str();
-    let code = code.map_or(String::new(), |code| {
-        format!("x-amzn-errortype: {code}\r\n")
-    });
-    format!(
-        "HTTP/1.1 {status} -\r\ncontent-type: application/x-amz-json-1.0\r\n{code}content-length: {}\r\n\r\n{body}",
-        body.len()
-    )
 }
