@@ -50,9 +50,13 @@ use tls::Authority;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [command, binaries, file] = arguments.as_slice() else {
-        panic!("usage: bench measure|client-hello|check|keep BINARIES FILE");
+        panic!("usage: bench measure|draw|client-hello|check|keep BINARIES FILE");
     };
     let (binaries, file) = (Path::new(binaries), Path::new(file));
+    if command == "draw" {
+        draw(file);
+        return ExitCode::SUCCESS;
+    }
     let ours = Ours {
         hello: Subject::ours(binaries, "hello"),
         forgot: Subject::ours(binaries, "forgot"),
@@ -63,7 +67,7 @@ fn main() -> ExitCode {
         "keep" => count::keep(&ours, binaries, file),
         "client-hello" => return client_hello::check(&ours),
         "check" => return count::check(&ours, binaries, file),
-        other => panic!("expected measure, client-hello, check, or keep, got {other}"),
+        other => panic!("expected measure, draw, client-hello, check, or keep, got {other}"),
     }
     ExitCode::SUCCESS
 }
@@ -112,8 +116,15 @@ fn measure(ours: &Ours, binaries: &Path, out: &Path) {
     report.print();
     let json = serde_json::to_string_pretty(&report).unwrap();
     fs::write(out.with_extension("json"), json + "\n").unwrap();
-    fs::write(out.with_extension("svg"), picture::svg(&report)).unwrap();
+    draw(out);
     println!("\nwrote {0}.json and {0}.svg", out.display());
+}
+
+/// Draws a report that was written before.
+fn draw(report: &Path) {
+    let json = fs::read_to_string(report.with_extension("json")).unwrap();
+    let picture = picture::svg(&serde_json::from_str(&json).unwrap());
+    fs::write(report.with_extension("svg"), picture).unwrap();
 }
 
 /// Returns the number and the model of the processors.

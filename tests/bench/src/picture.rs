@@ -1,55 +1,93 @@
-//! The report as a picture.
+//! The picture of a report, as SVG.
 
 use std::fmt::Write as _;
 
-use crate::cold::AtShare;
-use crate::peers::Function;
-use crate::report::{Report, short};
+use serde_json::Value;
+
+use crate::report::short;
 use crate::share::Share;
 
 const WIDTH: f64 = 880.0;
 const LABELS: f64 = 330.0;
+const BARS: f64 = WIDTH - LABELS - 90.0;
 const ROW: f64 = 24.0;
-const OURS: &str = "#1a7f5a";
-const THEIRS: &str = "#9aa5b1";
+
+/// A picture in a README cannot follow the page's colors, so it follows the reader's color scheme.
+const STYLE: &str = "\
+    text { fill: #1f2328 } .note { fill: #59636e } .ours { fill: #1a7f5a } .theirs { fill: #9aa5b1 } \
+    .background { fill: #ffffff } \
+    @media (prefers-color-scheme: dark) { text { fill: #f0f6fc } .note { fill: #9198a1 } .ours { fill: #3fb68b } \
+    .theirs { fill: #656d76 } .background { fill: #0d1117 } }";
 
 /// A title for each of [`Share::ALL`].
 const COLD: [&str; 3] = [
-    "Cold start over TLS: from the start of the process to the first answer of “forgot”, on a whole core, ms",
+    "Cold start over TLS, until “forgot” has responded, on a whole core, ms",
     "The same, with the CPU share of 1024 MB from the event on, ms",
     "The same, with the CPU share of 256 MB, ms",
 ];
 
-/// Returns the medians as bars on logarithmic scales, in SVG.
-pub(crate) fn svg(report: &Report) -> String {
+/// A scale of bars.
+#[derive(Clone, Copy)]
+enum Scale {
+    Linear,
+    Logarithmic,
+}
+
+impl Scale {
+    /// Returns the length of a bar, as a part of the longest one.
+    fn part(self, value: f64, least: f64, most: f64) -> f64 {
+        match self {
+            Self::Linear => value / most,
+            Self::Logarithmic => {
+                let origin = least / 1.6;
+                (value / origin).ln() / (most / origin).ln()
+            }
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::Logarithmic => "logarithmic",
+        }
+    }
+}
+
+/// Draws a report, read from its JSON. So a picture can be drawn again without another run.
+pub(crate) fn svg(report: &Value) -> String {
     let mut panels = Panels::default();
-    let functions = |of: &dyn Fn(&Function) -> Option<f64>| -> Vec<(String, f64)> {
-        let bars = report.functions.iter();
-        bars.filter_map(|function| Some((function.name.clone(), of(function)?)))
+    let functions = report["functions"].as_array().expect("functions");
+    let bars = |value: &dyn Fn(&Value) -> Option<f64>| -> Vec<(String, f64)> {
+        let bars = functions.iter();
+        bars.filter_map(|function| Some((name(function), value(function)?)))
             .collect()
     };
-    for (share, title) in Share::ALL.into_iter().zip(COLD) {
-        let first_answer = |function: &Function| {
-            let at_share = |each: &&AtShare| each.share == share;
-            let cold = function.cold_forgot.iter().find(at_share)?;
-            Some(cold.first_answer.median)
-        };
-        panels.add(title, &functions(&first_answer));
+    for (index, title) in (0..Share::ALL.len()).zip(COLD) {
+        let first_answer =
+            |function: &Value| function["cold_forgot"][index]["first_answer"]["median"].as_f64();
+        panels.add(title, Scale::Logarithmic, &bars(&first_answer));
     }
-    panels.add(
-        "Warm: one “forgot”, ms",
-        &functions(&|function| Some(function.warm_forgot.median)),
-    );
-    let hashes: Vec<(String, f64)> = report
-        .argon2id
-        .iter()
-        .map(|each| (each.name.to_owned(), each.took.median))
+    let warm = bars(&|function| function["warm_forgot"]["median"].as_f64());
+    panels.add("Warm: one “forgot”, ms", Scale::Logarithmic, &warm);
+    let hashes = report["argon2id"].as_array().expect("argon2id").iter();
+    let hashes: Vec<(String, f64)> = hashes
+        .filter_map(|each| Some((name(each), each["took"]["median"].as_f64()?)))
         .collect();
-    panels.add("argon2id, 19 MiB, two passes, one lane, ms", &hashes);
+    panels.add(
+        "argon2id, 19 MiB, two passes, one lane, ms",
+        Scale::Linear,
+        &hashes,
+    );
+    let text = |key: &str| report[key].as_str().unwrap_or_default();
     panels.finish(&format!(
-        "{}, {}. Medians; scales are logarithmic.",
-        report.machine, report.date
+        "{}, {}. Medians. Lower is better.",
+        text("machine"),
+        text("date")
     ))
+}
+
+fn name(entry: &Value) -> String {
+    entry["name"].as_str().unwrap_or_default().to_owned()
 }
 
 #[derive(Default)]
@@ -59,23 +97,25 @@ struct Panels {
 }
 
 impl Panels {
-    fn add(&mut self, title: &str, bars: &[(String, f64)]) {
+    fn add(&mut self, title: &str, scale: Scale, bars: &[(String, f64)]) {
         self.bottom += 40.0;
+        let title = format!("{title} ({} scale)", scale.name());
         text(
             &mut self.body,
             (16.0, self.bottom),
             "font-weight='600'",
-            title,
+            &title,
         );
         self.bottom += 10.0;
         let values = || bars.iter().map(|(_, value)| *value);
-        let least = values().fold(f64::INFINITY, f64::min) / 1.6;
-        let most = values().fold(0.0, f64::max);
+        let (least, most) = (
+            values().fold(f64::INFINITY, f64::min),
+            values().fold(0.0, f64::max),
+        );
         for (name, value) in bars {
-            let part = (value / least).ln() / (most / least).ln();
-            let length = part * (WIDTH - LABELS - 90.0);
+            let length = scale.part(*value, least, most) * BARS;
             let is_ours = name.starts_with("Rekey") || name.contains("ours");
-            let color = if is_ours { OURS } else { THEIRS };
+            let class = if is_ours { "ours" } else { "theirs" };
             let middle = self.bottom + ROW / 2.0;
             text(
                 &mut self.body,
@@ -85,7 +125,7 @@ impl Panels {
             );
             let _ = write!(
                 self.body,
-                "<rect x='{LABELS}' y='{:.1}' width='{length:.1}' height='{:.1}' rx='2' fill='{color}'/>",
+                "<rect class='{class}' x='{LABELS}' y='{:.1}' width='{length:.1}' height='{:.1}' rx='2'/>",
                 self.bottom + 3.0,
                 ROW - 6.0,
             );
@@ -101,11 +141,13 @@ impl Panels {
 
     fn finish(mut self, note: &str) -> String {
         self.bottom += 34.0;
-        text(&mut self.body, (16.0, self.bottom), "fill='#666'", note);
+        text(&mut self.body, (16.0, self.bottom), "class='note'", note);
         let height = self.bottom + 16.0;
         format!(
             "<svg xmlns='http://www.w3.org/2000/svg' width='{WIDTH}' height='{height}' viewBox='0 0 {WIDTH} {height}' \
-             font-family='system-ui, sans-serif' font-size='13'><rect width='100%' height='100%' fill='#fff'/>{}</svg>\n",
+             font-family='system-ui, sans-serif' font-size='13' role='img' aria-labelledby='title'>\
+             <title id='title'>Times of Rekey and of its alternatives: lower is better</title>\
+             <style>{STYLE}</style><rect class='background' width='100%' height='100%'/>{}</svg>\n",
             self.body
         )
     }
