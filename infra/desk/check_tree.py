@@ -34,7 +34,7 @@ def git(*arguments):
 # ---- Import cycles ----
 
 def cycles(folder):
-    """Yields the import cycles between the modules of a crate. A parent may import its children, but not the reverse too."""
+    """Yields the import cycles between the modules of a crate."""
     modules = {module_of(file, folder): file for file in folder.rglob("*.rs") if file.name not in ("lib.rs", "main.rs")}
     imports = {module: imports_of(file.read_text(), module, modules) for module, file in modules.items()}
     done, path = set(), []
@@ -95,7 +95,8 @@ def long_files(files):
 def dead_links(pages):
     """Yields the relative links that lead to no file or to no heading."""
     for page in pages:
-        for target in re.findall(r"\]\(([^)\s]+)\)", without_code(page.read_text())):
+        text = without_code(page.read_text())
+        for target in [*re.findall(r"\]\(([^)\s]+)\)", text), *re.findall(r'(?:src|href)="([^"]+)"', text)]:
             if re.match(r"[a-z]+:", target):
                 continue
             path, _, anchor = target.partition("#")

@@ -1,6 +1,7 @@
-// Writes a PNG of every state of the page, and one contact sheet of all of them, for `make pictures`.
+// Writes a PNG of every state of the page, and one contact sheet of all of them, for `make pictures`. It also draws the
+// pictures of the README: the page, and the email of the journeys' snapshot.
 
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
 import { launch } from "./browsers.mjs";
@@ -8,6 +9,8 @@ import { serve } from "./server.mjs";
 import { states } from "./states.mjs";
 
 const FOLDER = fileURLToPath(new URL("../../target/pictures/", import.meta.url));
+const README_FOLDER = fileURLToPath(new URL("../../docs/pictures/", import.meta.url));
+const EMAIL = new URL("../journeys/snapshots/journeys__emails__link_html.snap", import.meta.url);
 const LOOKS = [[320, "light", "en"], [390, "dark", "en"], [390, "light", "de"], [1280, "light", "en"]];
 
 await rm(FOLDER, { recursive: true, force: true });
@@ -38,9 +41,23 @@ const sheet = await browser.newPage();
 await sheet.setViewport({ width: 1750, height: 800 });
 await sheet.goto(`file://${FOLDER}index.html`);
 await sheet.screenshot({ path: `${FOLDER}contact-sheet.png`, fullPage: true });
+await drawReadme();
 await browser.close();
 server.close();
 console.log("Wrote target/pictures/index.html and target/pictures/contact-sheet.png");
+
+async function drawReadme() {
+  await mkdir(README_FOLDER, { recursive: true });
+  const [, , email] = (await readFile(EMAIL, "utf8")).split(/^---$/m);
+  const page = await browser.newPage();
+  await page.setViewport({ width: 520, height: 450, deviceScaleFactor: 2 });
+  await states.forgot(page, server.url);
+  await page.screenshot({ path: `${README_FOLDER}page.png` });
+  await page.goto("about:blank");
+  await page.setContent(email);
+  await page.screenshot({ path: `${README_FOLDER}email.png`, fullPage: true });
+  await page.close();
+}
 
 async function withoutJavaScript(page, url) {
   await page.setJavaScriptEnabled(false);
