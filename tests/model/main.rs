@@ -11,8 +11,19 @@
     reason = "a test reports a failure by panicking"
 )]
 
+mod action;
+mod application;
+mod bounds;
+mod clock;
 mod dynamodb;
+mod exploration;
+mod forgot;
+mod machine;
+mod mutation;
+mod names;
 mod properties;
 mod protocol;
+mod reset;
 mod sensitivity;
+mod state;
 mod trial;

@@ -1,16 +1,13 @@
 //! The properties of the model: some must hold in every state, and others in some state.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use rekey::directory::CHANGED_AT;
-use stateright::{Checker as _, Expectation, HasDiscoveries, Model as _, Property};
+use stateright::Property;
 
-use crate::dynamodb::Value;
-use crate::protocol::{
-    ADA, Bounds, By, COOLDOWN, COUNTESS, Delivery, End, Flaw, LIFETIME, MadeToken, Protocol,
-    Replacement, State, change_id, hash_of, id_of, is_overtaken, request_id, time, token_key,
-};
-use support::torture::{report, times};
+use crate::clock::{COOLDOWN, LIFETIME, time};
+use crate::dynamodb::rows::Value;
+use crate::names::{ADA, COUNTESS, change_id, hash_of, id_of, request_id, token_key};
+use crate::protocol::Protocol;
+use crate::state::{By, Delivery, End, Flaw, MadeToken, Replacement, State, is_overtaken};
 
 pub(crate) const ONCE: &str = "a token works at most once, and is then deleted";
 pub(crate) const OVERTAKEN: &str = "no token works that was issued before or with a change";
@@ -170,7 +167,7 @@ fn has_one_link_past_the_daily_limit(protocol: &Protocol, state: &State) -> bool
 }
 
 /// Events that must be possible. A model in which nothing happens would satisfy every other property.
-fn possible() -> Vec<Property<Protocol>> {
+pub(crate) fn possible() -> Vec<Property<Protocol>> {
     let sometimes = Property::sometimes;
     vec![
         sometimes("a link sets a password", |_: &Protocol, state: &State| {
@@ -247,136 +244,3 @@ fn possible_ends() -> Vec<Property<Protocol>> {
         }),
     ]
 }
-
-/// The base of the other bounds: no writes of the application, and no faults.
-///
-/// `make test` adds one of them at a time. `make torture` combines them.
-pub(crate) const UNDISTURBED: Bounds = Bounds {
-    ticks: 3,
-    requests: 2,
-    resets: 2,
-    faults: 0,
-    writes: 0,
-    expires: "token#",
-    live: 5,
-    daily: 20,
-    source: 100,
-};
-pub(crate) const WITH_WRITES: Bounds = Bounds {
-    writes: 1,
-    ..UNDISTURBED
-};
-const WITH_FAULTS: Bounds = Bounds {
-    resets: 1,
-    faults: 1,
-    ..UNDISTURBED
-};
-/// Requests only, up to the limit of a source.
-pub(crate) const REQUESTS_ONLY: Bounds = Bounds {
-    requests: 4,
-    resets: 0,
-    expires: "request#",
-    source: 2,
-    ..UNDISTURBED
-};
-/// Requests up to the link limit of an address, with changes between them.
-pub(crate) const LIMITED_LINKS: Bounds = Bounds {
-    requests: 3,
-    resets: 1,
-    live: 1,
-    expires: "links#",
-    ..UNDISTURBED
-};
-/// The same, with faults.
-pub(crate) const LIMITED_WITH_FAULTS: Bounds = Bounds {
-    requests: 2,
-    faults: 1,
-    ..LIMITED_LINKS
-};
-/// Requests beyond the daily limit of an address.
-pub(crate) const DAILY_LINKS: Bounds = Bounds {
-    live: 2,
-    daily: 2,
-    ticks: 4,
-    ..LIMITED_LINKS
-};
-
-/// Explores every state, or stops at the first discovery of the property `until`.
-///
-/// Returns the number of states, and for each discovery the property and the actions that lead to it.
-pub(crate) fn explore(
-    protocol: Protocol,
-    until: Option<&'static str>,
-) -> (usize, BTreeMap<&'static str, String>) {
-    let checker = protocol.checker().threads(2);
-    let checker = match until {
-        Some(property) => checker.finish_when(HasDiscoveries::AnyOf([property].into())),
-        None => checker,
-    };
-    let checker = checker.spawn_bfs().join();
-    let paths = checker.discoveries().into_iter();
-    let discoveries =
-        paths.map(|(property, path)| (property, format!("{:?}", path.into_actions())));
-    (checker.unique_state_count(), discoveries.collect())
-}
-
-/// Returns the discoveries that break a property.
-pub(crate) fn broken(discoveries: &BTreeMap<&'static str, String>) -> Vec<(&'static str, String)> {
-    let always = all().into_iter();
-    let always = always.filter(|property| property.expectation == Expectation::Always);
-    let broken = always.filter_map(|property| {
-        let path = discoveries.get(property.name)?;
-        Some((property.name, path.clone()))
-    });
-    broken.collect()
-}
-
-#[test]
-fn the_protocol_holds_in_every_state() {
-    let mut bounds = vec![
-        REQUESTS_ONLY,
-        WITH_WRITES,
-        WITH_FAULTS,
-        LIMITED_LINKS,
-        LIMITED_WITH_FAULTS,
-        DAILY_LINKS,
-    ];
-    if times(0, 1) == 1 {
-        bounds.extend(LONG);
-    }
-    let (mut states, mut seen) = (0, BTreeSet::new());
-    for bounds in bounds {
-        let (explored, discoveries) = explore(Protocol::new(bounds, None), None);
-        assert_eq!(broken(&discoveries), [], "{bounds:?}");
-        states += explored;
-        seen.extend(discoveries.into_keys());
-    }
-    for property in possible() {
-        assert!(
-            seen.contains(property.name),
-            "never happens: {}",
-            property.name
-        );
-    }
-    let shown = "no state breaks a property";
-    report("states of the protocol", states, shown);
-}
-
-/// The additional bounds of `make torture`.
-const LONG: [Bounds; 3] = [
-    Bounds {
-        ticks: 4,
-        requests: 3,
-        writes: 1,
-        ..UNDISTURBED
-    },
-    Bounds {
-        faults: 1,
-        writes: 1,
-        ..UNDISTURBED
-    },
-    Bounds {
-        writes: 2,
-        ..UNDISTURBED
-    },
-];

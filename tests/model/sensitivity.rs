@@ -2,12 +2,17 @@
 
 use rekey::table::rows::{CHANGE_PREFIX, REQUEST_PREFIX};
 
-use crate::properties::{
-    ADDRESS, DAILY, DAILY_LINKS, KEPT, LATE, LIMITED, LIMITED_LINKS, LIMITED_WITH_FAULTS, LINKS,
-    LOCKED_OUT, NOTIFIED, ONCE, OVERTAKEN, REQUESTS_ONLY, REVIVED, SENT_ONCE, STORED, UNDISTURBED,
-    UNJUSTIFIED, WITH_WRITES, broken, explore,
+use crate::bounds::{
+    Bounds, DAILY_LINKS, LIMITED_LINKS, LIMITED_WITH_FAULTS, REQUESTS_ONLY, UNDISTURBED,
+    WITH_WRITES,
 };
-use crate::protocol::{Bounds, Mutation, Protocol};
+use crate::exploration::{broken, explore};
+use crate::mutation::Mutation;
+use crate::properties::{
+    ADDRESS, DAILY, KEPT, LATE, LIMITED, LINKS, LOCKED_OUT, NOTIFIED, ONCE, OVERTAKEN, REVIVED,
+    SENT_ONCE, STORED, UNJUSTIFIED,
+};
+use crate::protocol::Protocol;
 
 const TOKEN_IS_THERE: &str = "attribute_exists(pk) AND expires_at > :now";
 const NOT_OVERTAKEN: &str = " AND (attribute_not_exists(#changed_at) OR NOT attribute_type(#changed_at, :type) \

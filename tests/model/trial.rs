@@ -13,9 +13,13 @@ use aws_sdk_dynamodb::types::{
 };
 use tokio::net::TcpListener;
 
-use crate::dynamodb::{Item, Key, Rows, Statement, Value, Write, attributes, item, transact};
-use crate::properties::UNDISTURBED;
-use crate::protocol::{ADA, COUNTESS, Protocol, issued, time, token_key, user_key};
+use crate::bounds::UNDISTURBED;
+use crate::clock::time;
+use crate::dynamodb::rows::{Item, Key, Rows, Value, attributes, item};
+use crate::dynamodb::statement::{Statement, Write};
+use crate::dynamodb::transact;
+use crate::names::{ADA, COUNTESS, token_key, user_key};
+use crate::protocol::{Protocol, issued};
 
 const TABLES: [(&str, &str); 2] = [("rekey", "pk"), ("users", "id")];
 

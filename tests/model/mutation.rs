@@ -1,0 +1,84 @@
+//! Deliberate defects in the protocol.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::dynamodb::statement::{Statement, Write};
+
+/// A deliberate defect in the protocol, which a property must detect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mutation {
+    /// Replaces a part of a condition or an update.
+    Words(&'static str, &'static str),
+    /// Replaces several parts.
+    All(&'static [(&'static str, &'static str)]),
+    /// Removes the puts of rows with this key prefix.
+    NoPut(&'static str),
+    /// Keeps a used token.
+    NoDelete,
+    /// Skips the check of the token before the transaction.
+    NoPrecheck,
+    /// Dates a change at the start of its request, as an earlier version did.
+    TimeOfRequest,
+    /// Lets the epoch row expire at once.
+    NotKept,
+    /// Counts links that a change ended toward the link limit.
+    LimitWithoutEpoch,
+    /// Counts a link toward the link limit before SES accepts its email.
+    LimitBeforeEmail,
+    /// Removes the link limit.
+    NoLimit,
+    /// Removes the daily limit of an address.
+    NoDailyLimit,
+    /// Sends another link for a request that already has one.
+    NoSkip,
+    /// Counts links in fixed windows, live or not, as an earlier version did.
+    LimitByWindow,
+}
+
+impl Mutation {
+    /// Applies the mutation to the product's statements. Other mutations change the steps instead.
+    pub(crate) fn apply(self, statements: &mut Vec<Statement>) {
+        match self {
+            Self::NoPrecheck
+            | Self::TimeOfRequest
+            | Self::LimitWithoutEpoch
+            | Self::LimitBeforeEmail
+            | Self::NoLimit
+            | Self::NoDailyLimit
+            | Self::NoSkip
+            | Self::LimitByWindow => {}
+            Self::NotKept => {
+                for statement in statements {
+                    if let Some(kept) = statement.values.get_mut(":kept") {
+                        *kept = AttributeValue::N("0".to_owned());
+                    }
+                }
+            }
+            Self::Words(from, to) => reword(statements, from, to),
+            Self::All(words) => {
+                for (from, to) in words {
+                    reword(statements, from, to);
+                }
+            }
+            Self::NoPut(prefix) => statements.retain(|one| {
+                let is_put = matches!(one.write, Write::Put(_));
+                !(is_put && one.key.key.text().starts_with(prefix))
+            }),
+            Self::NoDelete => {
+                statements.retain(|one| !matches!(one.write, Write::Delete));
+            }
+        }
+    }
+}
+
+fn reword(statements: &mut [Statement], from: &str, to: &str) {
+    for statement in statements {
+        if let Some(condition) = &statement.condition {
+            let condition = condition.replace(from, to);
+            statement.condition = Some(condition).filter(|condition| !condition.is_empty());
+        }
+        if let Write::Update(update) = &statement.write {
+            statement.write = Write::Update(update.replace(from, to));
+        }
+    }
+}
