@@ -22,11 +22,13 @@ mod aws;
 mod client_hello;
 mod cold;
 mod count;
+mod figure;
 mod growth;
 mod hashes;
 mod http;
 mod links;
 mod measure;
+mod measured;
 mod peers;
 mod picture;
 mod report;
@@ -43,7 +45,7 @@ use std::time::Duration;
 
 use aws::Aws;
 use measure::Ours;
-use report::Measured;
+use measured::Measured;
 use subject::Subject;
 use tls::Authority;
 
