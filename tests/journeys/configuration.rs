@@ -4,6 +4,7 @@ use forgot::Forgot;
 use reset::Reset;
 
 use support::deployment::{environment, long_timeouts, sdk_config};
+use support::template;
 
 fn start_errors(replaced: &[(&str, &str)]) -> (Option<String>, Option<String>) {
     let sdk = sdk_config("http://127.0.0.1:1", long_timeouts());
@@ -53,11 +54,10 @@ fn every_invalid_setting_is_reported_at_once() {
 fn a_sender_with_a_capital_letter_is_rejected_at_start_up() {
     let (forgot, _) = start_errors(&[("MAIL_FROM_ADDRESS", "No-Reply@example.com")]);
     assert!(forgot.unwrap().contains("MAIL_FROM_ADDRESS"));
-    let template = std::fs::read_to_string("template.yaml").unwrap();
     for parameter in ["MailFromAddress", "MailIdentity"] {
-        let (_, declared) = template.split_once(&format!("\n  {parameter}:\n")).unwrap();
-        let (_, pattern) = declared.split_once("AllowedPattern: ").unwrap();
-        let pattern = pattern.lines().next().unwrap().replace("^[^\\sA-Z", "^[^");
+        let declared = template::parameter(parameter);
+        let pattern = declared.value("AllowedPattern").unwrap();
+        let pattern = pattern.replace("^[^\\sA-Z", "^[^");
         assert!(!pattern.contains("A-Z"), "{parameter}: {pattern}");
     }
 }
@@ -65,11 +65,8 @@ fn a_sender_with_a_capital_letter_is_rejected_at_start_up() {
 /// A stream keeps records for 24 hours. A record that Lambda discards later than that cannot reach the failure queue.
 #[test]
 fn lambda_discards_records_before_the_stream_deletes_them() {
-    let template = std::fs::read_to_string("template.yaml").unwrap();
-    let ages = template
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("MaximumRecordAgeInSeconds: "));
-    let ages: Vec<u32> = ages.map(|age| age.parse().unwrap()).collect();
+    let ages = template::values("MaximumRecordAgeInSeconds");
+    let ages: Vec<u32> = ages.iter().map(|age| age.parse().unwrap()).collect();
     assert_eq!(ages.len(), 2);
     assert!(ages.iter().all(|age| *age <= 23 * 3600), "{ages:?}");
 }
@@ -178,13 +175,9 @@ fn errors_with(variable: &str, value: &str) -> [String; 2] {
 
 #[test]
 fn the_template_and_the_code_accept_the_same_ranges() {
-    let template = std::fs::read_to_string("template.yaml").unwrap();
     for (parameter, variable) in RANGES {
-        let (_, declared) = template.split_once(&format!("\n  {parameter}:\n")).unwrap();
-        let bound = |name: &str| {
-            let (_, rest) = declared.split_once(&format!("    {name}: ")).unwrap();
-            rest.lines().next().unwrap().parse::<i64>().unwrap()
-        };
+        let declared = template::parameter(parameter);
+        let bound = |name: &str| declared.number::<i64>(name);
         let (min, max) = (bound("MinValue"), bound("MaxValue"));
         for value in [min, max] {
             let errors = errors_with(variable, &value.to_string());
@@ -209,16 +202,8 @@ fn the_template_and_the_code_accept_the_same_ranges() {
 /// The table in docs/parameters.md lists the template's parameters, in their order, with their defaults.
 #[test]
 fn the_documentation_lists_every_parameter_with_its_default() {
-    let template = std::fs::read_to_string("template.yaml").unwrap();
     let documentation = std::fs::read_to_string("docs/parameters.md").unwrap();
-    let (_, parameters) = template.split_once("\nParameters:\n").unwrap();
-    let (parameters, _) = parameters.split_once("\nConditions:\n").unwrap();
-    let is_name = |line: &&str| line.starts_with("  ") && !line.starts_with("   ");
-    let declared: Vec<&str> = parameters
-        .lines()
-        .filter(is_name)
-        .map(|line| line.trim().trim_end_matches(':'))
-        .collect();
+    let declared = template::parameters();
     let rows: Vec<&str> = documentation
         .lines()
         .filter(|line| line.starts_with("| `"))
@@ -230,13 +215,9 @@ fn the_documentation_lists_every_parameter_with_its_default() {
     assert_eq!(listed, declared);
 
     for (name, row) in declared.iter().zip(rows) {
-        let (_, declaration) = parameters.split_once(&format!("  {name}:\n")).unwrap();
-        let default = declaration
-            .lines()
-            .take_while(|line| !is_name(line))
-            .find_map(|line| line.trim().strip_prefix("Default: "))
-            .map(|default| default.trim_matches('"'))
-            .filter(|default| !default.is_empty());
+        let parameter = template::parameter(name);
+        let default = parameter.value("Default");
+        let default = default.filter(|default| !default.is_empty());
         let documented = row.split('|').nth(2).unwrap().trim().trim_matches('`');
         if let Some(default) = default {
             assert_eq!(documented, default, "{name}");

@@ -11,6 +11,7 @@ use reset::breaches::TIMEOUT;
 use crate::process::Process;
 use support::app::TestApp;
 use support::deployment::{ADA, PASSWORD};
+use support::template;
 use support::torture::{report, times};
 
 /// The timeout of an HTTP API (Amazon API Gateway Developer Guide, "Quotas for HTTP APIs").
@@ -65,7 +66,7 @@ async fn functions_respond_before_lambda_and_the_gateway_time_out() {
         ("ForgotDeliver", pauses + deliver, false),
         ("ResetNotify", rounds * (pauses + notify), false),
     ] {
-        let timeout = Duration::from_secs(property(function, "Timeout"));
+        let timeout = Duration::from_secs(template::resource(function).number("Timeout"));
         assert!(
             longest + SPARE <= timeout,
             "{function}: {longest:?} of {timeout:?}"
@@ -120,20 +121,8 @@ fn hashing_is_as_fast_as_the_deadlines_assume() {
     );
 }
 
-/// Returns a property of a function, or of its events, from the template.
-fn property<T: std::str::FromStr>(function: &str, name: &str) -> T {
-    find(function, name)
-}
-
 fn bound(parameter: &str, name: &str) -> u32 {
-    find(parameter, name)
-}
-
-fn find<T: std::str::FromStr>(section: &str, name: &str) -> T {
-    let template = std::fs::read_to_string("template.yaml").unwrap();
-    let (_, section) = template.split_once(&format!("\n  {section}:\n")).unwrap();
-    let (_, value) = section.split_once(&format!(" {name}: ")).unwrap();
-    value.lines().next().unwrap().parse().ok().unwrap()
+    template::parameter(parameter).number(name)
 }
 
 /// Lambda gives a process ten seconds to start, and the first caller waits for that.

@@ -21,5 +21,6 @@ pub mod email;
 pub mod faults;
 pub mod hostile;
 pub mod random;
+pub mod template;
 pub mod torture;
 pub mod wire;
