@@ -2,8 +2,8 @@
 
 use aws_sdk_sesv2::types::SuppressionListReason::{Bounce, Complaint};
 
+use crate::logs::wait_for_line;
 use crate::stack::{Stack, sdk_config};
-use crate::template::wait_for_line;
 
 #[tokio::test]
 async fn ses_feedback_is_logged_without_the_email_address() {

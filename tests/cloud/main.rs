@@ -15,17 +15,24 @@
 )]
 
 mod browser;
+mod build;
 mod desk;
 mod feedback;
 mod flood;
 mod forgot;
 mod hostile;
 mod http;
+mod logs;
+mod page;
 mod policies;
 mod redrive;
 mod reset;
 mod roles;
+mod silence;
+mod snippet;
 mod stack;
+mod stack_name;
+mod tables;
 mod template;
 mod users;
 mod web_pages;
