@@ -1,7 +1,7 @@
 # Needs Rust and Python 3.11 or later. check, iam, bench, and the browser tests also need Node.js 20 or later with npm.
 # The rest is installed into target/tools.
 .DEFAULT_GOAL := help
-.PHONY: help dev test page pictures torture fuzz mutants bench bench-check bench-keep demo watch check iam build redrive users-check clean
+.PHONY: help dev quick test page pictures torture fuzz mutants bench bench-check bench-keep demo watch check iam build redrive users-check clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -28,6 +28,11 @@ help: ## print this list
 
 dev: $(DESK) $(SAM) ## run Rekey on a local AWS with a page and a mailbox; PARAMETERS="Name=value" sets parameters, APP=URL adds a page
 	@$(desk) dev
+
+# The skipped journeys take longer: they try every fault, every hostile input, and races, and build the binaries.
+quick: ## unit tests and the fast journeys, in under a minute once compiled
+	@cargo test --locked --package rekey --package forgot --package reset --package journeys --lib --test journeys -- \
+		--skip hostile:: --skip races:: --skip faults:: --skip chaos:: --skip process:: --skip silence:: --skip deadlines:: --skip tls::
 
 test: $(DESK) $(SAM) $(PAGE) ## run every test, the end-to-end tests against a separate stack
 	@sh infra/desk/browser.sh
@@ -71,6 +76,7 @@ watch: $(DESK) ## run both public halves with hot reload on port 9000, against a
 	@$(desk) watch
 
 check: $(SAM) $(CARGO) $(IAM) ## format, lints, documentation, template, roles, dependencies
+	python3 infra/desk/check_tree.py
 	cargo fmt --all --check
 	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings

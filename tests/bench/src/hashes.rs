@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use serde::Serialize;
 
+use crate::repository::root;
 use crate::stats::{Sample, Summary};
-use crate::subject::{PASSWORD, root};
+use crate::subject::PASSWORD;
 
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;

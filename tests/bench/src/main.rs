@@ -32,6 +32,7 @@ mod measured;
 mod peers;
 mod picture;
 mod report;
+mod repository;
 mod runtime_api;
 mod share;
 mod stats;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::repository::root;
 use crate::tls::Authority;
 
 /// A function, and how to start its processes.
@@ -58,11 +59,6 @@ pub(crate) fn trusting(binaries: &Path, authority: &Authority) -> PathBuf {
         fs::write(to.join("bootstrap"), authority.trusted_by(&binary)).unwrap();
     }
     trusting
-}
-
-/// Returns the root of the repository.
-pub(crate) fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
 pub(crate) const PAGE: &str = "https://app.example.com/password/reset";

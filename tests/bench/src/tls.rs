@@ -14,7 +14,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::version::TLS13;
 
-use crate::subject::root as root_folder;
+use crate::repository;
 
 /// The URL of the local AWS, and the certificate authority that its clients must trust.
 #[derive(Clone)]
@@ -82,7 +82,7 @@ impl Authority {
             .with_no_client_auth()
             .with_single_cert(vec![server.der().clone()], key)
             .unwrap();
-        let roots = root_folder().join("target/bench-authority.pem");
+        let roots = repository::root().join("target/bench-authority.pem");
         fs::write(&roots, root.pem()).unwrap();
         Self {
             server: Arc::new(server),
@@ -96,7 +96,7 @@ impl Authority {
     /// At AWS, the first handshake succeeds. With Amazon's own roots, it would fail here, and every cold start would
     /// include a second handshake with the platform's roots.
     pub(crate) fn trusted_by(&self, binary: &[u8]) -> Vec<u8> {
-        let amazon = fs::read(root_folder().join("shared/src/aws/amazon_roots.pem")).unwrap();
+        let amazon = fs::read(repository::root().join("shared/src/aws/amazon_roots.pem")).unwrap();
         let (begin, end) = (b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----");
         let roots = find(binary, &amazon).expect("Amazon's roots in the binary");
         let from = roots + find(&amazon, begin).expect("a certificate");
