@@ -4,10 +4,10 @@ use jiff::SignedDuration;
 use rekey::http::response::Response;
 use serde_json::{Value, json};
 
-use crate::forgot::futures;
 use support::app::TestApp;
 use support::deployment::{ADA, PAGE, PASSWORD};
 use support::email::Link;
+use support::futures::futures;
 use support::torture::{report, times};
 
 async fn request_from(app: &TestApp, source: &str, email: &str) -> Response {

@@ -12,14 +12,13 @@ use rekey::token::Token;
 use tokio::task::JoinSet;
 
 use support::app::TestApp;
+use support::calls::{TIMEOUT_DIVISOR, faults_of};
 use support::deployment::{ADA, PAGE, PASSWORD, retries};
 use support::email::{Link, SentEmail};
 use support::faults::{Chaos, EVERY, Fault, Reply};
 use support::random::Dice;
+use support::responses::is_rejected;
 use support::torture::{report, times};
-
-/// The divisor of the product's timeouts in these tests.
-const TIMEOUT_DIVISOR: u32 = 4;
 
 /// An action of a user or of the stream, which makes calls to AWS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,52 +98,6 @@ impl Rehearsal {
         };
         self.calls.iter().skip(parallel).map(timeout).sum()
     }
-}
-
-/// Returns the faults of a call.
-pub(crate) fn faults_of(call: &str) -> Vec<Fault> {
-    let mut faults: Vec<Fault> = [
-        (400, "ThrottlingException"),
-        (429, "TooManyRequestsException"),
-        (400, "ProvisionedThroughputExceededException"),
-        (500, "InternalServerError"),
-        (503, "ServiceUnavailable"),
-        (400, "AccessDeniedException"),
-        (400, "RequestExpired"),
-    ]
-    .map(|(status, code)| Fault::rejected(status, code, ADA))
-    .into();
-    let expired = format!("Signature expired: {ADA}");
-    faults.push(Fault::rejected(403, "InvalidSignatureException", &expired));
-    let timeout = if call == "SendEmail" {
-        aws::SES_TIMEOUT
-    } else {
-        aws::DYNAMODB_TIMEOUT / 2
-    } / TIMEOUT_DIVISOR;
-    for is_done in [true, false] {
-        let error = Fault::rejected(500, "InternalServerError", ADA).reply;
-        for reply in [
-            error,
-            Reply::Nothing,
-            Reply::Closed,
-            Reply::Garbage,
-            Reply::Truncated,
-        ] {
-            faults.push(Fault { is_done, reply });
-        }
-    }
-    for delay in [timeout / 4, timeout * 2] {
-        faults.push(Fault {
-            is_done: true,
-            reply: Reply::Late(delay),
-        });
-    }
-    if call == "TransactWriteItems" {
-        faults.push(Fault::conflict());
-        faults.push(Fault::canceled("ThrottlingError"));
-        faults.push(Fault::canceled("ProvisionedThroughputExceeded"));
-    }
-    faults
 }
 
 /// One call of one journey that fails in one way, a number of times.
@@ -274,7 +227,7 @@ async fn run(app: &TestApp, journey: Journey, link: Option<&Link>) -> Result<boo
 
 /// Checks that an error is 503 with `Retry-After`, or 500 if a retry would not help.
 fn check_error(app: &TestApp, case: &Case, response: &Response) {
-    let expected = if is_denied(&case.fault) {
+    let expected = if case.fault.is_denied() {
         (500, None)
     } else {
         (503, Some("2"))
@@ -282,10 +235,6 @@ fn check_error(app: &TestApp, case: &Case, response: &Response) {
     let actual = (response.status(), response.header("Retry-After"));
     assert_eq!(actual, expected, "{case:?}");
     assert!(!response.body().contains(ADA) && !app.log().contains(ADA));
-}
-
-fn is_denied(fault: &Fault) -> bool {
-    matches!(&fault.reply, Reply::Error(_, body) if body.contains("AccessDenied"))
 }
 
 /// Checks that a journey that was reported as done is done, and that nothing is half done.
@@ -475,13 +424,6 @@ async fn an_outage_causes_no_retry_storm() {
     );
 }
 
-fn is_rejected(response: &Response) -> bool {
-    response.status() == 422
-        && response
-            .body()
-            .contains("This link is invalid or has expired")
-}
-
 /// Users request links, receive emails, and follow links, while any call may fail in any way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_faults_lose_nothing_and_leave_nothing_half_done() {
@@ -648,7 +590,7 @@ fn chaos(seed: u64) -> Chaos {
             return None;
         }
         let mut faults = faults_of(call);
-        faults.retain(|fault| !is_denied(fault) && !matches!(fault.reply, Reply::Nothing));
+        faults.retain(|fault| !fault.is_denied() && !matches!(fault.reply, Reply::Nothing));
         let at = dice.roll(faults.len());
         Some(faults.swap_remove(at))
     })

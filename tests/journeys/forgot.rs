@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use support::app::TestApp;
 use support::deployment::{ADA, PAGE, PASSWORD};
+use support::futures::futures;
 
 #[tokio::test]
 async fn a_user_who_requests_a_link_receives_it_by_email() {
@@ -407,26 +408,4 @@ async fn the_table_holds_no_token() {
     let link = app.link(ADA).await;
     let rows = json!(app.rows("").await).to_string();
     assert!(rows.contains("token#") && !rows.contains(&link.token));
-}
-
-/// Polls all futures until they are done, and returns their outputs in order.
-pub(crate) async fn futures<T>(all: Vec<impl Future<Output = T>>) -> Vec<T> {
-    let mut all: Vec<_> = all.into_iter().map(Box::pin).collect();
-    let mut done: Vec<Option<T>> = all.iter().map(|_| None).collect();
-    std::future::poll_fn(|context| {
-        for (future, done) in all.iter_mut().zip(&mut done) {
-            if done.is_none()
-                && let std::task::Poll::Ready(value) = future.as_mut().poll(context)
-            {
-                *done = Some(value);
-            }
-        }
-        if done.iter().all(Option::is_some) {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
-        }
-    })
-    .await;
-    done.into_iter().flatten().collect()
 }

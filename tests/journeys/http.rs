@@ -5,25 +5,11 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rekey::field_error::FieldError;
-use rekey::http::response::Response;
 use serde_json::{Value, json};
 
 use support::app::TestApp;
 use support::deployment::{ADA, PAGE, PASSWORD};
-
-fn problem(response: &Response) -> (u16, String, Value) {
-    let body: Value = serde_json::from_str(response.body()).unwrap();
-    assert_eq!(
-        response.header("Content-Type"),
-        Some("application/problem+json")
-    );
-    assert_eq!(body["status"], response.status());
-    (
-        response.status(),
-        body["type"].as_str().unwrap().to_owned(),
-        body["errors"].clone(),
-    )
-}
+use support::responses::problem;
 
 fn forgot_body() -> String {
     json!({ "email": ADA, "reset_url": PAGE }).to_string()

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use proptest::prelude::*;
 use rekey::config::Env;
 use rekey::email::Email;
-use rekey::http::response::Response;
 use reset::policy::{NewPassword, Policy};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -13,18 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use support::app::TestApp;
 use support::deployment::{ADA, PASSWORD};
+use support::responses::{LEAKED, password_error};
 use support::torture::{report, times};
-
-/// Returns the error about a rejected password.
-fn password_error(response: &Response) -> String {
-    assert_eq!(response.status(), 422);
-    let body: Value = serde_json::from_str(response.body()).unwrap();
-    let errors = body["errors"].as_object().unwrap();
-    assert_eq!(errors.keys().collect::<Vec<_>>(), ["password"]);
-    errors["password"][0].as_str().unwrap().to_owned()
-}
-
-const LEAKED: &str = "has appeared in a data breach. Choose a different password.";
 
 #[tokio::test]
 async fn a_weak_password_is_rejected_before_any_lookup_and_keeps_the_link() {

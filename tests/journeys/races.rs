@@ -8,12 +8,12 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
 use rekey::http::response::Response;
 
-use crate::forgot::futures;
-use crate::reset::is_rejected;
 use support::app::TestApp;
 use support::deployment::{ADA, PASSWORD};
 use support::email::Link;
+use support::futures::futures;
 use support::random::Dice;
+use support::responses::is_rejected;
 use support::torture::{report, times};
 
 /// Returns a pseudorandom number, which is the same in each run of the test.

@@ -5,17 +5,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::forgot::futures;
 use support::app::TestApp;
 use support::deployment::{ADA, PASSWORD};
 use support::email::{Link, SentEmail};
-
-/// Returns whether this is the one response to every invalid token.
-pub(crate) fn is_rejected(response: &rekey::http::response::Response) -> bool {
-    let body: Value = serde_json::from_str(response.body()).unwrap_or_default();
-    let error = "This link is invalid or has expired. Request a new one.";
-    response.status() == 422 && body["errors"] == json!({ "token": [error] })
-}
+use support::futures::futures;
+use support::responses::is_rejected;
 
 #[tokio::test]
 async fn a_link_sets_a_new_password_and_the_owner_is_notified() {

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::faults::faults_of;
 use crate::process::{Process, SECRET_KEY, SESSION};
 use support::app::{TestApp, batch};
+use support::calls::faults_of;
 use support::deployment::{ADA, PAGE, PASSWORD};
 use support::email::Link;
 use support::faults::{EVERY, Fault, Reply};

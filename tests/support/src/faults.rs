@@ -54,6 +54,11 @@ impl Fault {
             reply: Reply::Error(400, body.to_string()),
         }
     }
+
+    /// Returns whether AWS denies the call, so that a retry does not help.
+    pub fn is_denied(&self) -> bool {
+        matches!(&self.reply, Reply::Error(_, body) if body.contains("AccessDenied"))
+    }
 }
 
 /// Fails every later matching call. At least one such call must follow.

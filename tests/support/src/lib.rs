@@ -15,12 +15,15 @@
 
 pub mod app;
 pub mod aws;
+pub mod calls;
 pub mod clock;
 pub mod deployment;
 pub mod email;
 pub mod faults;
+pub mod futures;
 pub mod hostile;
 pub mod random;
+pub mod responses;
 pub mod template;
 pub mod torture;
 pub mod wire;
