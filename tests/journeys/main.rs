@@ -30,6 +30,7 @@ mod problems;
 mod process;
 mod races;
 mod reset;
+mod retries;
 mod silence;
 mod tables;
 mod tls;
