@@ -1,12 +1,10 @@
 //! Journeys of users who request a link.
 
-use std::collections::HashSet;
-
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use support::app::TestApp;
-use support::deployment::{ADA, PAGE, PASSWORD};
+use support::deployment::{ADA, PAGE};
 use support::futures::futures;
 
 #[tokio::test]
@@ -36,78 +34,6 @@ async fn a_user_who_requests_a_link_receives_it_by_email() {
     );
     assert!(emails[0].text().contains("If you did not request this"));
     assert_eq!(app.events(), ["RequestsAccepted", "LinksSent"]);
-}
-
-#[tokio::test]
-async fn the_email_is_escaped_and_names_its_sender() {
-    let app = TestApp::with_ada().await;
-    app.link(ADA).await;
-
-    let email = app.aws.emails().remove(0);
-    assert!(
-        email.html().contains("Example &amp; Söhne"),
-        "{}",
-        email.html()
-    );
-    assert!(
-        email.html().contains("?email=ada%40example.com&amp;token="),
-        "{}",
-        email.html()
-    );
-    assert_eq!(
-        email.0["FromEmailAddress"],
-        "=?UTF-8?B?RXhhbXBsZSAmIFPDtmhuZQ==?= <no-reply@example.com>"
-    );
-    assert_eq!(email.0["ConfigurationSetName"], "rekey-mail");
-    let headers = &email.0["Content"]["Simple"]["Headers"];
-    assert_eq!(
-        headers[0],
-        json!({ "Name": "Auto-Submitted", "Value": "auto-generated" })
-    );
-    assert_eq!(
-        headers[1],
-        json!({ "Name": "X-Auto-Response-Suppress", "Value": "All" })
-    );
-}
-
-/// firebaseui-web#700, nhost#4622: Gmail folds emails that share a subject into one thread.
-#[tokio::test]
-async fn each_email_has_a_unique_entity_reference() {
-    let app = TestApp::with_ada().await;
-    let link = app.link(ADA).await;
-    app.reset(&link, PASSWORD).await;
-    app.process_stream().await;
-    app.clock.advance(SignedDuration::from_hours(2));
-    app.link(ADA).await;
-
-    let emails = app.aws.emails();
-    let references: HashSet<String> = emails
-        .iter()
-        .map(|email| {
-            let header = &email.0["Content"]["Simple"]["Headers"][2];
-            assert_eq!(header["Name"], "X-Entity-Ref-ID");
-            header["Value"].as_str().unwrap().to_owned()
-        })
-        .collect();
-    assert_eq!((emails.len(), references.len()), (3, 3));
-}
-
-#[tokio::test]
-async fn emails_are_in_the_requested_language() {
-    let app = TestApp::with_ada().await;
-    let body = json!({ "email": ADA, "reset_url": PAGE, "locale": "de-AT" });
-    assert_eq!(app.post("/password/forgot", &body).await.status(), 202);
-    app.try_process_stream().await;
-    let email = app.aws.emails().remove(0);
-    assert_eq!(email.subject(), "Neues Passwort für Example & Söhne");
-    assert!(email.html().contains("<html lang=\"de\">"));
-
-    app.reset(&email.link(), "correct horse").await;
-    app.try_process_stream().await;
-    assert_eq!(
-        app.aws.emails()[1].subject(),
-        "Ihr Passwort für Example & Söhne wurde geändert"
-    );
 }
 
 /// Compares the responses to callers, and the traffic between Rekey and AWS, in each state of an address.
@@ -254,34 +180,6 @@ async fn parallel_requests_do_not_exceed_the_limit_of_their_source() {
 }
 
 #[tokio::test]
-async fn an_allowed_reset_url_keeps_its_query() {
-    let app = TestApp::with_ada().await;
-    let body = json!({ "email": ADA, "reseturl": "https://app.example.com/account?view=reset" });
-    assert_eq!(app.post("/password/forgot", &body).await.status(), 202);
-    app.try_process_stream().await;
-    let link = app.aws.emails()[0].link();
-    assert!(
-        link.url.as_str().starts_with(
-            "https://app.example.com/account?view=reset&email=ada%40example.com&token="
-        )
-    );
-}
-
-#[tokio::test]
-async fn a_link_can_have_its_token_in_the_fragment() {
-    let app = TestApp::with(&[("LINK_PLACEMENT", "fragment")]).await;
-    app.user("1", ADA).await;
-    let link = app.link(ADA).await;
-    assert!(
-        link.url
-            .as_str()
-            .starts_with("https://app.example.com/password/reset#email=ada%40example.com&token=")
-    );
-    assert_eq!(app.reset(&link, "correct horse").await.status(), 204);
-    app.process_stream().await;
-}
-
-#[tokio::test]
 async fn a_row_that_expired_or_was_forged_sends_nothing() {
     let app = TestApp::with_ada().await;
     app.forgot(ADA).await;
@@ -317,95 +215,4 @@ async fn rows_of_other_kinds_are_ignored() {
     let logged = app.log();
     assert_eq!(app.deliver(&others).await, None);
     assert_eq!(app.log(), logged);
-}
-
-#[tokio::test]
-async fn an_address_of_several_users_gets_no_link() {
-    let app = TestApp::with_ada().await;
-    app.user("2", ADA).await;
-    app.forgot(ADA).await;
-    app.try_process_stream().await;
-    assert_eq!(app.aws.emails().len(), 0);
-    assert_eq!(app.events(), ["RequestsAccepted", "UnknownAddresses"]);
-}
-
-#[tokio::test]
-async fn the_email_address_may_be_the_users_key() {
-    let app = TestApp::with(&[("USERS_KEY_ATTRIBUTE", "email")]).await;
-    app.user("1", ADA).await;
-    let link = app.link(ADA).await;
-    assert_eq!(app.reset(&link, "correct horse").await.status(), 204);
-    app.process_stream().await;
-}
-
-/// IAM can limit a query's attributes only if the request names them.
-#[tokio::test]
-async fn the_lookup_names_the_attributes_that_it_reads() {
-    for (key, index, read) in [
-        ("id", json!("email-index"), vec!["email", "id"]),
-        ("email", Value::Null, vec!["email"]),
-    ] {
-        let app = TestApp::with(&[("USERS_KEY_ATTRIBUTE", key)]).await;
-        app.user("1", ADA).await;
-        app.forgot(ADA).await;
-        app.aws.take_calls();
-        app.try_process_stream().await;
-        let calls = app.aws.take_calls();
-        let expected = [
-            "UpdateItem",
-            "Query",
-            "GetItem",
-            "GetItem",
-            "PutItem",
-            "SendEmail",
-            "PutItem",
-        ];
-        assert_eq!(calls, expected);
-        let lookup = app.aws.last_body("Query");
-        assert_eq!(lookup["TableName"], "users");
-        assert_eq!(lookup["IndexName"], index);
-        assert_eq!(lookup["Select"], "SPECIFIC_ATTRIBUTES");
-        let projection = lookup["ProjectionExpression"].as_str().unwrap();
-        let mut named: Vec<&str> = projection
-            .split(", ")
-            .map(|name| lookup["ExpressionAttributeNames"][name].as_str().unwrap())
-            .collect();
-        named.sort_unstable();
-        assert_eq!(named, read);
-    }
-}
-
-#[tokio::test]
-async fn a_lookup_by_key_finds_no_user_for_an_unknown_address() {
-    let app = TestApp::with(&[("USERS_KEY_ATTRIBUTE", "email")]).await;
-    app.user("1", ADA).await;
-    app.forgot("eve@example.com").await;
-    app.try_process_stream().await;
-    assert_eq!(app.aws.emails().len(), 0);
-    assert_eq!(app.events(), ["RequestsAccepted", "UnknownAddresses"]);
-}
-
-#[tokio::test]
-async fn a_request_does_not_change_the_user() {
-    let app = TestApp::with_ada().await;
-    app.link(ADA).await;
-    let users = app
-        .dynamodb
-        .scan()
-        .table_name("users")
-        .send()
-        .await
-        .unwrap()
-        .items
-        .unwrap();
-    assert_eq!(users[0].len(), 3);
-    assert_eq!(app.stored("1", "password_hash").await, "old");
-}
-
-#[tokio::test]
-async fn the_table_holds_no_token() {
-    let app = TestApp::with_ada().await;
-    let link = app.link(ADA).await;
-    let rows = json!(app.rows("").await).to_string();
-    assert!(rows.contains("token#") && !rows.contains(&link.token));
 }

@@ -20,6 +20,7 @@ mod harness;
 mod hostile;
 mod http;
 mod log;
+mod lookup;
 mod makefile;
 mod outage;
 mod pace;

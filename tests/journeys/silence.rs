@@ -352,3 +352,11 @@ async fn a_copy_of_the_table_contains_no_usable_token() {
     );
     app.process_stream().await;
 }
+
+#[tokio::test]
+async fn the_table_holds_no_token() {
+    let app = TestApp::with_ada().await;
+    let link = app.link(ADA).await;
+    let rows = json!(app.rows("").await).to_string();
+    assert!(rows.contains("token#") && !rows.contains(&link.token));
+}
