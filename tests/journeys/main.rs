@@ -15,6 +15,7 @@ mod deadlines;
 mod emails;
 mod faults;
 mod feedback;
+mod field_errors;
 mod forgot;
 mod harness;
 mod hostile;
