@@ -9,9 +9,11 @@
 )]
 
 mod abuse;
+mod batch;
 mod configuration;
 mod corpus;
 mod deadlines;
+mod dynamodb;
 mod emails;
 mod faults;
 mod feedback;
@@ -23,7 +25,7 @@ mod http;
 mod log;
 mod lookup;
 mod makefile;
-mod outage;
+mod metrics;
 mod pace;
 mod paper;
 mod passwords;
@@ -33,6 +35,7 @@ mod process;
 mod races;
 mod reset;
 mod retries;
+mod ses;
 mod silence;
 mod tables;
 mod tls;

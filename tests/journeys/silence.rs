@@ -72,30 +72,6 @@ fn id_of(log: &str, event: &str) -> Value {
     line["request_id"].clone()
 }
 
-#[tokio::test]
-async fn events_are_counted_in_cloudwatchs_embedded_metric_format() {
-    let app = TestApp::with_ada().await;
-    let link = app.link(ADA).await;
-    let invalid = Link {
-        token: "0".repeat(64),
-        ..link
-    };
-    app.reset(&invalid, PASSWORD).await;
-    for line in app.log().lines() {
-        let json: Value = serde_json::from_str(line).unwrap();
-        let metrics = &json["_aws"]["CloudWatchMetrics"][0];
-        let name = metrics["Metrics"][0]["Name"].as_str().unwrap();
-        assert_eq!(metrics["Namespace"], "Rekey");
-        assert_eq!(metrics["Dimensions"], serde_json::json!([["Stack"]]));
-        assert_eq!((&json[name], &json["Stack"]), (&1.into(), &"rekey".into()));
-        assert!(json["_aws"]["Timestamp"].is_i64());
-    }
-    assert_eq!(
-        app.events(),
-        ["RequestsAccepted", "LinksSent", "TokensRejected"]
-    );
-}
-
 /// An address that differs from the example in error messages.
 const BEA: &str = "bea@secret.example";
 
