@@ -10,6 +10,7 @@
 
 mod abuse;
 mod batch;
+mod breaches;
 mod configuration;
 mod corpus;
 mod deadlines;
