@@ -23,6 +23,7 @@ mod forgot;
 mod harness;
 mod hostile;
 mod http;
+mod links;
 mod log;
 mod lookup;
 mod makefile;
