@@ -22,7 +22,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
-use support::app::batch;
+use support::app::stream::batch;
 
 /// A function whose private half sends no email, and records the time at which it would.
 struct Recorder {

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::process::{Process, SECRET_KEY, SESSION};
-use support::app::{TestApp, batch};
+use support::app::TestApp;
+use support::app::stream::batch;
 use support::calls::faults_of;
 use support::deployment::{PAGE, PASSWORD};
 use support::email::Link;

@@ -36,7 +36,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::bench::{addresses, alone, random, runtime, shuffle};
 use crate::dudect::{Finding, Samples, Verdict};
 use crate::record;
-use support::app::batch;
+use support::app::stream::batch;
 use support::deployment::{PAGE, environment, long_timeouts, sdk_config};
 use support::torture::times;
 use support::wire::Incoming;
