@@ -1,7 +1,7 @@
 """Runs the long versions of the tests, in parts: `torture.py "PART PART…"`. The default is every part.
 
 Each part replaces its section of infra/TORTURE.md: the date, the commit, and a table of the tests, their attempts, and
-their results. The tests write the table's rows into the folder that REKEY_TORTURE names (tests/journeys/torture.rs). A
+their results. The tests write the table's rows into the folder that REKEY_TORTURE names (tests/support/src/torture.rs). A
 failed part is recorded as failed.
 """
 

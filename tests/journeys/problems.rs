@@ -31,7 +31,7 @@ async fn forgot_with(app: &TestApp, change: impl FnOnce(&mut Value)) -> String {
 }
 
 #[tokio::test]
-async fn a_request_that_cannot_be_read_names_the_reason() {
+async fn an_unknown_route_or_method_is_named() {
     let app = TestApp::open().await;
     assert_snapshot!(forgot_with(&app, |event| event["rawPath"] = "/elsewhere".into()).await, @r#"
     404
@@ -58,6 +58,11 @@ async fn a_request_that_cannot_be_read_names_the_reason() {
       "status": 405
     }
     "#);
+}
+
+#[tokio::test]
+async fn an_unreadable_body_names_the_reason() {
+    let app = TestApp::open().await;
     assert_snapshot!(
         forgot_with(&app, |event| {
             event["headers"]["content-type"] = "text/plain".into();
@@ -124,6 +129,11 @@ async fn an_invalid_request_names_every_invalid_field() {
       }
     }
     "#);
+}
+
+#[tokio::test]
+async fn an_invalid_password_names_the_limit() {
+    let app = TestApp::open().await;
     let body = json!({ "email": ADA, "password": "short", "password_confirmation": "other" });
     assert_snapshot!(shown(&app.post("/password/reset", &body).await), @r#"
     422
