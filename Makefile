@@ -32,7 +32,7 @@ dev: $(DESK) $(SAM) ## run Rekey on a local AWS with a page and a mailbox; PARAM
 # The skipped journeys take longer: they try every fault, every hostile input, and races, and build the binaries.
 quick: ## unit tests and the fast journeys, in under a minute once compiled
 	@cargo test --locked --package rekey --package forgot --package reset --package journeys --lib --test journeys -- \
-		--skip hostile:: --skip races:: --skip faults:: --skip chaos:: --skip process:: --skip silence:: --skip deadlines:: --skip tls::
+		--skip hostile:: --skip races:: --skip faults:: --skip retries:: --skip process:: --skip verbosity:: --skip deadlines:: --skip tls::
 
 test: $(DESK) $(SAM) $(PAGE) ## run every test, the end-to-end tests against a separate stack
 	@sh infra/desk/browser.sh
