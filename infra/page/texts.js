@@ -119,7 +119,7 @@ const de = {
   soon: "in Kürze",
 };
 
-const byLanguage = { en, de };
+export const byLanguage = { en, de };
 
 /** The first of the browser's languages that has texts, otherwise English. */
 export const language = navigator.languages

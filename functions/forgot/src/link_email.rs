@@ -83,23 +83,17 @@ struct Html<'a> {
 
 /// Formats a lifetime for people: in hours if it is a whole number of hours.
 fn format_lifetime(duration: SignedDuration, locale: Locale) -> String {
-    let minutes = duration.as_mins();
-    let (number, is_hours) = if minutes % 60 == 0 {
-        (minutes / 60, true)
+    let length = duration.as_mins();
+    let (hour, hours, minute, minutes) = match locale {
+        Locale::En => ("hour", "hours", "minute", "minutes"),
+        Locale::De => ("Stunde", "Stunden", "Minute", "Minuten"),
+    };
+    let (number, one, many) = if length % 60 == 0 {
+        (length / 60, hour, hours)
     } else {
-        (minutes, false)
+        (length, minute, minutes)
     };
-    let unit = match (locale, is_hours, number) {
-        (Locale::En, true, 1) => "hour",
-        (Locale::En, true, _) => "hours",
-        (Locale::En, false, 1) => "minute",
-        (Locale::En, false, _) => "minutes",
-        (Locale::De, true, 1) => "Stunde",
-        (Locale::De, true, _) => "Stunden",
-        (Locale::De, false, 1) => "Minute",
-        (Locale::De, false, _) => "Minuten",
-    };
-    format!("{number} {unit}")
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 #[cfg(test)]

@@ -123,6 +123,16 @@ mod tests {
         }
     }
 
+    /// A deployment with more languages may have written the row.
+    #[test]
+    fn a_row_in_an_unknown_language_is_read_in_english() {
+        let item: Item = serde_dynamo::to_item(requested()).unwrap();
+        let mut attributes = item.into_inner();
+        attributes.insert("locale".to_owned(), AttributeValue::S("tlh".to_owned()));
+        let read: ResetRequested = serde_dynamo::from_item(Item::from(attributes)).unwrap();
+        assert_eq!(read.locale, Locale::En);
+    }
+
     #[test]
     fn a_request_expires_when_its_link_would() {
         let (lifetime, moment) = (

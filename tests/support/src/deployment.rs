@@ -95,7 +95,7 @@ pub fn sdk_config(endpoint: &str, timeouts: TimeoutConfig) -> SdkConfig {
         .build()
 }
 
-/// Returns the product's retry settings, with pauses divided by [`PAUSE_DIVISOR`].
+/// Returns the product's retry settings, with shorter pauses.
 pub fn retries() -> RetryConfig {
     let retries = aws::retries();
     let (initial, longest) = (retries.initial_backoff(), retries.max_backoff());
