@@ -22,6 +22,8 @@ let countdown = null;
 applyTexts();
 openPage();
 // A link whose token is in the fragment does not reload a page that is already open.
+// The Back button may bring the whole page back, variables included. It must not lead to the token.
+window.addEventListener("pageshow", (event) => event.persisted && link && showBadLink("reloaded", link.email));
 window.addEventListener("hashchange", () => readLink(location.href).kind !== "none" && openPage({ moveFocus: true }));
 onSubmit(views.forgot, requestLink, texts.noResponse);
 onSubmit(views.reset, setPassword, texts.noResponseReset);

@@ -1,12 +1,14 @@
 //! SES feedback reaches the log through the template's topic, subscription, and function.
 
 use aws_sdk_sesv2::types::SuppressionListReason::{Bounce, Complaint};
+use jiff::Timestamp;
 
 use crate::logs::wait_for_line;
 use crate::stack::{Stack, sdk_config};
 
 #[tokio::test]
 async fn ses_feedback_is_logged_without_the_email_address() {
+    let since = Timestamp::now();
     let stack = Stack::new();
     for (email, event) in [
         (
@@ -23,7 +25,7 @@ async fn ses_feedback_is_logged_without_the_email_address() {
             .to_str()
             .unwrap()
             .to_owned();
-        let log = wait_for_line(&stack, "reset-notify", |line| {
+        let log = wait_for_line(&stack, "reset-notify", since, |line| {
             line["event"] == event && line["request_id"] == *id
         })
         .await;

@@ -2,20 +2,23 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::stack::{Stack, variable, variable_of};
 
-/// Waits for a matching line in a function's log, and returns the whole log.
+/// Waits for a matching line in a function's log since this time, and returns the log since then. The whole log of a long
+/// run has too many pages to read in time.
 pub(crate) async fn wait_for_line(
     stack: &Stack,
     function: &str,
+    since: Timestamp,
     is_match: impl Fn(&Value) -> bool,
 ) -> String {
     let group = variable_of(function, "LOG");
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
-        let log = read_log(stack, &group).await;
+        let log = read_log(stack, &group, since).await;
         if log
             .lines()
             .filter_map(|line| serde_json::from_str(line.trim()).ok())
@@ -32,7 +35,7 @@ pub(crate) async fn wait_for_line(
 }
 
 /// Calls `CloudWatch` Logs. One call does not justify another SDK crate.
-async fn read_log(stack: &Stack, group: &str) -> String {
+async fn read_log(stack: &Stack, group: &str, since: Timestamp) -> String {
     let mut log = String::new();
     let mut page = None;
     loop {
@@ -41,7 +44,7 @@ async fn read_log(stack: &Stack, group: &str) -> String {
             variable("AWS_ACCESS_KEY_ID"),
             variable("AWS_REGION")
         );
-        let mut body = json!({ "logGroupName": group });
+        let mut body = json!({ "logGroupName": group, "startTime": since.as_millisecond() });
         if let Some(page) = page.take() {
             body["nextToken"] = page;
         }

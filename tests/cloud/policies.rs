@@ -50,7 +50,11 @@ fn only_listed_policies_have_a_wildcard() {
         })
         .map(|(excepted, _)| *excepted)
         .collect();
-    assert_eq!(found.len(), excepted.len(), "{found:?}");
+    assert_eq!(
+        found.len(),
+        excepted.len(),
+        "add a reason to EXCEPTIONS for each of these with a wildcard: {found:?}"
+    );
     assert_eq!(
         excepted.len(),
         EXCEPTIONS.len(),

@@ -1,5 +1,7 @@
 //! The deployed functions' logs follow a request, and contain no secrets.
 
+use jiff::Timestamp;
+
 use crate::logs::wait_for_line;
 use crate::stack::Stack;
 use support::deployment::PASSWORD;
@@ -7,6 +9,7 @@ use support::deployment::PASSWORD;
 /// The local AWS enforces the roles. The whole flow works, and its logs reveal no user and no secret.
 #[tokio::test]
 async fn the_logs_follow_a_request_and_contain_no_secrets() {
+    let since = Timestamp::now();
     let email = "log-silence@example.com";
     let stack = Stack::new();
     stack.user(email).await;
@@ -32,7 +35,7 @@ async fn the_logs_follow_a_request_and_contain_no_secrets() {
         ("reset-change", &changed, "PasswordsChanged"),
         ("reset-notify", &changed, "NoticesSent"),
     ] {
-        let log = wait_for_line(&stack, function, |line| {
+        let log = wait_for_line(&stack, function, since, |line| {
             line["request_id"] == **id && line["event"] == event
         })
         .await;

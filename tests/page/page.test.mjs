@@ -116,6 +116,13 @@ for (const name of ["chrome", "firefox"]) describe(name, () => {
     await page.waitForSelector("#forgot:not([hidden])");
   }));
 
+  test("a page that the Back button restores has forgotten the link", () => inTab(async (page) => {
+    await states.reset(page, server.url);
+    await page.evaluate(() => dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true })));
+    await page.waitForSelector("#bad:not([hidden])");
+    assert.equal(await page.$eval("#bad-title", (title) => title.textContent), "Open the link again");
+  }));
+
   test("the flow works by keyboard, and focus follows each view", () => inTab(async (page) => {
     await open(page, server.url);
     await page.keyboard.press("Tab");

@@ -120,7 +120,7 @@ pub fn parse(request: &Request, policy: &Policy) -> Result<Submission, Problem> 
     let password = form.required("password", |typed| {
         NewPassword::parse(typed, policy, email.as_ref())
     });
-    form.check_optional("password_confirmation", |typed| match &password {
+    form.optional("password_confirmation", |typed| match &password {
         Some(password) if !password.is(typed) => Err(FieldError::NotTheSame),
         _ => Ok(()),
     });

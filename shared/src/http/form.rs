@@ -59,20 +59,18 @@ impl Form {
         result.map_err(|error| self.errors.insert(name, error)).ok()
     }
 
-    /// Checks a field that may be missing. Keeps the error if it is not a string, or invalid.
-    pub fn check_optional(
+    /// Parses a field that may be missing. Keeps the error if it is not a string, or invalid.
+    pub fn optional<T>(
         &mut self,
         name: &'static str,
-        check: impl FnOnce(&str) -> Result<(), FieldError>,
-    ) {
+        parse: impl FnOnce(&str) -> Result<T, FieldError>,
+    ) -> Option<T> {
         let result = match self.fields.get(name) {
-            Some(Field::Text(text)) => check(text.expose_secret()),
+            Some(Field::Text(text)) => parse(text.expose_secret()),
             Some(Field::NotText) => Err(FieldError::NotText),
-            Some(Field::Null) | None => Ok(()),
+            Some(Field::Null) | None => return None,
         };
-        if let Err(error) = result {
-            self.errors.insert(name, error);
-        }
+        result.map_err(|error| self.errors.insert(name, error)).ok()
     }
 
     /// Returns the text of a field that never makes a request invalid.
@@ -236,7 +234,7 @@ mod tests {
             (r#"{"x":1}"#, false),
         ] {
             let mut form = parse(body).unwrap();
-            form.check_optional("x", |text| match text {
+            form.optional("x", |text| match text {
                 "y" => Ok(()),
                 _ => Err(FieldError::NotTheSame),
             });

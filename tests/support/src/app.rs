@@ -29,6 +29,9 @@ use crate::deployment::{
 };
 use crate::email::Link;
 
+/// The routes of `reset`. Every other path goes to `forgot`.
+const RESET_ROUTES: [&str; 1] = ["/password/reset"];
+
 /// A deployment of Rekey in this process.
 pub struct TestApp {
     forgot: Forgot,
@@ -215,7 +218,7 @@ impl TestApp {
             .as_str()
             .or(event["path"].as_str())
             .unwrap_or_default();
-        let output = if path.contains("reset") {
+        let output = if RESET_ROUTES.iter().any(|route| path.contains(route)) {
             self.handle(&self.reset, event).await
         } else {
             self.handle(&self.forgot, event).await
