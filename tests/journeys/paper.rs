@@ -56,6 +56,7 @@ fn every_locked_dependency_has_a_hash() {
     for lock in [
         "infra/bench/peers/better_auth/package-lock.json",
         "infra/iam/package-lock.json",
+        "tests/page/package-lock.json",
     ] {
         let packages: serde_json::Value = serde_json::from_str(&read(lock)).unwrap();
         for (name, package) in packages["packages"].as_object().unwrap() {
