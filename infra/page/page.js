@@ -22,7 +22,7 @@ let countdown = null;
 applyTexts();
 openPage();
 // A link whose token is in the fragment does not reload a page that is already open.
-// The Back button may bring the whole page back, variables included. It must not lead to the token.
+// The Back button may restore the whole page, variables included. It must not lead to the token.
 window.addEventListener("pageshow", (event) => event.persisted && link && showBadLink("reloaded", link.email));
 window.addEventListener("hashchange", () => readLink(location.href).kind !== "none" && openPage({ moveFocus: true }));
 onSubmit(views.forgot, requestLink, texts.noResponse);

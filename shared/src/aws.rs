@@ -85,7 +85,7 @@ pub fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// Returns the timeouts of a call to SES. Attempts have none of their own: SES may accept an email and answer slowly.
+/// Returns the timeouts of a call to SES. Its attempts have no timeout, because SES may accept an email and answer slowly.
 /// A retry would then send a second email, and waiting does not.
 pub(crate) fn ses_timeouts(sdk: &SdkConfig) -> TimeoutConfig {
     let timeouts = sdk.timeout_config().cloned().unwrap_or_else(timeouts);
