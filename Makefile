@@ -30,7 +30,7 @@ dev: $(DESK) $(SAM) ## run Rekey on a local AWS with a page and a mailbox; PARAM
 	@$(desk) dev
 
 # The skipped journeys take longer: they try every fault, every hostile input, and races, and build the binaries.
-quick: ## unit tests and the fast journeys, in under a minute once compiled
+quick: ## run the unit tests and the fast journeys, in under a minute once compiled
 	@cargo test --locked --package rekey --package forgot --package reset --package journeys --lib --test journeys -- \
 		--skip hostile:: --skip races:: --skip faults:: --skip retries:: --skip process:: --skip verbosity:: --skip deadlines:: --skip tls::
 
@@ -45,7 +45,7 @@ page: $(PAGE) ## run the page's tests alone, in Chromium and Firefox
 	@sh infra/desk/browser.sh
 	@node --test tests/page/
 
-pictures: $(PAGE) ## save every state of the page as PNG, and a contact sheet, in target/pictures
+pictures: $(PAGE) ## save every state of the page as PNG in target/pictures, and the pictures of the README
 	@sh infra/desk/browser.sh
 	@node tests/page/pictures.mjs
 
@@ -75,7 +75,7 @@ demo: $(DESK) ## walk through the flow once, on a running `make dev`
 watch: $(DESK) ## run both public halves with hot reload on port 9000, against a running `make dev`
 	@$(desk) watch
 
-check: $(SAM) $(CARGO) $(IAM) ## format, lints, documentation, template, roles, dependencies
+check: $(SAM) $(CARGO) $(IAM) ## check imports, links, format, lints, documentation, template, roles, and dependencies
 	python3 infra/desk/check_tree.py
 	cargo fmt --all --check
 	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
