@@ -1,6 +1,6 @@
 //! A Chromium, controlled through chromedriver.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -14,25 +14,46 @@ pub(crate) struct ChromeDriver {
 }
 
 impl ChromeDriver {
+    /// Starts a chromedriver.
+    ///
+    /// It takes a free IPv4 port, and then the same port of IPv6, which another test may have taken in between. It
+    /// exits in that case, and a second attempt takes other ports.
     pub(crate) fn start() -> Self {
+        let mut outputs = Vec::new();
+        for _ in 0..5 {
+            match Self::try_start() {
+                Ok(started) => return started,
+                Err(output) => outputs.push(output),
+            }
+        }
+        panic!("chromedriver did not start: {outputs:#?}");
+    }
+
+    /// Starts a chromedriver, or returns what it printed before it exited.
+    fn try_start() -> Result<Self, String> {
         let mut process = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("chromedriver is not installed: run infra/desk/browser.sh");
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let port = lines.map_while(Result::ok).find_map(|line| {
-            line.split_once("successfully on port ")?
-                .1
-                .trim_end_matches('.')
-                .parse()
-                .ok()
-        });
-        Self {
-            process,
-            port: port.expect("chromedriver prints its port"),
+        let mut output = String::new();
+        for line in BufReader::new(process.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            let port = line.split_once("successfully on port ");
+            let port = port.and_then(|(_, port)| port.trim_end_matches('.').parse().ok());
+            if let Some(port) = port {
+                return Ok(Self { process, port });
+            }
+            output += &line;
         }
+        process
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut output)
+            .unwrap();
+        Err(format!("{} {output}", process.wait().unwrap()))
     }
 
     pub(crate) async fn open(&self) -> WebDriver {
