@@ -7,16 +7,11 @@ use jiff::SignedDuration;
 
 use crate::aws;
 use crate::config::Env;
-use crate::directory::{Directory, Schema};
-use crate::fault::Fault;
+use crate::directory::Directory;
 use crate::limits::Limits;
 use crate::mailer::{Mailer, Sender, parse_single_line};
-use crate::password_hash::PasswordHash;
 use crate::table::Table;
-use crate::table::rows::{PasswordChanged, TokenIssued};
-use crate::table::tokens::Redemption;
 use crate::telemetry::Telemetry;
-use crate::token::Token;
 
 /// The clients and the common settings of a deployment.
 #[derive(Debug)]
@@ -43,35 +38,17 @@ impl Services {
         let lifetime = env.number("TOKEN_LIFETIME_MINUTES", 60, 5..=1440);
         let lifetime = lifetime.map(|minutes| SignedDuration::from_mins(minutes.into()));
         let limits = Limits::read(env, lifetime);
-        let users = Schema::read(env);
+        let dynamodb = aws::dynamodb(sdk);
+        let directory = Directory::read(env, dynamodb.clone());
         let sender = Sender::read(env);
         let product = env.required("PRODUCT_NAME", parse_single_line);
-        let dynamodb = aws::dynamodb(sdk);
         Some(Self {
-            table: Table::new(dynamodb.clone(), table?, limits?),
-            directory: Directory::new(dynamodb, users?),
+            table: Table::new(dynamodb, table?, limits?),
+            directory: directory?,
             mailer: Mailer::new(sdk, sender?),
             telemetry: Telemetry::new(stack?, log),
             product: product?,
             token_lifetime: lifetime?,
         })
-    }
-
-    /// Uses a token: ends the user's links, replaces the password, and stores the notice, or none of it.
-    ///
-    /// # Errors
-    /// Returns a [`Fault`] if `DynamoDB` rejects the transaction or does not answer.
-    pub async fn redeem(
-        &self,
-        token: &Token,
-        issued: &TokenIssued,
-        hash: &PasswordHash,
-        changed: &PasswordChanged,
-    ) -> Result<Redemption, Fault> {
-        let password = self
-            .directory
-            .password_statement(issued, hash, changed.changed_at);
-        let token = token.hash();
-        self.table.redeem(&token, issued, password, changed).await
     }
 }

@@ -8,7 +8,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use jiff::SignedDuration;
 use rekey::aws;
 use rekey::config::Env;
-use rekey::directory::{Directory, Schema};
+use rekey::directory::users_table::{Schema, UsersTable};
 use rekey::email::Email;
 use rekey::limits::{AddressLimits, Limit, Limits};
 use rekey::locale::Locale;
@@ -29,7 +29,7 @@ use crate::state::Reset;
 /// The model: the product's statements, and the bounds of the exploration.
 pub(crate) struct Protocol {
     pub(crate) table: Table,
-    users: Directory,
+    users: UsersTable,
     pub(crate) bounds: Bounds,
     mutation: Option<Mutation>,
     /// Caches of statements, because building them is most of the work.
@@ -82,7 +82,7 @@ impl Protocol {
         let dynamodb = aws::dynamodb(&sdk);
         Self {
             table: Table::new(dynamodb.clone(), "rekey".to_owned(), limits),
-            users: Directory::new(dynamodb, schema),
+            users: UsersTable::new(dynamodb, schema),
             bounds,
             mutation,
             request_memo: Memo::default(),

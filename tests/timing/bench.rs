@@ -15,7 +15,7 @@ use rand::rngs::SysRng;
 use rand::seq::SliceRandom as _;
 use rekey::aws;
 use rekey::config::Env;
-use rekey::directory::{Directory, Schema};
+use rekey::directory::users_table::{Schema, UsersTable};
 use rekey::lambda;
 use rekey::lambda::Output;
 use rekey::lambda::function::Function;
@@ -33,7 +33,7 @@ use support::deployment::{create_tables, environment, long_timeouts, sdk_config}
 pub(crate) struct Bench {
     pub(crate) forgot: Forgot,
     pub(crate) reset: Reset,
-    pub(crate) users: Directory,
+    pub(crate) users: UsersTable,
     pub(crate) table: Table,
     pub(crate) dynamodb: Client,
     aws: Arc<Aws>,
@@ -144,14 +144,14 @@ impl Bench {
 }
 
 /// Returns the stores of the functions, for the test to fill.
-fn stores(sdk: &SdkConfig, variable: &dyn Fn(&str) -> Option<String>) -> (Directory, Table) {
+fn stores(sdk: &SdkConfig, variable: &dyn Fn(&str) -> Option<String>) -> (UsersTable, Table) {
     let mut env = Env::new(variable);
     let schema = Schema::read(&mut env);
     let limits = Limits::read(&mut env, Some(SignedDuration::from_hours(1)));
     let (schema, limits) = env.finish(schema.zip(limits)).unwrap();
     let dynamodb = aws::dynamodb(sdk);
     let table = Table::new(dynamodb.clone(), variable("REKEY_TABLE").unwrap(), limits);
-    (Directory::new(dynamodb, schema), table)
+    (UsersTable::new(dynamodb, schema), table)
 }
 
 /// Returns a runtime with one thread, as in Lambda, so that a scheduler adds no noise.

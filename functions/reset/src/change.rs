@@ -7,7 +7,6 @@ use rekey::http::request::Request;
 use rekey::http::response::Response;
 use rekey::lambda::function::Clock;
 use rekey::table::counters::Attempt;
-use rekey::table::rows::PasswordChanged;
 use rekey::table::tokens::Redemption;
 use rekey::telemetry::RequestLog;
 use rekey::telemetry::metric::Metric;
@@ -17,6 +16,7 @@ use tokio::join;
 use crate::Reset;
 use crate::breaches::FailureMode;
 use crate::policy::{NewPassword, Policy};
+use crate::redemption::PendingChange;
 
 const SOURCE_LIMITED: &str = "the source reached its limit";
 const INVALID: &str = "unknown, used, expired, or for another address";
@@ -59,15 +59,13 @@ impl Reset {
 
         // Only for a valid token, so an attacker cannot make Rekey hash or call the breach API.
         self.reject_breached(&password, &log).await?;
-        let hash = self.hasher.hash(password)?;
-
-        // Read the clock again: a link issued during the hashing must be older than this change.
-        let changed = PasswordChanged::new(&issued, request.id.clone(), clock());
-        match self
-            .services
-            .redeem(&token, &issued, &hash, &changed)
-            .await?
-        {
+        let change = PendingChange {
+            token: token.hash(),
+            issued,
+            request_id: request.id.clone(),
+            clock,
+        };
+        match self.redeem(&change, password).await? {
             Redemption::Done => log.count(Metric::PasswordsChanged, "replaced"),
             Redemption::Rejected => {
                 log.count(Metric::TokensRejected, SUPERSEDED);
