@@ -3,6 +3,7 @@
 //! [`Directory`] is an enum and not a trait: teams cannot add a third kind, and a reader sees both at once. The kinds
 //! differ in where a change commits, which a trait would hide.
 
+pub mod protocol;
 pub mod users_table;
 
 use aws_sdk_dynamodb::Client;
