@@ -5,7 +5,7 @@
 //! | [`rows::ResetRequested`] | `request#` and the SHA-256 of the address | an hour |
 //! | [`rows::TokenIssued`] | `token#` and the SHA-256 of the token | the token's lifetime; deleted at first use |
 //! | [`links::SentLinks`] | `links#` and the SHA-256 of the address and the user's key | a day after the last link |
-//! | [`epochs::Epoch`] | `epoch#` and the SHA-256 of the user's key | 25 hours, longer than any link |
+//! | [`epochs::Epoch`], and the claim of a change in progress | `epoch#` and the SHA-256 of the user's key | 25 hours, longer than any link |
 //! | [`rows::PasswordChanged`] | `change#` and the SHA-256 of the token | 15 days, longer than in the failure queue |
 //! | a counter | `rate#`, the subject, the start of its window | the window |
 //!
@@ -19,6 +19,7 @@
 //! Each rule is a condition in one write, so no race can break it. `DynamoDB` deletes expired rows late, so every read
 //! checks the time itself.
 
+pub mod claims;
 pub mod counters;
 pub mod epochs;
 pub mod links;
@@ -36,7 +37,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::aws::transactions;
+use crate::aws::transactions::{self, Condition};
 use crate::fault::Fault;
 use crate::limits::{Limits, LocalLimiter};
 
@@ -79,8 +80,8 @@ impl Statement {
 /// The result of a transaction.
 enum Outcome {
     Committed,
-    /// For each statement, whether its condition failed.
-    ConditionsFailed(Vec<bool>),
+    /// The condition of each statement. At least one failed.
+    ConditionsFailed(Vec<Condition>),
 }
 
 impl Table {

@@ -40,6 +40,29 @@ pub(crate) mod unix_seconds {
         )]
         Timestamp::from_millisecond((seconds * 1000.0).round() as i64).map_err(D::Error::custom)
     }
+
+    /// The same format for a time that may be absent.
+    pub(crate) mod optional {
+        use jiff::Timestamp;
+        use serde::{Deserializer, Serializer};
+
+        #[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
+        pub(crate) fn serialize<S: Serializer>(
+            time: &Option<Timestamp>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            match time {
+                Some(time) => super::serialize(time, serializer),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<Timestamp>, D::Error> {
+            super::deserialize(deserializer).map(Some)
+        }
+    }
 }
 
 /// Times in whole seconds since 1970, as the TTL attribute requires.

@@ -1,7 +1,10 @@
 //! The reasons for which `DynamoDB` cancels a transaction.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
@@ -45,16 +48,32 @@ pub(crate) fn fault(
     }
 }
 
-/// Returns whether the condition of each statement failed, or `None` if the transaction failed for another reason.
+/// The condition of one statement of a canceled transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Condition {
+    pub(crate) has_failed: bool,
+    /// The row, if the condition failed and the statement asked for the row in that case.
+    pub(crate) row: Option<HashMap<String, AttributeValue>>,
+}
+
+/// Returns the condition of each statement, or `None` if the transaction failed for another reason.
 pub(crate) fn failed_conditions<R>(
     error: &SdkError<TransactWriteItemsError, R>,
-) -> Option<Vec<bool>> {
-    let codes = error.as_service_error().map(reasons)?;
-    let failed: Vec<bool> = codes
-        .iter()
-        .map(|code| code == "ConditionalCheckFailed")
+) -> Option<Vec<Condition>> {
+    let TransactWriteItemsError::TransactionCanceledException(canceled) =
+        error.as_service_error()?
+    else {
+        return None;
+    };
+    let reasons = canceled.cancellation_reasons().iter();
+    let conditions: Vec<Condition> = reasons
+        .map(|reason| Condition {
+            has_failed: reason.code() == Some("ConditionalCheckFailed"),
+            row: reason.item.clone(),
+        })
         .collect();
-    failed.contains(&true).then_some(failed)
+    let any_failed = conditions.iter().any(|condition| condition.has_failed);
+    any_failed.then_some(conditions)
 }
 
 /// Returns whether only another transaction on the same rows, or throttling, canceled a transaction.

@@ -14,7 +14,7 @@ use crate::user::UserKey;
 const EPOCH_PREFIX: &str = "epoch#";
 
 /// The lifetime of an epoch row: an hour longer than the longest link lives.
-const LIFETIME: SignedDuration = SignedDuration::from_hours(25);
+pub(super) const LIFETIME: SignedDuration = SignedDuration::from_hours(25);
 
 /// The row with the time at which a change by a link last ended a user's links.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -49,7 +49,9 @@ impl Table {
         Ok(
             match self.transact("table.record_request", statements).await? {
                 Outcome::Committed => Admission::Accepted,
-                Outcome::ConditionsFailed(failed) if failed.first() == Some(&true) => {
+                Outcome::ConditionsFailed(conditions)
+                    if conditions.first().is_some_and(|one| one.has_failed) =>
+                {
                     let retry_after = self.source_retry_after(now);
                     Admission::SourceLimited { retry_after }
                 }

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::claims::LEASE;
 use crate::email::Email;
 use crate::locale::Locale;
 use crate::request_id::RequestId;
@@ -89,6 +90,14 @@ pub struct PasswordChanged {
     /// The time of the change.
     #[serde(with = "unix_seconds")]
     pub changed_at: Timestamp,
+    /// The time from which the change cannot be in progress, if its outcome is not known yet. Absent from a change
+    /// that took effect.
+    #[serde(
+        default,
+        with = "unix_seconds::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub settles_at: Option<Timestamp>,
 }
 
 impl PasswordChanged {
@@ -103,6 +112,16 @@ impl PasswordChanged {
             locale: issued.locale,
             request_id,
             changed_at: now.max(issued.issued_at),
+            settles_at: None,
+        }
+    }
+
+    /// Returns the same change, with an outcome that is known in [`LEASE`] at the latest.
+    #[must_use]
+    pub fn unsettled(self) -> Self {
+        Self {
+            settles_at: Some(self.changed_at + LEASE),
+            ..self
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Tokens: stored by the private half, used up by the public half.
 
 use aws_sdk_dynamodb::types::Delete;
-use aws_sdk_dynamodb::types::builders::{PutBuilder, UpdateBuilder};
+use aws_sdk_dynamodb::types::builders::{DeleteBuilder, PutBuilder, UpdateBuilder};
 use jiff::{SignedDuration, Timestamp};
 
 use super::rows::{CHANGE_PREFIX, PasswordChanged, TokenIssued};
@@ -101,24 +101,49 @@ impl Table {
         changed: &PasswordChanged,
     ) -> [Statement; 4] {
         let now = changed.changed_at;
-        let delete = Delete::builder()
+        [
+            Statement::Delete(self.delete_token_statement(token, now)),
+            Statement::Update(self.end_links_statement(issued, now)),
+            Statement::Update(password),
+            Statement::Put(self.change_statement(token, changed)),
+        ]
+    }
+
+    /// Returns the statement that deletes a token. It fails if the token was used or has expired.
+    pub(super) fn delete_token_statement(
+        &self,
+        token: &TokenHash,
+        now: Timestamp,
+    ) -> DeleteBuilder {
+        Delete::builder()
             .table_name(&self.name)
             .key("pk", text(token_key(token)))
             .condition_expression("attribute_exists(pk) AND expires_at > :now")
-            .expression_attribute_values(":now", unix_seconds::attribute(now));
-        // Keyed by the token's hash: a client of a REST API may choose the request's ID, and could overwrite another
-        // user's notice.
-        let key = format!("{CHANGE_PREFIX}{}", token.as_str());
-        let put = self.put_statement(&key, changed, now + CHANGE_LIFETIME);
-        [
-            Statement::Delete(delete),
-            Statement::Update(self.end_links_statement(issued, now)),
-            Statement::Update(password),
-            Statement::Put(put),
-        ]
+            .expression_attribute_values(":now", unix_seconds::attribute(now))
+    }
+
+    /// Returns the statement that stores a change.
+    pub(super) fn change_statement(
+        &self,
+        token: &TokenHash,
+        changed: &PasswordChanged,
+    ) -> PutBuilder {
+        self.put_statement(
+            &change_key(token),
+            changed,
+            changed.changed_at + CHANGE_LIFETIME,
+        )
     }
 }
 
 fn token_key(token: &TokenHash) -> String {
     format!("{TOKEN_PREFIX}{}", token.as_str())
+}
+
+/// Returns the key of the change that uses a token.
+///
+/// It has the token's hash and not the request's ID: a client of a REST API may choose that ID, and could overwrite
+/// another user's notice.
+pub(super) fn change_key(token: &TokenHash) -> String {
+    format!("{CHANGE_PREFIX}{}", token.as_str())
 }
