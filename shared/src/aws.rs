@@ -1,5 +1,7 @@
 //! The setup of the AWS SDK: timeouts and retries.
 
+pub mod function_arn;
+pub mod invoke;
 pub mod tls;
 pub(crate) mod transactions;
 
@@ -116,7 +118,7 @@ impl ClassifyRetry for RetryFrozen {
     }
 }
 
-/// Returns the code and the message of an error of any call that Rekey makes.
+/// Returns the code and the message of an error of any call that Rekey makes. An invocation's error has no other type.
 fn metadata(error: &Error) -> Option<&ErrorMetadata> {
     fn of<E>(error: &Error) -> Option<&ErrorMetadata>
     where
@@ -130,6 +132,7 @@ fn metadata(error: &Error) -> Option<&ErrorMetadata> {
         .or_else(|| of::<PutItemError>(error))
         .or_else(|| of::<UpdateItemError>(error))
         .or_else(|| of::<SendEmailError>(error))
+        .or_else(|| of::<ErrorMetadata>(error))
 }
 
 #[cfg(test)]

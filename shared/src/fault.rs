@@ -60,6 +60,18 @@ impl Fault {
         }
     }
 
+    /// Creates the fault of a function that was invoked and returned no valid response.
+    pub(crate) fn of_function(
+        operation: &'static str,
+        code: &str,
+        aws_request_id: Option<String>,
+    ) -> Self {
+        Self {
+            aws_request_id,
+            ..Self::internal(operation, code)
+        }
+    }
+
     /// Returns the same fault, marked as transient.
     #[must_use]
     pub fn transient(self) -> Self {
@@ -120,14 +132,22 @@ enum Cause {
 /// The error codes of the calls that Rekey makes, in alphabetical order. For any other code, the HTTP status decides:
 /// 429 and 5xx are transient.
 ///
-/// They are from the `DynamoDB` Developer Guide ("Error handling with DynamoDB") and the SES API Reference v2
-/// (`SendEmail`). The errors common to all AWS services, and the codes that the SDK retries, are included.
-const CAUSES: [(&str, Cause); 42] = [
+/// They are from the `DynamoDB` Developer Guide ("Error handling with DynamoDB"), the SES API Reference v2 (`SendEmail`),
+/// and the Lambda API Reference (`Invoke`: those with a 4xx). The errors common to all AWS services, and the codes that
+/// the SDK retries, are included.
+const CAUSES: [(&str, Cause); 66] = [
     ("AccessDeniedException", Cause::Ours),
     ("AccountSuspendedException", Cause::Ours),
     ("BadRequestException", Cause::Ours),
     ("BandwidthLimitExceeded", Cause::Transient),
+    ("CodeArtifactUserDeletedException", Cause::Transient),
+    ("CodeArtifactUserFailedException", Cause::Ours),
+    ("CodeArtifactUserPendingException", Cause::Transient),
     ("ConditionalCheckFailedException", Cause::Ours),
+    ("EFSIOException", Cause::Transient),
+    ("EFSMountConnectivityException", Cause::Transient),
+    ("EFSMountFailureException", Cause::Ours),
+    ("EFSMountTimeoutException", Cause::Transient),
     // The process cannot renew its own credentials.
     ("ExpiredTokenException", Cause::Ours),
     ("IdempotentParameterMismatchException", Cause::Ours),
@@ -135,6 +155,8 @@ const CAUSES: [(&str, Cause); 42] = [
     ("InternalFailure", Cause::Transient),
     ("InternalServerError", Cause::Transient),
     ("InvalidEndpointException", Cause::Ours),
+    ("InvalidParameterValueException", Cause::Ours),
+    ("InvalidRequestContentException", Cause::Ours),
     // Transient if the signature has expired: `is_signed_too_early`.
     ("InvalidSignatureException", Cause::Ours),
     ("ItemCollectionSizeLimitExceededException", Cause::Ours),
@@ -142,11 +164,14 @@ const CAUSES: [(&str, Cause); 42] = [
     ("MailFromDomainNotVerifiedException", Cause::Ours),
     ("MessageRejected", Cause::Ours),
     ("MissingAuthenticationToken", Cause::Ours),
+    ("ModeNotSupportedException", Cause::Ours),
+    ("NoPublishedVersionException", Cause::Ours),
     ("NotAuthorized", Cause::Ours),
     ("NotFoundException", Cause::Ours),
     ("OptInRequired", Cause::Ours),
     ("PriorRequestNotComplete", Cause::Transient),
     ("ProvisionedThroughputExceededException", Cause::Transient),
+    ("RecursiveInvocationException", Cause::Ours),
     ("ReplicatedWriteConflictException", Cause::Transient),
     ("RequestExpired", Cause::Transient),
     ("RequestLimitExceeded", Cause::Transient),
@@ -154,11 +179,22 @@ const CAUSES: [(&str, Cause); 42] = [
     ("RequestThrottledException", Cause::Transient),
     ("RequestTimeout", Cause::Transient),
     ("RequestTimeoutException", Cause::Transient),
+    ("RequestTooLargeException", Cause::Ours),
+    ("ResourceConflictException", Cause::Transient),
     ("ResourceNotFoundException", Cause::Ours),
+    ("S3FilesMountConnectivityException", Cause::Transient),
+    ("S3FilesMountFailureException", Cause::Ours),
+    ("S3FilesMountTimeoutException", Cause::Transient),
     // An operator or AWS paused sending, and must resume it.
     ("SendingPausedException", Cause::Ours),
+    ("SerializedRequestEntityTooLargeException", Cause::Ours),
+    ("ServiceQuotaExceededException", Cause::Ours),
     ("ServiceUnavailable", Cause::Transient),
     ("SlowDown", Cause::Transient),
+    ("SnapStartException", Cause::Ours),
+    ("SnapStartNotReadyException", Cause::Transient),
+    ("SnapStartRegenerationFailureException", Cause::Ours),
+    ("SnapStartTimeoutException", Cause::Transient),
     ("ThrottledException", Cause::Transient),
     ("Throttling", Cause::Transient),
     ("ThrottlingException", Cause::Transient),
@@ -168,6 +204,7 @@ const CAUSES: [(&str, Cause); 42] = [
     ("TransactionConflictException", Cause::Transient),
     ("TransactionInProgressException", Cause::Transient),
     ("UnrecognizedClientException", Cause::Ours),
+    ("UnsupportedMediaTypeException", Cause::Ours),
     ("ValidationException", Cause::Ours),
 ];
 

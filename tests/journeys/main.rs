@@ -23,6 +23,7 @@ mod forgot;
 mod harness;
 mod hostile;
 mod http;
+mod invoke;
 mod links;
 mod log;
 mod lookup;
