@@ -5,8 +5,10 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufRead as _, Read as _};
+use std::io::{self, BufRead as _, Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::fs::FileExt as _;
+use std::thread;
 
 use argon2::password_hash::phc;
 use argon2::{Argon2, Block, Params};
@@ -14,6 +16,8 @@ use aws_config::SdkConfig;
 use forgot::Forgot;
 use forgot::allow_list::AllowList;
 use forgot::reset_url::Placement;
+use rekey::aws::function_arn::FunctionArn;
+use rekey::aws::invoke::Invoker;
 use rekey::config::Env;
 use rekey::email::Email;
 use rekey::http::request::Request;
@@ -26,6 +30,7 @@ use reset::hasher::Hasher;
 use reset::policy::{NewPassword, Policy};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
+use support::deployment::{long_timeouts, sdk_config};
 
 const PAGE: &str = "https://app.example.com/password/reset?view=a-page-with-a-rather-long-name";
 
@@ -48,6 +53,7 @@ fn secrets_are_wiped_after_use() {
         ("an email", email),
         ("a field", field),
         ("a password", password),
+        ("a payload", payload),
         ("argon2's memory", memory_of_argon2),
     ] {
         for _ in 0..2 {
@@ -135,6 +141,36 @@ fn password() -> Traces {
     let password = NewPassword::parse(secret.expose_secret(), &policy, None).unwrap();
     let hash = hasher.hash(password).unwrap();
     assert!(hash.as_str().starts_with("$argon2id$"));
+    Traces::of(&secret)
+}
+
+/// Returns the traces of a payload that Lambda received. Lambda must not read it, because it is in this process.
+fn payload() -> Traces {
+    let secret = secret();
+    let lambda = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", lambda.local_addr().unwrap());
+    let answer = thread::spawn(move || {
+        let mut socket = lambda.accept().unwrap().0;
+        socket.peek(&mut [0]).unwrap();
+        socket
+            .write_all(b"HTTP/1.1 200 -\r\ncontent-length: 2\r\n\r\n{}")
+            .unwrap();
+        socket
+    });
+    let invoker = Invoker::new(&sdk_config(&endpoint, long_timeouts()));
+    let function = "arn:aws:lambda:us-east-1:123456789012:function:replace";
+    let function = FunctionArn::parse(function).unwrap();
+    let mut payload = SecretText::default();
+    payload.push("{\"plain\":\"");
+    payload.push(secret.expose_secret());
+    payload.push("\"}");
+    let call = invoker.invoke_once("directory.replace", &function, payload.finish());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    assert_eq!(runtime.block_on(call).unwrap(), b"{}");
+    drop(answer.join().unwrap());
     Traces::of(&secret)
 }
 

@@ -28,7 +28,6 @@ use aws_smithy_types::config_bag::Layer;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::Value;
 
 use super::function_arn::FunctionArn;
 use super::{DYNAMODB_TIMEOUT, RetryFrozen, retries};
@@ -300,21 +299,13 @@ impl Outcome {
     }
 }
 
-/// Returns the code and the message of an error response. Rekey drops the message once it knows whether to retry.
+/// Returns the code of an error response. The whole body counts as its message: Rekey only searches it for an expired
+/// signature, and then drops it.
 fn rejection(response: &HttpResponse, body: &[u8]) -> ErrorMetadata {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let text = |name: &str| body[name].as_str();
-    let code = response.headers().get("x-amzn-errortype");
-    let code = code.or_else(|| text("__type")).or_else(|| text("code"));
-    let message = text("message").or_else(|| text("Message"));
-    let mut metadata = ErrorMetadata::builder();
-    if let Some(code) = code {
-        // Some services put a namespace before the code, or a URL after it.
-        let code = code.split(':').next().unwrap_or(code);
-        metadata = metadata.code(code.rsplit('#').next().unwrap_or(code));
-    }
-    if let Some(message) = message {
-        metadata = metadata.message(message);
+    let mut metadata = ErrorMetadata::builder().message(String::from_utf8_lossy(body));
+    if let Some(code) = response.headers().get("x-amzn-errortype") {
+        // Some services put a URL after the code.
+        metadata = metadata.code(code.split(':').next().unwrap_or(code));
     }
     metadata.build()
 }
