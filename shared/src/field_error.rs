@@ -25,6 +25,13 @@ pub enum FieldError {
         /// The maximum length, in code points.
         max_length: usize,
     },
+    /// The password has more bytes than its hash's format can hold.
+    TooManyBytes {
+        /// The maximum length, in bytes of UTF-8.
+        max_bytes: usize,
+    },
+    /// The password contains NUL, which its hash's format cannot hold.
+    Nul,
     /// The password has no visible character.
     Invisible,
     /// The password is one character, repeated.
@@ -33,6 +40,14 @@ pub enum FieldError {
     MadeOfContext,
     /// The password has appeared in a data breach.
     Leaked,
+    /// The user directory rejects the password as too short.
+    TooShortForDirectory,
+    /// The user directory rejects the password as too long.
+    TooLongForDirectory,
+    /// The user directory rejects the password as too weak.
+    TooWeakForDirectory,
+    /// The user directory knows the password as one that the user had before.
+    UsedBefore,
     /// The confirmation differs from the password.
     NotTheSame,
     /// The token is malformed, unknown, used, expired, or for another address. All share one error, so that it reveals
@@ -42,17 +57,23 @@ pub enum FieldError {
 
 impl FieldError {
     /// One error of each kind, for tests that compare them with the documentation.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 18] = [
         Self::Required,
         Self::NotText,
         Self::NotAnAddress,
         Self::NotAllowed,
         Self::TooShort { min_length: 8 },
         Self::TooLong { max_length: 256 },
+        Self::TooManyBytes { max_bytes: 72 },
+        Self::Nul,
         Self::Invisible,
         Self::Repeated,
         Self::MadeOfContext,
         Self::Leaked,
+        Self::TooShortForDirectory,
+        Self::TooLongForDirectory,
+        Self::TooWeakForDirectory,
+        Self::UsedBefore,
         Self::NotTheSame,
         Self::BadToken,
     ];
@@ -63,12 +84,15 @@ impl FieldError {
             Self::Required => "required",
             Self::NotText => "not_text",
             Self::NotAnAddress => "not_an_address",
-            Self::NotAllowed => "not_allowed",
-            Self::TooShort { .. } => "too_short",
-            Self::TooLong { .. } => "too_long",
-            Self::Invisible | Self::Repeated => "too_weak",
+            Self::NotAllowed | Self::Nul => "not_allowed",
+            Self::TooShort { .. } | Self::TooShortForDirectory => "too_short",
+            Self::TooLong { .. } | Self::TooManyBytes { .. } | Self::TooLongForDirectory => {
+                "too_long"
+            }
+            Self::Invisible | Self::Repeated | Self::TooWeakForDirectory => "too_weak",
             Self::MadeOfContext => "made_of_context",
             Self::Leaked => "leaked",
+            Self::UsedBefore => "used_before",
             Self::NotTheSame => "not_the_same",
             Self::BadToken => "bad_token",
         }
@@ -79,14 +103,20 @@ impl FieldError {
         match self {
             Self::TooShort { min_length } => Some(("min_length", min_length)),
             Self::TooLong { max_length } => Some(("max_length", max_length)),
+            Self::TooManyBytes { max_bytes } => Some(("max_bytes", max_bytes)),
             Self::Required
             | Self::NotText
             | Self::NotAnAddress
             | Self::NotAllowed
+            | Self::Nul
             | Self::Invisible
             | Self::Repeated
             | Self::MadeOfContext
             | Self::Leaked
+            | Self::TooShortForDirectory
+            | Self::TooLongForDirectory
+            | Self::TooWeakForDirectory
+            | Self::UsedBefore
             | Self::NotTheSame
             | Self::BadToken => None,
         }
@@ -100,10 +130,17 @@ impl fmt::Display for FieldError {
                 write!(f, "must have at least {min_length} characters")
             }
             Self::TooLong { max_length } => write!(f, "must have at most {max_length} characters"),
+            Self::TooManyBytes { max_bytes } => write!(
+                f,
+                "must have at most {max_bytes} characters; letters with accents and emoji count for more"
+            ),
             Self::Required => f.write_str("is required"),
             Self::NotText => f.write_str("must be a string"),
             Self::NotAnAddress => f.write_str("must be one email address, like ada@example.com"),
             Self::NotAllowed => f.write_str("must be one of the allowed reset URLs"),
+            Self::Nul => f.write_str(
+                "has a character that cannot be stored (U+0000). Choose a different password.",
+            ),
             Self::Invisible => f.write_str("must contain a visible character"),
             Self::Repeated => f.write_str("must not repeat a single character"),
             Self::MadeOfContext => {
@@ -112,6 +149,10 @@ impl fmt::Display for FieldError {
             Self::Leaked => {
                 f.write_str("has appeared in a data breach. Choose a different password.")
             }
+            Self::TooShortForDirectory => f.write_str("is too short. Choose a longer password."),
+            Self::TooLongForDirectory => f.write_str("is too long. Choose a shorter password."),
+            Self::TooWeakForDirectory => f.write_str("is too weak. Choose a different password."),
+            Self::UsedBefore => f.write_str("was used before. Choose a different password."),
             Self::NotTheSame => f.write_str("must match the password"),
             Self::BadToken => {
                 f.write_str("This link is invalid or has expired. Request a new one.")

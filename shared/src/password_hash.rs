@@ -2,17 +2,17 @@
 
 use std::fmt;
 
-/// An argon2id hash, as a PHC string.
+/// A password hash, as the text that the users table stores.
 #[derive(Clone)]
 pub struct PasswordHash(String);
 
 impl PasswordHash {
     /// Creates a hash from the hasher's output.
-    pub fn new(phc: String) -> Self {
-        Self(phc)
+    pub fn new(text: String) -> Self {
+        Self(text)
     }
 
-    /// Returns the PHC string.
+    /// Returns the text. Its format is the deployment's.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use rekey::config::Env;
 use rekey::email::Email;
+use reset::format::Format;
 use reset::policy::{NewPassword, Policy};
 use serde_json::{Value, json};
 
@@ -37,7 +38,7 @@ const CONTEXT: &str = "must not be based on your email address or the name of th
 /// Returns the password policy of a product with this name.
 fn policy_of(product: &str) -> Policy {
     let variable = |name: &str| (name == "PRODUCT_NAME").then(|| product.to_owned());
-    Policy::read(&mut Env::new(&variable)).unwrap()
+    Policy::read(&mut Env::new(&variable), Format::Argon2id).unwrap()
 }
 
 /// Returns whether the policy accepts a password for the user with this address.
@@ -219,7 +220,7 @@ async fn all_field_errors_are_reported_at_once() {
 
 #[test]
 fn the_3_000_most_used_passwords_are_rejected() {
-    let policy = Policy::read(&mut Env::new(&|_: &str| None)).unwrap();
+    let policy = Policy::read(&mut Env::new(&|_: &str| None), Format::Argon2id).unwrap();
     let used = include_str!("most_used_passwords.txt");
     let accepted: Vec<&str> = used
         .lines()
@@ -230,7 +231,7 @@ fn the_3_000_most_used_passwords_are_rejected() {
 
 #[test]
 fn a_password_that_was_never_leaked_is_rarely_rejected() {
-    let policy = Policy::read(&mut Env::new(&|_: &str| None)).unwrap();
+    let policy = Policy::read(&mut Env::new(&|_: &str| None), Format::Argon2id).unwrap();
     let tried = times(100_000, 10_000_000);
     let rejected = (0..tried)
         .filter(|n| NewPassword::parse(&format!("nobody has {n}"), &policy, None).is_err())

@@ -6,12 +6,14 @@
 //! - [`notice_email`]: that email.
 //! - [`policy`]: the passwords that Rekey accepts.
 //! - [`breaches`]: an optional check against known breaches.
-//! - [`hasher`]: hashes passwords with argon2id.
+//! - [`format`](mod@format): the formats of password hashes.
+//! - [`hasher`]: hashes passwords in one of them.
 
 pub mod breaches;
 pub mod change;
 mod common_passwords;
 mod context_words;
+pub mod format;
 pub mod hasher;
 pub mod notice_email;
 pub mod notify;
@@ -33,6 +35,7 @@ use rekey::table::rows::{CHANGE_PREFIX, PasswordChanged};
 use rekey::telemetry::Telemetry;
 
 use crate::breaches::Breaches;
+use crate::format::Format;
 use crate::hasher::Hasher;
 use crate::policy::Policy;
 
@@ -65,9 +68,10 @@ impl Reset {
     ) -> Result<Self, ConfigError> {
         let mut env = Env::new(variable);
         let services = Services::read(&mut env, sdk, log);
-        let policy = Policy::read(&mut env);
+        let format = Format::read(&mut env);
+        let policy = Policy::read(&mut env, format);
         let breaches = Breaches::read(&mut env);
-        let hasher = Hasher::read(&mut env);
+        let hasher = Hasher::read(&mut env, format);
         let reset = services.zip(policy).zip(breaches).zip(hasher);
         env.finish(reset.map(|(((services, policy), breaches), hasher)| Self {
             policy,

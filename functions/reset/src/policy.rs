@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::common_passwords;
 use crate::context_words::{ContextWords, letters_outside};
+use crate::format::Format;
 
 /// The maximum length of a password, in code points. A password is never truncated (OWASP ASVS 5.0, 6.2.8 and 6.2.9).
 const MAX_LENGTH: usize = 256;
@@ -24,11 +25,13 @@ const MIN_REST: usize = 8;
 pub struct Policy {
     min_length: usize,
     product: ContextWords,
+    format: Format,
 }
 
 impl Policy {
-    /// Reads `PASSWORD_MIN_LENGTH`, in code points, and `PRODUCT_NAME`, whose words alone do not make a password.
-    pub fn read(env: &mut Env<'_>) -> Option<Self> {
+    /// Reads `PASSWORD_MIN_LENGTH`, in code points, and `PRODUCT_NAME`, whose words alone do not make a password. A
+    /// password must also fit into the format of its hash.
+    pub fn read(env: &mut Env<'_>, format: Format) -> Option<Self> {
         let min_length = env.number("PASSWORD_MIN_LENGTH", 8, 8..=64)? as usize;
         // `Services::read` reports a missing name.
         let product = env.optional("PRODUCT_NAME", ContextWords::of_name(""), |name| {
@@ -37,6 +40,7 @@ impl Policy {
         Some(Self {
             min_length,
             product,
+            format,
         })
     }
 
@@ -47,10 +51,17 @@ impl Policy {
                 min_length: self.min_length,
             });
         }
+        // Before the limit in code points, which would let the user try a length that the format rejects.
+        if let Some(max_bytes) = self.format.max_bytes().filter(|max| typed.len() > *max) {
+            return Err(FieldError::TooManyBytes { max_bytes });
+        }
         if length > MAX_LENGTH {
             return Err(FieldError::TooLong {
                 max_length: MAX_LENGTH,
             });
+        }
+        if typed.contains('\0') && !self.format.allows_nul() {
+            return Err(FieldError::Nul);
         }
         if !typed.chars().any(is_visible) {
             return Err(FieldError::Invisible);
@@ -119,7 +130,7 @@ mod tests {
 
     fn policy() -> Policy {
         let env = |_: &str| None;
-        Policy::read(&mut Env::new(&env)).unwrap()
+        Policy::read(&mut Env::new(&env), Format::Argon2id).unwrap()
     }
 
     #[test]
@@ -171,7 +182,7 @@ mod tests {
     fn context_words_alone_are_rejected() {
         let variables =
             |name: &str| (name == "PRODUCT_NAME").then(|| "Söhne & Co. Example".to_owned());
-        let policy = Policy::read(&mut Env::new(&variables)).unwrap();
+        let policy = Policy::read(&mut Env::new(&variables), Format::Argon2id).unwrap();
         let email = Email::parse("ada.lovelace@mail.analytical.org").unwrap();
         for weak in [
             "ada.lovelace@mail.analytical.org",

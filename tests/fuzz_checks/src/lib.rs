@@ -39,6 +39,7 @@ use rekey::table::rows::{
 };
 use rekey::telemetry::Telemetry;
 use rekey::token::Token;
+use reset::format::Format;
 use reset::policy::Policy;
 use secrecy::ExposeSecret as _;
 use serde_dynamo::Item;
@@ -317,7 +318,7 @@ fn parse_forgot(request: &Request) -> Result<ResetRequested, Problem> {
 }
 
 fn parse_reset(request: &Request) -> Result<reset::change::Submission, Problem> {
-    let policy = Policy::read(&mut Env::new(&|_| None)).unwrap();
+    let policy = Policy::read(&mut Env::new(&|_| None), Format::Argon2id).unwrap();
     let submission = reset::change::parse(request, &policy)?;
     check_email(&submission.email);
     Ok(submission)
