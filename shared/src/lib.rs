@@ -68,9 +68,9 @@
 //! use jiff::Timestamp;
 //! use rekey::http::{problem::Problem, request::Request, response::Response};
 //! use rekey::lambda::event::Event;
-//! use rekey::lambda::function::{Clock, Function, RecordError};
+//! use rekey::lambda::function::{Clock, Function, Record, RecordError};
 //! use rekey::lambda::{self, Output};
-//! use rekey::pace::{Departure, Pace};
+//! use rekey::pace::Pace;
 //! use rekey::telemetry::Telemetry;
 //!
 //! struct Ping {
@@ -85,7 +85,7 @@
 //!         Ok(Response::no_content())
 //!     }
 //!
-//!     async fn handle_record(&self, _: (), _: Departure, _: Timestamp) -> Result<(), RecordError> {
+//!     async fn handle_record(&self, _: Record<()>, _: Timestamp) -> Result<(), RecordError> {
 //!         Ok(())
 //!     }
 //!

@@ -15,8 +15,8 @@ use rekey::http::response::Response;
 use rekey::lambda;
 use rekey::lambda::Output;
 use rekey::lambda::batch::MAX_CONCURRENCY;
-use rekey::lambda::function::{Clock, Function, RecordError};
-use rekey::pace::{Departure, Pace};
+use rekey::lambda::function::{Clock, Function, Record, RecordError};
+use rekey::pace::Pace;
 use rekey::telemetry::Telemetry;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -49,8 +49,7 @@ impl Function for Recorder {
 
     async fn handle_record(
         &self,
-        row: Row,
-        departure: Departure,
+        Record { row, departure, .. }: Record<Row>,
         _: Timestamp,
     ) -> Result<(), RecordError> {
         let end = Instant::now() + Duration::from_millis(row.work);

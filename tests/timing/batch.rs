@@ -24,8 +24,8 @@ use rekey::http::response::Response;
 use rekey::lambda;
 use rekey::lambda::Output;
 use rekey::lambda::batch::Checkpoint;
-use rekey::lambda::function::{Clock, Function, RecordError};
-use rekey::pace::{Departure, Pace};
+use rekey::lambda::function::{Clock, Function, Record, RecordError};
+use rekey::pace::Pace;
 use rekey::table::rows::ResetRequested;
 use rekey::telemetry::Telemetry;
 use serde_json::{Value, json};
@@ -264,15 +264,14 @@ impl Function for Instance {
 
     async fn handle_record(
         &self,
-        row: ResetRequested,
-        at: Departure,
+        record: Record<ResetRequested>,
         now: Timestamp,
     ) -> Result<(), RecordError> {
         let turn = match self.plant {
             Plant::OneByOne => Some(self.turn.lock().await),
             Plant::Nothing | Plant::Unpaced | Plant::SlowSes => None,
         };
-        let outcome = self.forgot.handle_record(row, at, now).await;
+        let outcome = self.forgot.handle_record(record, now).await;
         drop(turn);
         outcome
     }

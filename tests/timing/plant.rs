@@ -10,8 +10,7 @@ use rekey::email::Email;
 use rekey::http::problem::Problem;
 use rekey::http::request::Request;
 use rekey::http::response::Response;
-use rekey::lambda::function::{Clock, Function, RecordError};
-use rekey::pace::Departure;
+use rekey::lambda::function::{Clock, Function, Record, RecordError};
 use rekey::telemetry::Telemetry;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
@@ -87,11 +86,10 @@ impl<F: Function> Function for Planted<'_, F> {
 
     async fn handle_record(
         &self,
-        row: Self::Row,
-        departure: Departure,
+        record: Record<Self::Row>,
         now: Timestamp,
     ) -> Result<(), RecordError> {
-        self.function.handle_record(row, departure, now).await
+        self.function.handle_record(record, now).await
     }
 
     fn telemetry(&self) -> &Telemetry {

@@ -20,11 +20,11 @@ use rekey::config::{self, ConfigError, Env};
 use rekey::http::problem::Problem;
 use rekey::http::request::Request;
 use rekey::http::response::Response;
-use rekey::lambda::function::{Clock, Function, RecordError};
-use rekey::pace::Departure;
+use rekey::lambda::function::{Clock, Function, Record, RecordError};
 use rekey::services::Services;
 use rekey::table::rows::{REQUEST_PREFIX, ResetRequested};
-use rekey::telemetry::Telemetry;
+use rekey::telemetry::metric::Metric;
+use rekey::telemetry::{RequestLog, Telemetry};
 
 use crate::allow_list::AllowList;
 use crate::reset_url::Placement;
@@ -93,11 +93,15 @@ impl Function for Forgot {
 
     async fn handle_record(
         &self,
-        requested: ResetRequested,
-        departure: Departure,
+        record: Record<ResetRequested>,
         now: Timestamp,
     ) -> Result<(), RecordError> {
-        self.deliver(requested, departure, now).await
+        self.deliver(record.row, record.departure, now).await
+    }
+
+    fn log_replaced(&self, log: &RequestLog<'_>) {
+        let detail = "replaced by a newer request for the address";
+        log.count(Metric::RequestsThrottled, detail);
     }
 
     fn telemetry(&self) -> &Telemetry {

@@ -28,8 +28,7 @@ use rekey::config::{self, ConfigError, Env};
 use rekey::http::problem::Problem;
 use rekey::http::request::Request;
 use rekey::http::response::Response;
-use rekey::lambda::function::{Clock, Function, RecordError};
-use rekey::pace::Departure;
+use rekey::lambda::function::{Clock, Function, Record, RecordError};
 use rekey::services::Services;
 use rekey::table::rows::{CHANGE_PREFIX, PasswordChanged};
 use rekey::telemetry::Telemetry;
@@ -101,11 +100,10 @@ impl Function for Reset {
     /// Notices leave as soon as possible: only existing users receive one, so its time reveals nothing.
     async fn handle_record(
         &self,
-        changed: PasswordChanged,
-        _: Departure,
+        record: Record<PasswordChanged>,
         now: Timestamp,
     ) -> Result<(), RecordError> {
-        self.notify(changed, now).await
+        self.notify(&record.key, record.row, now).await
     }
 
     fn telemetry(&self) -> &Telemetry {

@@ -9,10 +9,9 @@ use serde_dynamo::{AttributeValue, Item};
 use tokio::time::Instant;
 
 use super::event::StreamRecord;
-use super::function::{Function, RecordError};
+use super::function::{Function, Record, RecordError};
 use crate::pace::{Departure, Pace};
 use crate::request_id::RequestId;
-use crate::telemetry::Telemetry;
 use crate::telemetry::metric::Metric;
 
 /// The number of records that a private half processes at the same time: the template's `BatchSize`.
@@ -29,7 +28,7 @@ pub(super) async fn process_batch<F: Function>(
     pace: Pace,
 ) -> Checkpoint {
     let pending = records.into_iter().filter_map(Pending::of::<F>).collect();
-    let pending = keep_newest(pending, function.telemetry(), clock());
+    let pending = keep_newest(function, pending, clock());
     let mut pending = pending.into_iter().peekable();
     // There is more than one round only if `redrive.py` sends a long batch.
     while pending.peek().is_some() {
@@ -71,7 +70,15 @@ async fn process_record<F: Function>(
     let now = clock();
     let log = function.telemetry().for_request(&record.request_id, now);
     let result = match serde_dynamo::from_item(record.image) {
-        Ok(row) => Box::pin(function.handle_record(row, departure, now)).await,
+        Ok(row) => {
+            let key = record.key;
+            let record = Record {
+                key,
+                row,
+                departure,
+            };
+            Box::pin(function.handle_record(record, now)).await
+        }
         Err(_) => Err(RecordError::Discard("the row is malformed")),
     };
     match result {
@@ -122,7 +129,7 @@ fn text<'a>(image: &'a Item, attribute: &str) -> Option<&'a str> {
 /// During a backlog, one address may have several requests. The newest replaced the others in the table, so one link is
 /// enough. It also means that no two records of one address are processed at the same time: Lambda keeps the order of
 /// each row across batches.
-fn keep_newest(pending: Vec<Pending>, telemetry: &Telemetry, now: Timestamp) -> Vec<Pending> {
+fn keep_newest<F: Function>(function: &F, pending: Vec<Pending>, now: Timestamp) -> Vec<Pending> {
     let last: HashMap<String, usize> = pending
         .iter()
         .enumerate()
@@ -131,9 +138,8 @@ fn keep_newest(pending: Vec<Pending>, telemetry: &Telemetry, now: Timestamp) -> 
     let kept = pending.into_iter().enumerate().filter(|(place, record)| {
         let is_newest = last.get(&record.key) == Some(place);
         if !is_newest {
-            let log = telemetry.for_request(&record.request_id, now);
-            let detail = "replaced by a newer request for the address";
-            log.count(Metric::RequestsThrottled, detail);
+            let telemetry = function.telemetry();
+            function.log_replaced(&telemetry.for_request(&record.request_id, now));
         }
         is_newest
     });

@@ -10,7 +10,7 @@ use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::pace::Departure;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{RequestLog, Telemetry};
 
 /// A function: a public half and a private half.
 ///
@@ -29,18 +29,28 @@ pub trait Function: Sync {
     ) -> impl Future<Output = Result<Response, Problem>> + Send;
 
     /// Processes a row that a public half wrote, as the private half.
-    ///
-    /// An email for a request leaves at `departure`, so that its time does not depend on the other records of the
-    /// batch.
     fn handle_record(
         &self,
-        row: Self::Row,
-        departure: Departure,
+        record: Record<Self::Row>,
         now: Timestamp,
     ) -> impl Future<Output = Result<(), RecordError>> + Send;
 
+    /// Logs that a newer version of a row, in the same batch, replaced this request's.
+    fn log_replaced(&self, _log: &RequestLog<'_>) {}
+
     /// Returns the log of both halves.
     fn telemetry(&self) -> &Telemetry;
+}
+
+/// A row that the stream delivers to a private half.
+#[derive(Debug)]
+pub struct Record<R> {
+    /// The row's key.
+    pub key: String,
+    /// The row.
+    pub row: R,
+    /// The time at which an email for a request may leave. It does not depend on the other records of the batch.
+    pub departure: Departure,
 }
 
 /// The clock of a public half, which reads it once, and again after slow work.

@@ -29,9 +29,9 @@ use rekey::http::request::Request;
 use rekey::http::response::Response;
 use rekey::lambda;
 use rekey::lambda::event::Event;
-use rekey::lambda::function::{Clock, Function, RecordError};
+use rekey::lambda::function::{Clock, Function, Record, RecordError};
 use rekey::locale::Locale;
-use rekey::pace::{Departure, Pace};
+use rekey::pace::Pace;
 use rekey::request_id::RequestId;
 use rekey::source::Source;
 use rekey::table::rows::{
@@ -131,6 +131,9 @@ pub fn stored_row(item: &[u8]) -> bool {
     if let Ok(row) = &changed {
         check_changed(row);
         check_time(row.changed_at, &item, "changed_at");
+        if let Some(settles_at) = row.settles_at {
+            check_time(settles_at, &item, "settles_at");
+        }
     }
     requested.is_ok() || issued.is_ok() || changed.is_ok()
 }
@@ -229,12 +232,11 @@ impl Function for Probe<ResetRequested> {
 
     async fn handle_record(
         &self,
-        row: ResetRequested,
-        _: Departure,
+        record: Record<ResetRequested>,
         _: Timestamp,
     ) -> Result<(), RecordError> {
-        check_requested(&row);
-        self.process(row.locale)
+        check_requested(&record.row);
+        self.process(record.row.locale)
     }
 
     fn telemetry(&self) -> &Telemetry {
@@ -254,12 +256,11 @@ impl Function for Probe<PasswordChanged> {
 
     async fn handle_record(
         &self,
-        row: PasswordChanged,
-        _: Departure,
+        record: Record<PasswordChanged>,
         _: Timestamp,
     ) -> Result<(), RecordError> {
-        check_changed(&row);
-        self.process(row.locale)
+        check_changed(&record.row);
+        self.process(record.row.locale)
     }
 
     fn telemetry(&self) -> &Telemetry {
