@@ -49,19 +49,37 @@ impl Pace {
 
 /// The time at which a record's email may leave.
 #[derive(Clone, Copy, Debug)]
-pub struct Departure(Option<Instant>);
+pub struct Departure {
+    start: Instant,
+    index: u32,
+    pace: Pace,
+}
 
 impl Departure {
     /// Returns the departure of the record at this index of a batch that began at `start`.
     pub(crate) fn at(start: Instant, index: u32, pace: Pace) -> Self {
-        let offset = pace.preparation + pace.spacing * index;
-        Self((!offset.is_zero()).then(|| start + offset))
+        Self { start, index, pace }
+    }
+
+    /// Waits for the next quantum of the batch, and returns the departure in it.
+    ///
+    /// A directory's function may take longer than `preparation` to find users. If the email left as soon as possible,
+    /// the work for a known user could reach into one more quantum, and the duration of the batch would show it. So each
+    /// record, whether a user was found or not, waits for a quantum of its own.
+    #[must_use]
+    pub async fn in_the_next_quantum(self) -> Self {
+        self.pace.end(self.start).await;
+        Self {
+            start: Instant::now(),
+            ..self
+        }
     }
 
     /// Waits until the email may leave. Call this just before sending the email.
     pub async fn wait(self) {
-        if let Some(time) = self.0 {
-            tokio::time::sleep_until(time).await;
+        let offset = self.pace.preparation + self.pace.spacing * self.index;
+        if !offset.is_zero() {
+            tokio::time::sleep_until(self.start + offset).await;
         }
     }
 }
