@@ -3,15 +3,19 @@
 //! [`Directory`] is an enum and not a trait: teams cannot add a third kind, and a reader sees both at once. The kinds
 //! differ in where a change commits, which a trait would hide.
 
+pub mod functions;
 pub mod protocol;
 pub mod users_table;
 
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 
+use self::functions::Functions;
 use self::users_table::{Schema, UsersTable};
 use crate::config::Env;
 use crate::email::Email;
 use crate::fault::Fault;
+use crate::request_id::RequestId;
 use crate::user::User;
 
 /// The place where a team keeps its users.
@@ -19,6 +23,8 @@ use crate::user::User;
 pub enum Directory {
     /// A `DynamoDB` table. A password is replaced in one transaction with its token.
     Table(UsersTable),
+    /// Two functions that the team provides. A password is replaced under a claim.
+    Functions(Functions),
 }
 
 /// The result of looking up an address.
@@ -33,19 +39,23 @@ pub enum Lookup {
 }
 
 impl Directory {
-    /// Reads the `USERS_…` variables.
-    pub fn read(env: &mut Env<'_>, dynamodb: Client) -> Option<Self> {
+    /// Reads the `USERS_…` variables: functions if their ARNs are set, and a table otherwise.
+    pub fn read(env: &mut Env<'_>, sdk: &SdkConfig, dynamodb: Client) -> Option<Self> {
+        if let Some(functions) = Functions::read(env, sdk)? {
+            return Some(Self::Functions(functions));
+        }
         let schema = Schema::read(env)?;
         Some(Self::Table(UsersTable::new(dynamodb, schema)))
     }
 
-    /// Looks up an address. Only private halves have the permission.
+    /// Looks up an address, for a request. Only private halves have the permission.
     ///
     /// # Errors
     /// Returns a [`Fault`] if the directory rejects the call or does not answer.
-    pub async fn find_by_email(&self, email: &Email) -> Result<Lookup, Fault> {
+    pub async fn find_by_email(&self, email: &Email, id: &RequestId) -> Result<Lookup, Fault> {
         match self {
             Self::Table(table) => table.find_by_email(email).await,
+            Self::Functions(functions) => functions.find_by_email(email, id).await,
         }
     }
 }

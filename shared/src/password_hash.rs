@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use secrecy::SecretString;
+
 /// A password hash, as the text that the users table stores.
 #[derive(Clone)]
 pub struct PasswordHash(String);
@@ -10,6 +12,11 @@ impl PasswordHash {
     /// Creates a hash from the hasher's output.
     pub fn new(text: String) -> Self {
         Self(text)
+    }
+
+    /// Returns the text, for a directory function.
+    pub fn into_secret(self) -> SecretString {
+        self.0.into()
     }
 
     /// Returns the text. Its format is the deployment's.

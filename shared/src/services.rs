@@ -39,7 +39,7 @@ impl Services {
         let lifetime = lifetime.map(|minutes| SignedDuration::from_mins(minutes.into()));
         let limits = Limits::read(env, lifetime);
         let dynamodb = aws::dynamodb(sdk);
-        let directory = Directory::read(env, dynamodb.clone());
+        let directory = Directory::read(env, sdk, dynamodb.clone());
         let sender = Sender::read(env);
         let product = env.required("PRODUCT_NAME", parse_single_line);
         Some(Self {

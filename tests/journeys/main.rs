@@ -20,6 +20,7 @@ mod faults;
 mod feedback;
 mod field_errors;
 mod forgot;
+mod functions;
 mod harness;
 mod hostile;
 mod http;

@@ -1,8 +1,7 @@
 //! The private half: emails the link, if a user has the address.
 
 use jiff::Timestamp;
-use rekey::directory::Lookup;
-use rekey::email::Email;
+use rekey::directory::{Directory, Lookup};
 use rekey::fault::Fault;
 use rekey::lambda::function::RecordError;
 use rekey::mailer::SendOutcome;
@@ -55,7 +54,7 @@ impl Forgot {
         // Before the lookup, so that an exhausted budget does not reveal who has an account.
         self.spend_email_budget(&log, now).await?;
 
-        let Some(user) = self.find_user(&requested.email, &log).await? else {
+        let Some((user, departure)) = self.find_user(&requested, departure, &log).await? else {
             return Ok(());
         };
         let sent_links = table.sent_links(&user).await?;
@@ -90,13 +89,28 @@ impl Forgot {
         Ok(())
     }
 
-    async fn find_user(&self, email: &Email, log: &RequestLog<'_>) -> Result<Option<User>, Fault> {
-        let reason = match self.services.directory.find_by_email(email).await? {
-            Lookup::Found(user) => return Ok(Some(user)),
+    /// Finds the user with the address, and returns the time at which an email may leave after that.
+    async fn find_user(
+        &self,
+        requested: &ResetRequested,
+        departure: Departure,
+        log: &RequestLog<'_>,
+    ) -> Result<Option<(User, Departure)>, Fault> {
+        let directory = &self.services.directory;
+        let (email, id) = (&requested.email, &requested.request_id);
+        let lookup = directory.find_by_email(email, id).await?;
+        let departure = match directory {
+            Directory::Table(_) => departure,
+            Directory::Functions(_) => departure.in_the_next_quantum().await,
+        };
+        let reason = match lookup {
+            Lookup::Found(user) => return Ok(Some((user, departure))),
             Lookup::NotFound => "no user has this address",
             Lookup::Ambiguous => "several users share this address",
         };
         log.count(Metric::UnknownAddresses, reason);
+        // As long as an email would take, so that the batch lasts as long, too.
+        departure.wait().await;
         Ok(None)
     }
 

@@ -63,6 +63,7 @@ impl Reset {
             token: token.hash(),
             issued,
             request_id: request.id.clone(),
+            started_at: now,
             clock,
         };
         match self.redeem(&change, password).await? {

@@ -119,6 +119,11 @@ impl NewPassword {
         self.0.expose_secret() == typed
     }
 
+    /// Returns the password itself, for a directory that hashes it.
+    pub(crate) fn into_secret(self) -> SecretString {
+        self.0
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.0.expose_secret().as_bytes()
     }

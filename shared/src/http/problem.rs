@@ -30,6 +30,11 @@ pub enum Problem {
         /// The time after which a retry may succeed.
         retry_after: Duration,
     },
+    /// Another change of the user is in progress.
+    Unavailable {
+        /// The time after which a retry may succeed.
+        retry_after: Duration,
+    },
     /// A call that Rekey made failed. The request itself is valid.
     Fault(Fault),
 }
@@ -73,7 +78,7 @@ impl Problem {
         let response = Response::new(status).with_body("application/problem+json", &body);
         match self {
             Self::MethodNotAllowed => response.with_header("Allow", "POST"),
-            Self::TooManyRequests { retry_after } => {
+            Self::TooManyRequests { retry_after } | Self::Unavailable { retry_after } => {
                 response.with_header("Retry-After", &retry_after.as_secs().max(1).to_string())
             }
             Self::Fault(fault) if fault.is_transient() => response.with_header("Retry-After", "2"),
@@ -120,11 +125,8 @@ impl Problem {
                 "too-many-requests",
                 "Too many requests. Try again later.",
             ),
-            Self::Fault(fault) if fault.is_transient() => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "unavailable",
-                "Temporarily unavailable. Try again.",
-            ),
+            Self::Unavailable { .. } => UNAVAILABLE,
+            Self::Fault(fault) if fault.is_transient() => UNAVAILABLE,
             Self::Fault(_) => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal",
@@ -133,6 +135,12 @@ impl Problem {
         }
     }
 }
+
+const UNAVAILABLE: (StatusCode, &str, &str) = (
+    StatusCode::SERVICE_UNAVAILABLE,
+    "unavailable",
+    "Temporarily unavailable. Try again.",
+);
 
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {

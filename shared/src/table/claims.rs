@@ -245,12 +245,12 @@ impl Table {
             .expression_attribute_values(":id", text(token.as_str().to_owned()))
     }
 
-    /// Reads the change that uses a token. An unreadable row counts as none.
+    /// Reads a change again, by the key of its row. An unreadable row counts as none.
     ///
     /// # Errors
     /// Returns a [`Fault`] if `DynamoDB` rejects the call or does not answer.
-    pub async fn change(&self, token: &TokenHash) -> Result<Option<PasswordChanged>, Fault> {
-        self.row("table.change", change_key(token)).await
+    pub async fn change(&self, key: &str) -> Result<Option<PasswordChanged>, Fault> {
+        self.row("table.change", key.to_owned()).await
     }
 }
 

@@ -19,6 +19,10 @@ pub enum Metric {
     EmailsRejected,
     /// A password was replaced.
     PasswordsChanged,
+    /// A caller got a 503 after a claim: the directory may have replaced the password.
+    ChangesUnknown,
+    /// A link works again, because the directory did not replace the password.
+    LinksGivenBack,
     /// A token was unknown, used, expired, or for another address.
     TokensRejected,
     /// SES accepted a notice.

@@ -27,6 +27,7 @@ use crate::clock::Clock;
 use crate::deployment::{
     ADA, Log, PAGE, create_tables, environment, functions, long_timeouts, sdk_config,
 };
+use crate::directory::FUNCTIONS;
 use crate::email::Link;
 
 /// The routes of `reset`. Every other path goes to `forgot`.
@@ -127,6 +128,14 @@ impl TestApp {
         app
     }
 
+    /// Starts an app with directory functions, and with one user, whose ID is 42 and whose address is [`ADA`].
+    pub async fn with_functions(settings: &[(&str, &str)]) -> Self {
+        let settings: Vec<_> = FUNCTIONS.iter().chain(settings).copied().collect();
+        let app = Self::with(&settings).await;
+        app.aws.directory.add("42", ADA);
+        app
+    }
+
     pub async fn user(&self, id: &str, email: &str) {
         let item = [("id", id), ("email", email), ("password_hash", "old")];
         let item = item.map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())));
@@ -137,6 +146,16 @@ impl TestApp {
             .send()
             .await
             .unwrap();
+    }
+
+    /// Sets the epoch in a row, as disowning a link does.
+    pub async fn end_links(&self, key: &str, ended_at: f64) {
+        let update = self.dynamodb.update_item().table_name("rekey");
+        let update = update.key("pk", AttributeValue::S(key.to_owned()));
+        let update = update.update_expression("SET ended_at = :ended_at");
+        let ended_at = AttributeValue::N(ended_at.to_string());
+        let update = update.expression_attribute_values(":ended_at", ended_at);
+        update.send().await.unwrap();
     }
 
     /// Returns an attribute of a user from the users table.

@@ -12,6 +12,7 @@ use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::directory::Directory;
 use crate::email::SentEmail;
 use crate::faults::{Chaos, Fault, Planned, Reply};
 use crate::wire::{Incoming, response};
@@ -22,6 +23,8 @@ pub struct Aws {
     /// The endpoint of `DynamoDB` itself, which bypasses the injected faults.
     pub dynamodb: String,
     database: dynoxide::Database,
+    /// The team's directory functions.
+    pub directory: Directory,
     client: reqwest::Client,
     emails: Mutex<Vec<SentEmail>>,
     calls: Mutex<Vec<(Call, Instant)>>,
@@ -62,6 +65,7 @@ impl Aws {
             endpoint: format!("http://{}", front.local_addr().unwrap()),
             dynamodb: format!("http://{}", dynamodb.local_addr().unwrap()),
             database: database.clone(),
+            directory: Directory::default(),
             client: reqwest::Client::new(),
             emails: Mutex::default(),
             calls: Mutex::default(),
@@ -271,6 +275,10 @@ impl Aws {
                 .push(SentEmail(serde_json::from_slice(&body).unwrap()));
             return (200, json!({ "MessageId": "1" }).to_string());
         };
+        if target.starts_with(LAMBDA) {
+            let request = serde_json::from_slice(&body).unwrap();
+            return (200, self.directory.invoke(&request));
+        }
         let request = self.client.post(&self.dynamodb).body(body);
         let request = request
             .header("x-amz-target", target)
@@ -298,6 +306,19 @@ fn fail_fast() {
     }
 }
 
+/// The prefix of the targets that stand for invocations. Tests plan faults for `Find` and `Replace`.
+const LAMBDA: &str = "Lambda.";
+
+/// Returns the target that stands for an invocation, which has a path instead.
+fn invocation(line: &str) -> Option<&'static str> {
+    let (_, function) = line.split_once("/2015-03-31/functions/")?;
+    Some(if function.contains("%3Afind/") {
+        "Lambda.Find"
+    } else {
+        "Lambda.Replace"
+    })
+}
+
 async fn accept(front: TcpListener, aws: Weak<Aws>) {
     let mut connections = JoinSet::new();
     while let Ok((socket, _)) = front.accept().await {
@@ -309,8 +330,13 @@ async fn accept(front: TcpListener, aws: Weak<Aws>) {
 async fn serve(aws: Weak<Aws>, socket: TcpStream) -> Option<()> {
     let mut socket = BufReader::new(socket);
     loop {
-        let Incoming { headers, body, .. } = Incoming::read(&mut socket).await?;
+        let Incoming {
+            line,
+            headers,
+            body,
+        } = Incoming::read(&mut socket).await?;
         let target = headers.get("x-amz-target").map(String::as_str);
+        let target = invocation(&line).or(target);
         let (response, stays_open) = aws.upgrade()?.handle(target, body).await?;
         socket.write_all(response.as_bytes()).await.ok()?;
         stays_open.then_some(())?;

@@ -18,6 +18,7 @@ pub mod aws;
 pub mod calls;
 pub mod clock;
 pub mod deployment;
+pub mod directory;
 pub mod email;
 pub mod faults;
 pub mod futures;

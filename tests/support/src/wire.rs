@@ -47,8 +47,11 @@ pub(crate) fn response((status, body): &(u16, String)) -> String {
     let code = code.map_or(String::new(), |code| {
         format!("x-amzn-errortype: {code}\r\n")
     });
+    // The error of a function. Lambda itself answers 200.
+    let failed = error["errorType"].as_str();
+    let failed = failed.map_or("", |_| "x-amz-function-error: Unhandled\r\n");
     format!(
-        "HTTP/1.1 {status} -\r\ncontent-type: application/x-amz-json-1.0\r\n{code}content-length: {}\r\n\r\n{body}",
+        "HTTP/1.1 {status} -\r\ncontent-type: application/x-amz-json-1.0\r\n{code}{failed}content-length: {}\r\n\r\n{body}",
         body.len()
     )
 }

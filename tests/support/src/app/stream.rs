@@ -121,5 +121,7 @@ fn version(row: &Value) -> (String, String) {
         .get("requested_at")
         .or(row.get("changed_at"))
         .map(|time| time["N"].to_string());
-    (row["pk"]["S"].to_string(), time.unwrap_or_default())
+    // A change that is settled has the same time.
+    let open = row.get("settles_at").map_or("", |_| " open");
+    (row["pk"]["S"].to_string(), time.unwrap_or_default() + open)
 }
