@@ -3,10 +3,13 @@
 use std::time::{Duration, Instant};
 
 use argon2::{Algorithm, Argon2, Params, Version};
+use rekey::aws::invoke::{INVOKE_TIMEOUT, READ_TIMEOUT};
 use rekey::aws::{DYNAMODB_TIMEOUT, SES_TIMEOUT};
 use rekey::lambda::batch::MAX_CONCURRENCY;
 use rekey::pace::Pace;
+use rekey::table::claims::LEASE;
 use reset::breaches::TIMEOUT;
+use reset::redemption::CLAIM_LIMIT;
 
 use crate::process::Process;
 use support::app::TestApp;
@@ -63,8 +66,11 @@ async fn functions_respond_before_lambda_and_the_gateway_time_out() {
     for (function, longest, is_public) in [
         ("ForgotRequest", request, true),
         ("ResetChange", change + TIMEOUT + longest_hashing(), true),
+        ("ResetChange", longest_claim(), true),
         ("ForgotDeliver", pauses + deliver, false),
+        ("ForgotDeliver", pauses + READ_TIMEOUT + deliver, false),
         ("ResetNotify", rounds * (pauses + notify), false),
+        ("ResetNotify", pauses + longest_wait() + notify, false),
     ] {
         let timeout = Duration::from_secs(template::resource(function).number("Timeout"));
         assert!(
@@ -81,6 +87,27 @@ async fn functions_respond_before_lambda_and_the_gateway_time_out() {
             &format!("{longest:?} of {timeout:?}"),
         );
     }
+}
+
+/// Returns the longest change with directory functions, whose claim begins as late as possible.
+fn longest_claim() -> Duration {
+    let until_the_claim: Duration = CLAIM_LIMIT.try_into().unwrap();
+    until_the_claim + DYNAMODB_TIMEOUT + INVOKE_TIMEOUT + DYNAMODB_TIMEOUT
+}
+
+/// Returns the longest time for which an open change is read again.
+fn longest_wait() -> Duration {
+    let lease: Duration = LEASE.try_into().unwrap();
+    lease + 2 * DYNAMODB_TIMEOUT
+}
+
+/// The lease of a claim excludes other changes for as long as the directory's function may run.
+#[test]
+fn the_lease_is_longer_than_a_claim_and_a_function() {
+    let longest_function = Duration::from_secs(30);
+    let lease: Duration = LEASE.try_into().unwrap();
+    let clocks_differ_by = Duration::from_secs(10);
+    assert!(DYNAMODB_TIMEOUT + longest_function + clocks_differ_by <= lease);
 }
 
 /// Returns the time of the largest memory and the most iterations, on the smallest function.

@@ -1,7 +1,7 @@
 //! `reset`: sets a new password.
 //!
 //! - [`change`]: the public half replaces the password of a user with a valid token.
-//! - `redemption`: uses the token and replaces the password, in one step for each kind of directory.
+//! - [`redemption`]: uses the token and replaces the password, in one step for each kind of directory.
 //! - [`notify`]: the private half notifies the user by email.
 //! - [`notice_email`]: that email.
 //! - [`policy`]: the passwords that Rekey accepts.
@@ -18,7 +18,7 @@ pub mod hasher;
 pub mod notice_email;
 pub mod notify;
 pub mod policy;
-mod redemption;
+pub mod redemption;
 
 use std::io;
 

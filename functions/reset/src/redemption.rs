@@ -20,8 +20,8 @@ use crate::Reset;
 use crate::policy::NewPassword;
 
 /// The time after the start of a request from which Rekey claims no change. The claim, the directory's function, and the
-/// settlement need the rest of the function's timeout.
-const CLAIM_LIMIT: SignedDuration = SignedDuration::from_secs(11);
+/// settlement need the rest of Lambda's timeout.
+pub const CLAIM_LIMIT: SignedDuration = SignedDuration::from_secs(8);
 
 /// A change that a request asks for with a valid token.
 pub(crate) struct PendingChange<'a> {

@@ -31,8 +31,8 @@ use crate::token::TokenHash;
 
 /// The time for which a claim excludes other changes of the user.
 ///
-/// It is the 29 seconds of `reset: change`, and the rest of the 30 seconds that a directory function may run. The
-/// function starts at most 15 seconds after the claim's request.
+/// The claim takes at most 4 seconds, and then a directory function may run for 30 seconds. The rest covers clocks that
+/// differ.
 pub const LEASE: SignedDuration = SignedDuration::from_secs(45);
 
 /// The outcome of claiming a change.
