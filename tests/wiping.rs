@@ -22,14 +22,17 @@ use rekey::config::Env;
 use rekey::email::Email;
 use rekey::http::request::Request;
 use rekey::locale::Locale;
+use rekey::password_hash::PasswordHash;
 use rekey::request_id::RequestId;
 use rekey::secret::SecretText;
 use rekey::source::Source;
 use rekey::token::Token;
+use reset::format::Format;
 use reset::hasher::Hasher;
 use reset::policy::{NewPassword, Policy};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
+use sha2::block_api::{compress256, compress512};
 use support::deployment::{long_timeouts, sdk_config};
 
 const PAGE: &str = "https://app.example.com/password/reset?view=a-page-with-a-rather-long-name";
@@ -52,9 +55,22 @@ fn secrets_are_wiped_after_use() {
         ("a link in the fragment", || link(Placement::Fragment)),
         ("an email", email),
         ("a field", field),
-        ("a password", password),
+        ("an argon2id password", || password(Format::Argon2id)),
+        ("an argon2id-django password", || {
+            password(Format::Argon2idDjango)
+        }),
+        ("a bcrypt-2b password", || password(Format::Bcrypt2b)),
+        ("a bcrypt-2y password", || password(Format::Bcrypt2y)),
+        ("a pbkdf2-django password", || {
+            password(Format::Pbkdf2Django)
+        }),
+        ("a pbkdf2-aspnet password", || {
+            password(Format::Pbkdf2AspNet)
+        }),
         ("a payload", payload),
         ("argon2's memory", memory_of_argon2),
+        ("HMAC's memory with SHA-256", memory_of_hmac_sha256),
+        ("HMAC's memory with SHA-512", memory_of_hmac_sha512),
     ] {
         for _ in 0..2 {
             let copies = search.count(&leave());
@@ -68,8 +84,7 @@ fn secrets_are_wiped_after_use() {
 
 /// Drops a string without wiping it. The search must find it, or it would prove nothing.
 fn leave_a_string(traces: &Traces) {
-    let text: String = traces
-        .digits
+    let text: String = traces.0[0]
         .iter()
         .map(|byte| char::from(byte ^ MASK))
         .collect();
@@ -133,14 +148,9 @@ fn field() -> Traces {
     Traces::of(&secret)
 }
 
-fn password() -> Traces {
+fn password(format: Format) -> Traces {
     let secret = secret();
-    let defaults = |_: &str| None;
-    let policy = Policy::read(&mut Env::new(&defaults)).unwrap();
-    let hasher = Hasher::read(&mut Env::new(&defaults)).unwrap();
-    let password = NewPassword::parse(secret.expose_secret(), &policy, None).unwrap();
-    let hash = hasher.hash(password).unwrap();
-    assert!(hash.as_str().starts_with("$argon2id$"));
+    hash(format, &secret);
     Traces::of(&secret)
 }
 
@@ -174,17 +184,27 @@ fn payload() -> Traces {
     Traces::of(&secret)
 }
 
+/// Hashes a password in a format, with the fewest steps that Rekey accepts.
+fn hash(format: Format, secret: &SecretString) -> PasswordHash {
+    let fewest = |name: &str| match name {
+        "BCRYPT_COST" => Some("10".to_owned()),
+        "PBKDF2_ITERATIONS" => Some("600000".to_owned()),
+        _ => None,
+    };
+    let mut env = Env::new(&fewest);
+    let policy = Policy::read(&mut env, format).unwrap();
+    // Leak the hasher, so that the memory that it keeps is searched too.
+    let hasher = Box::leak(Box::new(Hasher::read(&mut env, format).unwrap()));
+    let password = NewPassword::parse(secret.expose_secret(), &policy, None).unwrap();
+    hasher.hash(password).unwrap()
+}
+
 /// Returns traces of argon2's memory. An attacker who has it can try passwords at a fraction of the cost.
 fn memory_of_argon2() -> Traces {
     let secret = secret();
-    let defaults = |_: &str| None;
-    let policy = Policy::read(&mut Env::new(&defaults)).unwrap();
-    // Leak the hasher, so that the memory that it keeps is searched too.
-    let hasher = Box::leak(Box::new(Hasher::read(&mut Env::new(&defaults)).unwrap()));
-    let password = NewPassword::parse(secret.expose_secret(), &policy, None).unwrap();
     // Allocate the blocks first, so that they do not overwrite the memory that hashing leaves.
     let mut blocks = Zeroizing::new(vec![Block::default(); Params::default().block_count()]);
-    let hash = hasher.hash(password).unwrap();
+    let hash = hash(Format::Argon2id, &secret);
     let hash = phc::PasswordHash::new(hash.as_str()).unwrap();
     let (password, salt) = (secret.expose_secret().as_bytes(), hash.salt.unwrap());
     let mut output = [0; 32];
@@ -193,14 +213,69 @@ fn memory_of_argon2() -> Traces {
         .unwrap();
     assert_eq!(hash.hash.unwrap().as_ref(), output);
     let block = &blocks[10_000].as_ref()[40..44];
-    let masked: Vec<u8> = block
-        .iter()
-        .flat_map(|word| word.to_ne_bytes().map(|byte| byte ^ MASK))
-        .collect();
-    Traces {
-        bytes: masked[..16].to_vec(),
-        digits: masked,
+    let bytes = block.iter().flat_map(|word| word.to_ne_bytes());
+    Traces(vec![masked(bytes)])
+}
+
+/// Returns traces of PBKDF2's memory: the key as HMAC pads it (RFC 2104), and the two states after that key, with which
+/// a guess takes one iteration instead of all of them.
+fn memory_of_hmac_sha256() -> Traces {
+    let secret = secret();
+    let mut traces = Vec::new();
+    for pad in [0x36, 0x5c] {
+        let mut state = Zeroizing::new([
+            0x6a09_e667_u32,
+            0xbb67_ae85,
+            0x3c6e_f372,
+            0xa54f_f53a,
+            0x510e_527f,
+            0x9b05_688c,
+            0x1f83_d9ab,
+            0x5be0_cd19,
+        ]);
+        let block = padded::<64>(&secret, pad);
+        compress256(&mut state, &*block);
+        traces.push(masked(block[0][24..56].iter().copied()));
+        traces.push(masked(
+            state[2..6].iter().flat_map(|word| word.to_ne_bytes()),
+        ));
     }
+    hash(Format::Pbkdf2Django, &secret);
+    Traces(traces)
+}
+
+fn memory_of_hmac_sha512() -> Traces {
+    let secret = secret();
+    let mut traces = Vec::new();
+    for pad in [0x36, 0x5c] {
+        let mut state = Zeroizing::new([
+            0x6a09_e667_f3bc_c908_u64,
+            0xbb67_ae85_84ca_a73b,
+            0x3c6e_f372_fe94_f82b,
+            0xa54f_f53a_5f1d_36f1,
+            0x510e_527f_ade6_82d1,
+            0x9b05_688c_2b3e_6c1f,
+            0x1f83_d9ab_fb41_bd6b,
+            0x5be0_cd19_137e_2179,
+        ]);
+        let block = padded::<128>(&secret, pad);
+        compress512(&mut state, &*block);
+        traces.push(masked(block[0][24..56].iter().copied()));
+        traces.push(masked(
+            state[2..6].iter().flat_map(|word| word.to_ne_bytes()),
+        ));
+    }
+    hash(Format::Pbkdf2AspNet, &secret);
+    Traces(traces)
+}
+
+/// Returns a key as HMAC pads it to a block.
+fn padded<const N: usize>(secret: &SecretString, pad: u8) -> Zeroizing<[[u8; N]; 1]> {
+    let mut block = Zeroizing::new([[pad; N]]);
+    for (byte, key) in block[0].iter_mut().zip(secret.expose_secret().as_bytes()) {
+        *byte ^= key;
+    }
+    block
 }
 
 fn forgot() -> Forgot {
@@ -229,25 +304,26 @@ fn secret() -> SecretString {
     Token::generate().unwrap().hex()
 }
 
-/// The bytes to search for, masked so that the search does not find them here.
-struct Traces {
-    digits: Vec<u8>,
-    /// The bytes of a token, which may be in memory when its digits are not.
-    bytes: Vec<u8>,
-}
+/// The bytes to search for, each masked so that the search does not find them here.
+struct Traces(Vec<Vec<u8>>);
 
 const MASK: u8 = 0x80;
 
+fn masked(bytes: impl Iterator<Item = u8>) -> Vec<u8> {
+    bytes.map(|byte| byte ^ MASK).collect()
+}
+
 impl Traces {
-    /// Returns the traces of a secret's middle, because an allocator overwrites the first bytes of freed memory.
+    /// Returns the traces of a secret's middle, because an allocator overwrites the first bytes of freed memory. A
+    /// token's bytes may be in memory when its digits are not.
     fn of(secret: &SecretString) -> Self {
         let digits = &secret.expose_secret().as_bytes()[24..56];
         let value = |digit: u8| char::from(digit).to_digit(16).unwrap();
         let byte = |pair: &[u8]| u8::try_from(value(pair[0]) << 4 | value(pair[1])).unwrap();
-        Self {
-            digits: digits.iter().map(|digit| digit ^ MASK).collect(),
-            bytes: digits.chunks(2).map(|pair| byte(pair) ^ MASK).collect(),
-        }
+        Self(vec![
+            masked(digits.iter().copied()),
+            masked(digits.chunks(2).map(byte)),
+        ])
     }
 
     fn of_token(token: &Token) -> Self {
@@ -284,7 +360,7 @@ impl Search {
         self.writable.clear();
         let lines = self.maps.lines().filter(|line| line.contains(" rw"));
         self.writable.extend(lines.map(range));
-        self.count_of(&traces.digits) + self.count_of(&traces.bytes)
+        traces.0.iter().map(|trace| self.count_of(trace)).sum()
     }
 
     fn count_of(&mut self, masked: &[u8]) -> usize {
