@@ -291,7 +291,8 @@ def seed(endpoint, settings):
 def watch():
     """Runs both public halves in `cargo lambda watch`. The deployed private halves process the rows that they write."""
     address = address_of_running_desk()
-    settings = settings_of(address["AWS_ENDPOINT_URL"], address["FORGOT_REQUEST_FUNCTION"])
+    # The settings of the other functions, and those of hashing.
+    settings = settings_of(address["AWS_ENDPOINT_URL"], address["RESET_CHANGE_FUNCTION"])
     settings.update(operator(address["AWS_ENDPOINT_URL"]))
     port = int(os.environ.get("WATCH_PORT") or 9000)
     require_free(port, "WATCH_PORT")

@@ -258,7 +258,8 @@ function showErrors(view, response) {
   const { codes, errors = {}, parameters = {} } = response;
   for (const [name, [code]] of Object.entries(codes)) {
     const field = view.form.elements[name];
-    const text = texts.errors[code] ?? errors[name]?.[0] ?? texts.serverError;
+    // An error in a field that the form lacks is for this page's developer, in the server's words.
+    const text = (field && texts.errors[code]) ?? errors[name]?.[0] ?? texts.serverError;
     const message = typeof text === "function" ? text(parameters[name] ?? {}) : text;
     if (field) markInvalid(field, message);
     else showMessage(view, "failed", message);

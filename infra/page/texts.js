@@ -38,11 +38,17 @@ const en = {
   errors: {
     required: "Fill in this field.",
     not_an_address: "Enter an email address, like ada@example.com.",
-    too_short: ({ min_length: min }) => `Use at least ${min} characters.`,
-    too_long: ({ max_length: max }) => `Use at most ${max} characters.`,
+    not_allowed: "This password has a character that cannot be stored. Choose a different password.",
+    too_short: ({ min_length: min }) =>
+      min ? `Use at least ${min} characters.` : "This password is too short. Choose a longer password.",
+    too_long: ({ max_length: max, max_bytes: bytes }) =>
+      max ? `Use at most ${max} characters.`
+        : bytes ? `Use at most ${bytes} characters. Letters with accents and emoji count for more.`
+          : "This password is too long. Choose a shorter password.",
     too_weak: "This password is too easy to guess. Choose a different password.",
     made_of_context: "Do not base your password on your email address or the name of this service.",
     leaked: "This password has appeared in a data breach. Choose a different password.",
+    used_before: "You used this password before. Choose a different password.",
     not_the_same: "The passwords do not match.",
   },
   tooMany: (when) => `Too many attempts. Try again ${when}.`,
@@ -98,11 +104,17 @@ const de = {
   errors: {
     required: "Füllen Sie dieses Feld aus.",
     not_an_address: "Geben Sie eine E-Mail-Adresse ein, zum Beispiel ada@example.com.",
-    too_short: ({ min_length: min }) => `Verwenden Sie mindestens ${min} Zeichen.`,
-    too_long: ({ max_length: max }) => `Verwenden Sie höchstens ${max} Zeichen.`,
+    not_allowed: "Dieses Passwort enthält ein Zeichen, das nicht gespeichert werden kann. Wählen Sie ein anderes.",
+    too_short: ({ min_length: min }) =>
+      min ? `Verwenden Sie mindestens ${min} Zeichen.` : "Dieses Passwort ist zu kurz. Wählen Sie ein längeres.",
+    too_long: ({ max_length: max, max_bytes: bytes }) =>
+      max ? `Verwenden Sie höchstens ${max} Zeichen.`
+        : bytes ? `Verwenden Sie höchstens ${bytes} Zeichen. Umlaute, Buchstaben mit Akzent und Emojis zählen mehrfach.`
+          : "Dieses Passwort ist zu lang. Wählen Sie ein kürzeres.",
     too_weak: "Dieses Passwort ist zu leicht zu erraten. Wählen Sie ein anderes.",
     made_of_context: "Verwenden Sie weder Ihre E-Mail-Adresse noch den Namen dieses Dienstes als Passwort.",
     leaked: "Dieses Passwort ist aus einem Datenleck bekannt. Wählen Sie ein anderes.",
+    used_before: "Sie haben dieses Passwort schon einmal verwendet. Wählen Sie ein anderes.",
     not_the_same: "Die Passwörter stimmen nicht überein.",
   },
   tooMany: (when) => `Zu viele Versuche. Versuchen Sie es ${when} noch einmal.`,

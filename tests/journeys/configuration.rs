@@ -148,7 +148,7 @@ const LARGEST_LIMITS: [(&str, &str); 3] = [
 ];
 
 /// The template's parameters with a range, and the variables that they set.
-const RANGES: [(&str, &str); 11] = [
+const RANGES: [(&str, &str); 13] = [
     ("TokenLifetimeMinutes", "TOKEN_LIFETIME_MINUTES"),
     ("CooldownSeconds", "COOLDOWN_SECONDS"),
     ("AddressLimit", "ADDRESS_LIMIT"),
@@ -160,6 +160,8 @@ const RANGES: [(&str, &str); 11] = [
     ("Argon2MemoryKiB", "ARGON2_MEMORY_KIB"),
     ("Argon2Iterations", "ARGON2_ITERATIONS"),
     ("Argon2Parallelism", "ARGON2_PARALLELISM"),
+    ("BcryptCost", "BCRYPT_COST"),
+    ("Pbkdf2Iterations", "PBKDF2_ITERATIONS"),
 ];
 
 /// Returns the functions' errors about a value, with the other limits at their smallest and at their largest.

@@ -196,8 +196,20 @@ for (const name of ["chrome", "firefox"]) describe(name, () => {
     }
     await requestLink(page, server.url, "malformed@example.com");
     assert.equal(await text("#forgot-email-error"), "Enter an email address, like ada@example.com.");
-    await setPassword(page, `${server.url}?${whole}`, "a long password");
-    assert.equal(await text("#reset-password-error"), "Use at most 256 characters.");
+    // For this page's developer, in the server's words.
+    await requestLink(page, server.url, "misconfigured@example.com");
+    assert.equal(await text("#forgot-status .failed"), "must be one of the allowed reset URLs");
+    for (const [password, message] of [
+      ["a long password", "Use at most 256 characters."],
+      ["a password of 73 bytes", "Use at most 72 characters. Letters with accents and emoji count for more."],
+      ["a directory's short password", "This password is too short. Choose a longer password."],
+      ["a directory's long password", "This password is too long. Choose a shorter password."],
+      ["a former password", "You used this password before. Choose a different password."],
+      ["a password with NUL", "This password has a character that cannot be stored. Choose a different password."],
+    ]) {
+      await setPassword(page, `${server.url}?${whole}`, password);
+      assert.equal(await text("#reset-password-error"), message);
+    }
     await setPassword(page, `${server.url}?${whole}`, "a silent password");
     assert.match(await text("#reset-status .failed"), /We don't know whether your password was changed/);
     await setPassword(page, `${server.url}?${whole}`, "an unlucky password");
