@@ -119,7 +119,7 @@ fn email() -> Traces {
         .allow(PAGE)
         .unwrap();
     let rendered = forgot()
-        .render_email(&email, &page.link(&email, &token), Locale::En)
+        .render_email(&email, None, &page.link(&email, &token), Locale::En)
         .unwrap();
     for text in [&rendered.text, &rendered.html] {
         assert!(text.expose_secret().contains(token.hex().expose_secret()));

@@ -77,6 +77,11 @@ impl<'a> Env<'a> {
         self.required(name, |value| Ok(value.to_owned()))
     }
 
+    /// Returns the text of a variable, or `None` if it is missing or empty.
+    pub fn optional_text(&self, name: &str) -> Option<String> {
+        self.get(name)
+    }
+
     /// Reports an invalid variable: its value, and the expected one.
     ///
     /// Call it directly for variables that contradict each other.

@@ -3,20 +3,27 @@
 //! [`Directory`] is an enum and not a trait: teams cannot add a third kind, and a reader sees both at once. The kinds
 //! differ in where a change commits, which a trait would hide.
 
+mod change_time;
+mod email_format;
 pub mod functions;
+pub mod lookup;
 pub mod protocol;
+pub mod schema;
+mod status;
 pub mod users_table;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
+use jiff::Timestamp;
 
 use self::functions::Functions;
-use self::users_table::{Schema, UsersTable};
+use self::lookup::Lookup;
+use self::schema::Schema;
+use self::users_table::UsersTable;
 use crate::config::Env;
 use crate::email::Email;
 use crate::fault::Fault;
 use crate::request_id::RequestId;
-use crate::user::User;
 
 /// The place where a team keeps its users.
 #[derive(Clone, Debug)]
@@ -25,17 +32,6 @@ pub enum Directory {
     Table(UsersTable),
     /// Two functions that the team provides. A password is replaced under a claim.
     Functions(Functions),
-}
-
-/// The result of looking up an address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lookup {
-    /// No user has the address.
-    NotFound,
-    /// One user has the address.
-    Found(User),
-    /// Several users share the address, so no link is sent.
-    Ambiguous,
 }
 
 impl Directory {
@@ -52,9 +48,14 @@ impl Directory {
     ///
     /// # Errors
     /// Returns a [`Fault`] if the directory rejects the call or does not answer.
-    pub async fn find_by_email(&self, email: &Email, id: &RequestId) -> Result<Lookup, Fault> {
+    pub async fn find_by_email(
+        &self,
+        email: &Email,
+        id: &RequestId,
+        now: Timestamp,
+    ) -> Result<Lookup, Fault> {
         match self {
-            Self::Table(table) => table.find_by_email(email).await,
+            Self::Table(table) => table.find_by_email(email, now).await,
             Self::Functions(functions) => functions.find_by_email(email, id).await,
         }
     }

@@ -52,7 +52,7 @@
 //! - **Stores.** [`table`] is the Rekey table, and [`directory`] the users table. [`mailer`] sends emails through SES
 //!   and reads its feedback. [`telemetry`] writes the log and its metrics. [`aws`] sets up the SDK.
 //! - **Values.** All other modules:
-//!   - [`email`], [`locale`], [`token`], [`source`], [`user`], [`request_id`], [`password_hash`], and [`times`] are
+//!   - [`email`], [`given_name`], [`locale`], [`token`], [`source`], [`user`], [`request_id`], [`password_hash`], and [`times`] are
 //!     parsed once;
 //!   - [`field_error`] and [`fault`] describe what failed;
 //!   - [`limits`] has the rate limits, and [`pace`] the times at which emails leave;
@@ -133,6 +133,7 @@ pub mod directory;
 pub mod email;
 pub mod fault;
 pub mod field_error;
+pub mod given_name;
 pub mod html;
 pub mod http;
 pub mod lambda;

@@ -30,11 +30,17 @@ impl Locale {
     /// assert_eq!(Locale::choose(""), Locale::En);
     /// ```
     pub fn choose(tag: &str) -> Self {
-        let language = tag.trim().split(['-', '_', '.', '@']).next();
-        match language {
-            Some(language) if language.eq_ignore_ascii_case("de") => Self::De,
-            _ => Self::default(),
-        }
+        Self::known(tag).unwrap_or_default()
+    }
+
+    /// Returns the language of a tag, in any notation of [`Locale::choose`], if Rekey has its emails in that language.
+    pub fn known(tag: &str) -> Option<Self> {
+        let language = tag.trim().split(['-', '_', '.', '@']).next()?;
+        let known = [("en", Self::En), ("de", Self::De)];
+        let known = known
+            .into_iter()
+            .find(|(tag, _)| language.eq_ignore_ascii_case(tag));
+        known.map(|(_, locale)| locale)
     }
 }
 
@@ -60,6 +66,14 @@ mod tests {
             " de ",
         ] {
             assert_eq!(Locale::choose(tag), Locale::De, "{tag}");
+        }
+    }
+
+    #[test]
+    fn only_tags_of_known_languages_are_known() {
+        assert_eq!(Locale::known("EN_us"), Some(Locale::En));
+        for tag in ["", "fr", "C", "deu", "english", "de,en;q=0.5", "d\u{e9}"] {
+            assert_eq!(Locale::known(tag), None, "{tag}");
         }
     }
 

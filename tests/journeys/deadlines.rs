@@ -7,7 +7,7 @@ use rekey::aws::invoke::{INVOKE_TIMEOUT, READ_TIMEOUT};
 use rekey::aws::{DYNAMODB_TIMEOUT, SES_TIMEOUT};
 use rekey::lambda::batch::MAX_CONCURRENCY;
 use rekey::pace::Pace;
-use rekey::table::claims::LEASE;
+use rekey::table::rows::LEASE;
 use reset::breaches::TIMEOUT;
 use reset::redemption::CLAIM_LIMIT;
 

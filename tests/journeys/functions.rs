@@ -6,7 +6,7 @@ use argon2::{Argon2, PasswordVerifier as _};
 use jiff::SignedDuration;
 use rekey::config::Env;
 use rekey::directory::functions::Functions;
-use rekey::table::claims::LEASE;
+use rekey::table::rows::LEASE;
 use serde_json::{Value, json};
 
 use support::app::TestApp;

@@ -27,10 +27,7 @@ async fn the_email_address_may_be_the_users_key() {
 /// IAM can limit a query's attributes only if the request names them.
 #[tokio::test]
 async fn the_lookup_names_the_attributes_that_it_reads() {
-    for (key, index, read) in [
-        ("id", json!("email-index"), vec!["email", "id"]),
-        ("email", Value::Null, vec!["email"]),
-    ] {
+    for (key, index) in [("id", json!("email-index")), ("email", Value::Null)] {
         let app = TestApp::with(&[("USERS_KEY_ATTRIBUTE", key)]).await;
         app.user("1", ADA).await;
         app.forgot(ADA).await;
@@ -52,12 +49,7 @@ async fn the_lookup_names_the_attributes_that_it_reads() {
         assert_eq!(lookup["IndexName"], index);
         assert_eq!(lookup["Select"], "SPECIFIC_ATTRIBUTES");
         let projection = lookup["ProjectionExpression"].as_str().unwrap();
-        let mut named: Vec<&str> = projection
-            .split(", ")
-            .map(|name| lookup["ExpressionAttributeNames"][name].as_str().unwrap())
-            .collect();
-        named.sort_unstable();
-        assert_eq!(named, read);
+        assert_eq!(lookup["ExpressionAttributeNames"][projection], key);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The application, which changes, restores, and deletes the user.
 
-use rekey::directory::users_table::CHANGED_AT;
+use rekey::directory::schema::CHANGED_AT;
 
 use crate::action::Action;
 use crate::clock::time;

@@ -10,7 +10,7 @@ pub(crate) const ADA: &str = "ada@example.com";
 pub(crate) const COUNTESS: &str = "countess@example.com";
 
 pub(crate) fn ada() -> UserKey {
-    UserKey::Text("1".to_owned())
+    UserKey::text("1".to_owned())
 }
 
 pub(crate) fn address(email: &str) -> &'static str {

@@ -1,6 +1,6 @@
 //! The properties of the model: some must hold in every state, and others in some state.
 
-use rekey::directory::users_table::CHANGED_AT;
+use rekey::directory::schema::CHANGED_AT;
 use stateright::Property;
 
 use crate::clock::{COOLDOWN, LIFETIME, time};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
-use rekey::directory::Lookup;
+use rekey::directory::lookup::Lookup;
 use rekey::email::Email;
 use rekey::http::problem::Problem;
 use rekey::http::request::Request;
@@ -42,7 +42,11 @@ impl<F> Planted<'_, F> {
     async fn run_plant(&self, email: &str) {
         let owner = || async {
             let email = Email::parse(email).unwrap();
-            self.bench.users.find_by_email(&email).await.unwrap()
+            self.bench
+                .users
+                .find_by_email(&email, self.bench.now())
+                .await
+                .unwrap()
         };
         match self.plant {
             Plant::Nothing => {}

@@ -133,7 +133,7 @@ async fn bodies(bench: &Bench, email: &str) -> [Value; KINDS.len()] {
     let (used, expired, others) = (token(), token(), token());
     for (token, lifetime) in [(&used, 1), (&expired, -1), (&others, 1000)] {
         let issued = TokenIssued {
-            user: UserKey::Text(email.to_owned()),
+            user: UserKey::text(email.to_owned()),
             email: Email::parse(email).unwrap(),
             issued_at: bench.now(),
             expires_at: bench.now() + SignedDuration::from_hours(lifetime),

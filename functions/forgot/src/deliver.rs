@@ -1,7 +1,8 @@
 //! The private half: emails the link, if a user has the address.
 
 use jiff::Timestamp;
-use rekey::directory::{Directory, Lookup};
+use rekey::directory::Directory;
+use rekey::directory::lookup::Lookup;
 use rekey::fault::Fault;
 use rekey::lambda::function::RecordError;
 use rekey::mailer::SendOutcome;
@@ -54,7 +55,8 @@ impl Forgot {
         // Before the lookup, so that an exhausted budget does not reveal who has an account.
         self.spend_email_budget(&log, now).await?;
 
-        let Some((user, departure)) = self.find_user(&requested, departure, &log).await? else {
+        let Some((mut user, departure)) = self.find_user(&requested, departure, &log, now).await?
+        else {
             return Ok(());
         };
         let sent_links = table.sent_links(&user).await?;
@@ -67,12 +69,14 @@ impl Forgot {
             return Ok(());
         }
         let token = Token::generate()?;
-        let issued = TokenIssued::new(user, requested.locale, now, *lifetime);
+        let name = user.name.take();
+        let locale = user.locale.unwrap_or(requested.locale);
+        let issued = TokenIssued::new(user, locale, now, *lifetime);
         table.store_token(&token.hash(), &issued).await?;
 
         // Send last, because it cannot be undone.
         let link = reset_url.link(&issued.email, &token);
-        let email = self.render_email(&issued.email, &link, issued.locale)?;
+        let email = self.render_email(&issued.email, name.as_ref(), &link, issued.locale)?;
         departure.wait().await;
         let sent = mailer.send(&issued.email, &email, &requested.request_id);
         if let SendOutcome::Rejected(fault) = sent.await? {
@@ -95,17 +99,24 @@ impl Forgot {
         requested: &ResetRequested,
         departure: Departure,
         log: &RequestLog<'_>,
+        now: Timestamp,
     ) -> Result<Option<(User, Departure)>, Fault> {
         let directory = &self.services.directory;
         let (email, id) = (&requested.email, &requested.request_id);
-        let lookup = directory.find_by_email(email, id).await?;
+        let lookup = directory.find_by_email(email, id, now).await?;
         let departure = match directory {
             Directory::Table(_) => departure,
             Directory::Functions(_) => departure.in_the_next_quantum().await,
         };
         let reason = match lookup {
-            Lookup::Found(user) => return Ok(Some((user, departure))),
-            Lookup::NotFound => "no user has this address",
+            Lookup::Found(user) => {
+                if user.has_unreadable_change_time {
+                    let detail = "changes by the application do not end this user's links";
+                    log.count(Metric::UnreadableChangeTimes, detail);
+                }
+                return Ok(Some((user, departure)));
+            }
+            Lookup::NotFound => "no user with this address can reset a password",
             Lookup::Ambiguous => "several users share this address",
         };
         log.count(Metric::UnknownAddresses, reason);

@@ -4,6 +4,7 @@ use askama::Template;
 use jiff::SignedDuration;
 use rekey::email::Email;
 use rekey::fault::Fault;
+use rekey::given_name::GivenName;
 use rekey::locale::Locale;
 use rekey::mailer::RenderedEmail;
 use rekey::secret::SecretText;
@@ -20,10 +21,12 @@ impl Forgot {
     pub fn render_email(
         &self,
         email: &Email,
+        name: Option<&GivenName>,
         link: &Link,
         locale: Locale,
     ) -> Result<RenderedEmail, Fault> {
         let product = self.services.product.as_str();
+        let name = name.map(GivenName::as_str);
         let lifetime = format_lifetime(self.services.token_lifetime, locale);
         let subject = match locale {
             Locale::En => format!("Set a new password for {product}"),
@@ -31,6 +34,7 @@ impl Forgot {
         };
         let text = Text {
             locale,
+            name,
             product,
             email: email.as_str(),
             link: link.expose(),
@@ -38,6 +42,7 @@ impl Forgot {
         };
         let html = Html {
             locale,
+            name,
             product,
             email: email.as_str(),
             link: link.expose(),
@@ -64,6 +69,7 @@ fn render(template: &impl Template) -> Result<SecretString, Fault> {
 #[template(path = "link.txt")]
 struct Text<'a> {
     locale: Locale,
+    name: Option<&'a str>,
     product: &'a str,
     email: &'a str,
     link: &'a str,
@@ -74,6 +80,7 @@ struct Text<'a> {
 #[template(path = "link.html")]
 struct Html<'a> {
     locale: Locale,
+    name: Option<&'a str>,
     product: &'a str,
     email: &'a str,
     link: &'a str,

@@ -7,7 +7,7 @@ use aws_config::SdkConfig;
 use jiff::SignedDuration;
 use serde::de::DeserializeOwned;
 
-use super::Lookup;
+use super::lookup::Lookup;
 use super::protocol::{
     Find, FindAction, Found, FoundUser, MAX_ID_LENGTH, Reason, Replace, ReplaceAction, Replaced,
     SentPassword, Version,
@@ -18,6 +18,8 @@ use crate::config::Env;
 use crate::email::Email;
 use crate::fault::Fault;
 use crate::field_error::FieldError;
+use crate::given_name::GivenName;
+use crate::locale::Locale;
 use crate::request_id::RequestId;
 use crate::table::rows::{PasswordChanged, TokenIssued};
 use crate::user::{User, UserKey};
@@ -143,11 +145,15 @@ impl Functions {
         password: SentPassword,
     ) -> Replacement {
         const OPERATION: &str = "directory.replace";
+        // A number, or a key of two parts, is of the table that the deployment had before.
+        let Some(user) = issued.user.as_text() else {
+            return Replacement::Dead;
+        };
         let replace = Replace {
             rekey: Version,
             action: ReplaceAction::Replace,
             request_id: changed.request_id.as_str().to_owned(),
-            user: issued.user.as_str().to_owned(),
+            user: user.to_owned(),
             email: issued.email.as_str().to_owned(),
             issued_at: issued.issued_at,
             changed_at: changed.changed_at,
@@ -192,9 +198,12 @@ fn parsed<T: DeserializeOwned>(response: &[u8]) -> Option<T> {
 fn user_with(user: FoundUser, requested: &Email) -> Option<User> {
     let email = Email::parse(&user.email).ok()?;
     let is_valid = (1..=MAX_ID_LENGTH).contains(&user.id.len()) && email == *requested;
-    is_valid.then_some(User {
-        key: UserKey::Text(user.id),
+    is_valid.then(|| User {
+        key: UserKey::text(user.id),
         email,
+        locale: user.locale.as_deref().and_then(Locale::known),
+        name: user.name.as_deref().and_then(GivenName::parse),
+        has_unreadable_change_time: false,
     })
 }
 

@@ -18,22 +18,16 @@ use aws_sdk_dynamodb::types::builders::{DeleteBuilder, UpdateBuilder};
 use aws_sdk_dynamodb::types::{
     AttributeValue, Delete, ReturnValuesOnConditionCheckFailure, Update,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::epochs::{self, epoch_key};
-use super::rows::{PasswordChanged, TokenIssued};
+use super::rows::{LEASE, PasswordChanged, TokenIssued};
 use super::tokens::change_key;
 use super::{Outcome, Statement, Table, number, text};
 use crate::fault::Fault;
 use crate::times::unix_seconds;
 use crate::token::TokenHash;
-
-/// The time for which a claim excludes other changes of the user.
-///
-/// The claim takes at most 4 seconds, and then a directory function may run for 30 seconds. The rest covers clocks that
-/// differ.
-pub const LEASE: SignedDuration = SignedDuration::from_secs(45);
 
 /// The outcome of claiming a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,7 +26,7 @@ pub struct Epoch {
 
 /// Returns the key of a user's epoch row.
 pub fn epoch_key(user: &UserKey) -> String {
-    format!("{EPOCH_PREFIX}{}", sha256_hex(user.as_str().as_bytes()))
+    format!("{EPOCH_PREFIX}{}", sha256_hex(&user.identity()))
 }
 
 impl Table {

@@ -3,7 +3,6 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::claims::LEASE;
 use crate::email::Email;
 use crate::locale::Locale;
 use crate::request_id::RequestId;
@@ -14,6 +13,12 @@ use crate::user::{User, UserKey};
 pub const REQUEST_PREFIX: &str = "request#";
 /// The key prefix of [`PasswordChanged`].
 pub const CHANGE_PREFIX: &str = "change#";
+
+/// The time for which a claim excludes other changes of the user.
+///
+/// The claim takes at most 4 seconds, and then a directory function may run for 30 seconds. The rest covers clocks that
+/// differ.
+pub const LEASE: SignedDuration = SignedDuration::from_secs(45);
 
 /// A request for a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,8 +172,11 @@ mod tests {
     fn a_token_is_valid_for_its_address_until_it_expires() {
         let email = requested().email;
         let user = User {
-            key: UserKey::Text("1".to_owned()),
+            key: UserKey::text("1".to_owned()),
             email: email.clone(),
+            locale: None,
+            name: None,
+            has_unreadable_change_time: false,
         };
         let lifetime = SignedDuration::from_hours(1);
         let issued = TokenIssued::new(user, Locale::En, Timestamp::UNIX_EPOCH, lifetime);

@@ -15,6 +15,8 @@ pub enum Metric {
     LinksSent,
     /// A request named an address that no user has, or that several users share.
     UnknownAddresses,
+    /// A request was for a user whose time of the last password change is unreadable.
+    UnreadableChangeTimes,
     /// SES permanently rejected an email.
     EmailsRejected,
     /// A password was replaced.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use rekey::http::response::Response;
-use rekey::table::claims::LEASE;
+use rekey::table::rows::LEASE;
 use serde_json::{Value, json};
 
 use super::last_email;
