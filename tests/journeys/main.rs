@@ -25,6 +25,7 @@ mod harness;
 mod hostile;
 mod http;
 mod invoke;
+mod layouts;
 mod links;
 mod log;
 mod lookup;

@@ -1,12 +1,9 @@
 //! Users as real tables store them. Each test names the bug reports that it covers.
 
-use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement,
-    KeyType, Projection, ProjectionType, ScalarAttributeType,
-};
+use aws_sdk_dynamodb::types::{AttributeValue, ScalarAttributeType};
 
 use support::app::TestApp;
-use support::deployment::{ADA, PASSWORD};
+use support::deployment::{ADA, KeyTypes, PASSWORD, recreate_users_table};
 
 /// truora/minidyn#124, internxt/drive-server-old#382.
 #[tokio::test]
@@ -77,7 +74,11 @@ async fn a_numeric_key_may_be_any_number() {
     ] {
         let app = TestApp::open().await;
         let key = AttributeValue::N(key.to_owned());
-        create_users_with_numeric_keys(&app).await;
+        let types = KeyTypes {
+            key: ScalarAttributeType::N,
+            ..KeyTypes::default()
+        };
+        recreate_users_table(&app.dynamodb, &app.settings, &types).await;
         put_user(&app, key.clone()).await;
         let link = app.link(ADA).await;
         assert_eq!(app.reset(&link, PASSWORD).await.status(), 204, "{key:?}");
@@ -101,42 +102,6 @@ async fn a_numeric_key_may_be_any_number() {
         );
         app.process_stream().await;
     }
-}
-
-async fn create_users_with_numeric_keys(app: &TestApp) {
-    let attribute = |name: &str, kind| {
-        let attribute = AttributeDefinition::builder().attribute_name(name);
-        attribute.attribute_type(kind).build().unwrap()
-    };
-    let key = |name: &str| {
-        let key = KeySchemaElement::builder().attribute_name(name);
-        key.key_type(KeyType::Hash).build().unwrap()
-    };
-    let index = GlobalSecondaryIndex::builder()
-        .index_name("email-index")
-        .key_schema(key("email"))
-        .projection(
-            Projection::builder()
-                .projection_type(ProjectionType::KeysOnly)
-                .build(),
-        );
-    app.dynamodb
-        .delete_table()
-        .table_name("users")
-        .send()
-        .await
-        .unwrap();
-    app.dynamodb
-        .create_table()
-        .table_name("users")
-        .billing_mode(BillingMode::PayPerRequest)
-        .attribute_definitions(attribute("id", ScalarAttributeType::N))
-        .attribute_definitions(attribute("email", ScalarAttributeType::S))
-        .key_schema(key("id"))
-        .global_secondary_indexes(index.build().unwrap())
-        .send()
-        .await
-        .unwrap();
 }
 
 async fn put_user(app: &TestApp, key: AttributeValue) {

@@ -112,54 +112,91 @@ pub fn long_timeouts() -> TimeoutConfig {
 }
 
 pub async fn create_tables(dynamodb: &Client, settings: &HashMap<String, String>) {
-    let attribute = |name: &str| {
-        let attribute = AttributeDefinition::builder().attribute_name(name);
-        attribute
-            .attribute_type(ScalarAttributeType::S)
-            .build()
-            .unwrap()
-    };
-    let key = |name: &str| {
-        KeySchemaElement::builder()
-            .attribute_name(name)
-            .key_type(KeyType::Hash)
-            .build()
-            .unwrap()
-    };
-    let create = |name: &str| {
-        dynamodb
-            .create_table()
-            .table_name(name)
-            .billing_mode(BillingMode::PayPerRequest)
-    };
-
-    create("rekey")
-        .attribute_definitions(attribute("pk"))
-        .key_schema(key("pk"))
+    let rekey = dynamodb.create_table().table_name("rekey");
+    rekey
+        .billing_mode(BillingMode::PayPerRequest)
+        .attribute_definitions(attribute("pk", &ScalarAttributeType::S))
+        .key_schema(key("pk", KeyType::Hash))
         .send()
         .await
         .unwrap();
+    create_users_table(dynamodb, settings, &KeyTypes::default()).await;
+}
 
+/// The parts of a users table's layout that no setting names.
+pub struct KeyTypes {
+    pub key: ScalarAttributeType,
+    pub sort_key: ScalarAttributeType,
+    /// The sort key of the index, which Rekey does not use.
+    pub index_sort_key: Option<&'static str>,
+}
+
+impl Default for KeyTypes {
+    fn default() -> Self {
+        Self {
+            key: ScalarAttributeType::S,
+            sort_key: ScalarAttributeType::S,
+            index_sort_key: None,
+        }
+    }
+}
+
+/// Deletes the users table, and creates one whose keys have other types.
+pub async fn recreate_users_table(
+    dynamodb: &Client,
+    settings: &HashMap<String, String>,
+    types: &KeyTypes,
+) {
+    let delete = dynamodb.delete_table().table_name("users");
+    delete.send().await.unwrap();
+    create_users_table(dynamodb, settings, types).await;
+}
+
+/// Creates a users table in the layout that the settings describe, with a `KEYS_ONLY` index.
+async fn create_users_table(
+    dynamodb: &Client,
+    settings: &HashMap<String, String>,
+    types: &KeyTypes,
+) {
     let (users_key, email) = (
         &settings["USERS_KEY_ATTRIBUTE"],
         &settings["USERS_EMAIL_ATTRIBUTE"],
     );
-    let users = create("users")
-        .attribute_definitions(attribute(users_key))
-        .key_schema(key(users_key));
-    let users = if users_key == email {
-        users
-    } else {
+    let mut users = dynamodb
+        .create_table()
+        .table_name("users")
+        .billing_mode(BillingMode::PayPerRequest)
+        .attribute_definitions(attribute(users_key, &types.key))
+        .key_schema(key(users_key, KeyType::Hash));
+    if let Some(sort_key) = settings.get("USERS_SORT_KEY_ATTRIBUTE") {
+        users = users
+            .attribute_definitions(attribute(sort_key, &types.sort_key))
+            .key_schema(key(sort_key, KeyType::Range));
+    }
+    if users_key != email {
         let keys_only = Projection::builder().projection_type(ProjectionType::KeysOnly);
-        let index = GlobalSecondaryIndex::builder()
+        let mut index = GlobalSecondaryIndex::builder()
             .index_name(&settings["USERS_EMAIL_INDEX"])
-            .key_schema(key(email))
+            .key_schema(key(email, KeyType::Hash))
             .projection(keys_only.build());
-        users
-            .attribute_definitions(attribute(email))
-            .global_secondary_indexes(index.build().unwrap())
-    };
+        users = users.attribute_definitions(attribute(email, &ScalarAttributeType::S));
+        if let Some(sort_key) = types.index_sort_key {
+            index = index.key_schema(key(sort_key, KeyType::Range));
+            users = users.attribute_definitions(attribute(sort_key, &ScalarAttributeType::S));
+        }
+        users = users.global_secondary_indexes(index.build().unwrap());
+    }
     users.send().await.unwrap();
+}
+
+fn attribute(name: &str, kind: &ScalarAttributeType) -> AttributeDefinition {
+    let attribute = AttributeDefinition::builder().attribute_name(name);
+    attribute.attribute_type(kind.clone()).build().unwrap()
+}
+
+fn key(name: &str, kind: KeyType) -> KeySchemaElement {
+    let key = KeySchemaElement::builder().attribute_name(name);
+    key.key_type(kind).build().unwrap()
 }
 
 /// A log that tests can read.
