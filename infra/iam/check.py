@@ -15,6 +15,7 @@ from pathlib import Path
 from roles import FUNCTIONS, arn, load, policies
 
 HERE = Path(__file__).parent
+KEY = arn("kms", "key/0f")
 REQUIRED = {
     "ResetUrls": "https://app.example.com/reset",
     "ResetUrlOrigins": "https://app.example.com",
@@ -34,6 +35,30 @@ SETS = {
         "UsersPasswordAttribute": "pw",
         "MailIdentity": "example.com",
     },
+    "a single table": {
+        "UsersTableName": "app",
+        "UsersKeyAttribute": "PK",
+        "UsersKeyPrefix": "USER#",
+        "UsersSortKeyAttribute": "SK",
+        "UsersSortKeyPrefix": "PROFILE",
+        "UsersEmailAttribute": "GSI1PK",
+        "UsersEmailFormat": "EMAIL#{email}",
+        "UsersEmailIndex": "GSI1",
+        "UsersChangedAttribute": "changedAt",
+        "UsersStatusAttribute": "status",
+        "UsersStatusActive": "ACTIVE",
+        "UsersTableKeyArn": KEY,
+    },
+    "a single table, the address as the key, a language": {
+        "UsersTableName": "app",
+        "UsersKeyAttribute": "pk",
+        "UsersKeyPrefix": "$app#user_",
+        "UsersSortKeyAttribute": "sk",
+        "UsersEmailAttribute": "pk",
+        "UsersEmailFormat": "$app#user_{email}",
+        "UsersLocaleAttribute": "lang",
+    },
+    "an existing users table, a name": {"UsersTableName": "people", "UsersNameAttribute": "first_name"},
 }
 
 
@@ -75,14 +100,24 @@ def deployment(template, table, parameters):
     values = {**defaults, **parameters}
     arns = resources(values)
     words = {
-        "key": values["UsersKeyAttribute"],
+        "key": named(values, "UsersKeyAttribute", "UsersSortKeyAttribute"),
         "email": values["UsersEmailAttribute"],
         "password": values["UsersPasswordAttribute"],
+        "changed": values["UsersChangedAttribute"],
+        "checked": named(values, "UsersChangedAttribute", "UsersStatusAttribute"),
+        "details": named(values, "UsersEmailAttribute", "UsersChangedAttribute", "UsersStatusAttribute",
+                         "UsersLocaleAttribute", "UsersNameAttribute"),
+        "user": values["UsersKeyPrefix"] + "1",
         "sender": values["MailFromAddress"],
         "domain": values["MailFromAddress"].partition("@")[2],
     }
     return {"roles": policies(template, parameters),
             "requests": [request for row in table for request in requests(row, arns, words)]}
+
+
+def named(values, *parameters):
+    """Returns the attributes that some parameters name, without those that are not set."""
+    return ",".join(values[each] for each in parameters if values[each])
 
 
 def requests(row, arns, words):
@@ -112,18 +147,27 @@ def resources(values):
     users = values["UsersTableName"] or "UsersTable"
     index = f"{users}/index/{values['UsersEmailIndex']}"
     email_is_key = values["UsersEmailAttribute"] == values["UsersKeyAttribute"]
+    has_details = any(values[f"Users{each}Attribute"] for each in ("Status", "Locale", "Name"))
+    has_prefix = values["UsersKeyPrefix"] != ""
     address, domain = values["MailFromAddress"], values["MailFromAddress"].partition("@")[2]
     identities = {address, domain, values["MailIdentity"] or domain}
     return {
         "rekey": [table("RekeyTable")],
         "stream": [table("RekeyTable/stream/2026-01-01T00:00:00.000")],
         "users": [table(users)],
+        # A parameter set without such a table has no requests for it.
+        "detailed-users": [table(users)] if has_details else [],
+        "shared-users": [table(users)] if has_prefix else [],
+        "own-users": [] if has_prefix else [table(users)],
+        "plain-users": [] if has_details or email_is_key else [table(users)],
+        "table-key": [values["UsersTableKeyArn"]] if values["UsersTableKeyArn"] else [],
+        "other-key": [arn("kms", "key/1f")] + ([] if values["UsersTableKeyArn"] else [KEY]),
         "users-stream": [table(f"{users}/stream/2026-01-01T00:00:00.000"),
                          table("RekeyTable/stream/2025-01-01T00:00:00.000")],
         "not-users": [table("other"), table(f"{users}2"), table("RekeyTable/index/x"), table(f"{users}/index/other")],
         "lookup": [table(users if email_is_key else index)],
         "not-lookup": [table("other"), table(f"{users}/index/other"), table("RekeyTable/index/x"),
-                       table(index if email_is_key else users)],
+                       *([table(index)] if email_is_key else [])],
         "identity": [arn("ses", f"identity/{each}") for each in sorted(identities)],
         "other-identity": [arn("ses", "identity/example.net"), arn("ses", f"identity/eve@{domain}"),
                            arn("ses", f"identity/x{domain}")],

@@ -21,6 +21,7 @@ PSEUDO = {
     "AWS::Partition": "aws",
     "AWS::Region": "us-east-1",
     "AWS::AccountId": "123456789012",
+    "AWS::URLSuffix": "amazonaws.com",
     "AWS::StackName": "rekey",
     "AWS::StackId": "arn:aws:cloudformation:us-east-1:123456789012:stack/rekey/0a1b2c3d",
 }

@@ -23,6 +23,15 @@ const SURVIVORS = ["ReadStream, without dynamodb:ListStreams"];
 // The actions that a role may allow without a row of requests.txt: the one above, and one that needs no policy in AWS.
 const UNLISTED = ["dynamodb:ListStreams", "sts:GetCallerIdentity"];
 
+// The policy of a key that leaves access to IAM policies, as KMS creates it (KMS Developer Guide, "Default key policy").
+// Without it, a key's own policy must name each role.
+const KEY_POLICY = {
+  Version: "2012-10-17",
+  Statement: [
+    { Effect: "Allow", Principal: { AWS: "arn:aws:iam::123456789012:root" }, Action: "kms:*", Resource: "*" },
+  ],
+};
+
 const sets = JSON.parse(readFileSync(0, "utf8"));
 const failures = new Map();
 /** Reports a failure, once for each key. */
@@ -37,6 +46,7 @@ async function isAllowed(policies, { action, resource, context }, options = {}) 
         resource: { resource, accountId: "123456789012" },
         contextVariables: context,
       },
+      resourcePolicy: resource.includes(":kms:") ? KEY_POLICY : undefined,
       identityPolicies: policies.map((policy, n) => ({ name: `policy ${n}`, policy })),
       serviceControlPolicies: [],
       resourceControlPolicies: [],

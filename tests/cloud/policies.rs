@@ -1,6 +1,6 @@
 //! The policies of the transformed template: each statement names its actions and resources.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::stack::variable;
 
@@ -75,8 +75,9 @@ fn every_for_all_values_condition_requires_the_key() {
                 if !operator.starts_with("ForAllValues") {
                     continue;
                 }
-                for key in keys.as_object().unwrap().keys() {
-                    assert_eq!(conditions["Null"][key], "false", "{name}: {key}");
+                for key in if_true(keys).as_object().unwrap().keys() {
+                    let null = if_true(&conditions["Null"][key]);
+                    assert_eq!(null, "false", "{name}: {key}");
                     guarded += 1;
                 }
             }
@@ -126,7 +127,8 @@ fn every_write_permission_restricts_the_returned_values() {
                 continue;
             }
             let returned = &statement["Condition"]["StringEqualsIfExists"]["dynamodb:ReturnValues"];
-            let keys = &statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"];
+            let condition = &statement["Condition"];
+            let keys = &if_true(&condition["ForAllValues:StringLike"])["dynamodb:LeadingKeys"];
             let expected = match texts(keys).as_slice() {
                 [key] if key == "rate#mail#*" => "UPDATED_NEW",
                 _ => "NONE",
@@ -142,15 +144,34 @@ fn every_write_permission_restricts_the_returned_values() {
 #[test]
 fn the_user_lookup_must_name_its_attributes() {
     let role = &resources()["ForgotDeliverRole"];
-    let lookup = statements(role)
-        .into_iter()
-        .find(|statement| statement.get("Sid").is_some_and(|sid| sid == "FindUser"))
-        .unwrap();
-    assert_eq!(lookup["Action"], "dynamodb:Query");
-    assert_eq!(
-        lookup["Condition"]["StringEquals"]["dynamodb:Select"],
-        "SPECIFIC_ATTRIBUTES"
-    );
+    for sid in ["FindUser", "ReadUser"] {
+        let lookup = statement(role, sid);
+        assert_eq!(lookup["Action"], "dynamodb:Query");
+        assert_eq!(
+            lookup["Condition"]["StringEquals"]["dynamodb:Select"],
+            "SPECIFIC_ATTRIBUTES"
+        );
+    }
+}
+
+/// IAM cannot restrict sort keys, so the prefix of the partition key is all that protects other items of a table.
+#[test]
+fn a_key_prefix_restricts_the_users_that_roles_may_read_and_update() {
+    let roles = resources();
+    for (role, sid) in [
+        ("ForgotDeliverRole", "ReadUser"),
+        ("ResetChangeRole", "ReplacePassword"),
+    ] {
+        let condition = &statement(&roles[role], sid)["Condition"];
+        assert_eq!(
+            condition["ForAllValues:StringLike"],
+            json!({ "Fn::If": [
+                "HasKeyPrefix",
+                { "dynamodb:LeadingKeys": [{ "Fn::Sub": "${UsersKeyPrefix}*" }] },
+                { "Ref": "AWS::NoValue" },
+            ] })
+        );
+    }
 }
 
 /// Returns the resources of the template, as SAM transformed it.
@@ -174,12 +195,24 @@ fn statements(value: &Value) -> Vec<Map<String, Value>> {
                 .and_then(Value::as_array)
                 .into_iter()
                 .flatten();
-            let here = here.map(|statement| statement.as_object().unwrap().clone());
+            let here = here.map(|statement| if_true(statement).as_object().unwrap().clone());
             here.chain(object.values().flat_map(statements)).collect()
         }
         Value::Array(values) => values.iter().flat_map(statements).collect(),
         _ => Vec::new(),
     }
+}
+
+/// Returns the statement with this ID.
+fn statement(value: &Value, sid: &str) -> Map<String, Value> {
+    let mut statements = statements(value).into_iter();
+    let found = statements.find(|each| each.get("Sid").is_some_and(|each| each == sid));
+    found.unwrap()
+}
+
+/// Returns the value that `Fn::If` has if its condition is true, or any other value unchanged.
+fn if_true(value: &Value) -> &Value {
+    value.get("Fn::If").map_or(value, |branches| &branches[1])
 }
 
 /// Returns all strings in a value, including those in intrinsic functions.

@@ -26,7 +26,7 @@ UsersEmailFormat=USER#{email}
 UsersEmailIndex=GSI1
 ";
 
-/// The parameters for ElectroDB, as docs/directories.md has them.
+/// The parameters for `ElectroDB`, as docs/directories.md has them.
 const ELECTRO_DB: &str = "\
 UsersKeyAttribute=pk
 UsersKeyPrefix=$app#userid_

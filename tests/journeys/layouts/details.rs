@@ -60,15 +60,16 @@ async fn the_second_read_is_consistent_and_names_its_attributes() {
     assert_eq!(read["ConsistentRead"], true);
     assert_eq!(read["Select"], "SPECIFIC_ATTRIBUTES");
     assert_eq!(read["IndexName"], Value::Null);
-    let names = read["ProjectionExpression"].as_str().unwrap().split(", ");
-    let named: Vec<&str> = names
+    let projection = read["ProjectionExpression"].as_str().unwrap().split(", ");
+    let named: Vec<&str> = projection
         .map(|name| read["ExpressionAttributeNames"][name].as_str().unwrap())
         .collect();
     assert_eq!(named, ["email", "changed", "state", "lang", "first_name"]);
 }
 
-/// The value of `UsersStatusActive`, and the stored values that it allows and does not allow.
+/// The values of `UsersStatusActive`, and the stored values that each allows and does not allow.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 async fn only_an_active_account_gets_a_link_and_can_use_it() {
     let boolean = |value| Some(AttributeValue::Bool(value));
     let null = || Some(AttributeValue::Null(true));
