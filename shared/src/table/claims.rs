@@ -249,7 +249,9 @@ impl Table {
 }
 
 /// Returns the outcome of a claim that failed because of the user's epoch row.
-fn claim_of(
+///
+/// It is a function of the row alone, so that the model of the protocol calls it too.
+pub fn claim_of(
     epoch: Option<&HashMap<String, AttributeValue>>,
     issued: &TokenIssued,
     now: Timestamp,
