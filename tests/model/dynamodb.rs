@@ -5,81 +5,68 @@
 mod condition;
 pub(crate) mod rows;
 pub(crate) mod statement;
+mod update;
 
 use std::sync::Arc;
 
-use rows::{Item, Rows, Value};
-use statement::{Statement, Write, tokens};
+use rows::{Item, Rows};
+use statement::{Statement, Write};
+
+/// The reason for which a statement cancels its transaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// Another statement cancels the transaction.
+    #[default]
+    None,
+    /// The condition failed. The row is there if the statement asked for it and the table has it.
+    ConditionFailed(Option<Arc<Item>>),
+    /// The update reads an attribute that the row does not have.
+    Invalid,
+}
 
 /// Runs all statements, or none.
 ///
 /// # Errors
-/// Returns, for each statement, whether its condition failed, if any did.
-pub(crate) fn transact(rows: &mut Rows, statements: &[Statement]) -> Result<(), Vec<bool>> {
+/// Returns the reason of each statement, if any statement cancels the transaction.
+pub(crate) fn transact(rows: &mut Rows, statements: &[Statement]) -> Result<(), Vec<Reason>> {
     for (n, statement) in statements.iter().enumerate() {
         let is_duplicate = statements[..n].iter().any(|one| one.key == statement.key);
         assert!(!is_duplicate, "two statements for {:?}", statement.key);
     }
-    let failed: Vec<bool> = statements
+    let outcomes: Vec<_> = statements
         .iter()
-        .map(|statement| !statement.holds(rows.get(&statement.key).map(AsRef::as_ref)))
+        .map(|statement| statement.run(rows.get(&statement.key)))
         .collect();
-    if failed.contains(&true) {
-        return Err(failed);
+    if outcomes.iter().any(Result::is_err) {
+        let reasons = outcomes.into_iter().map(|one| one.err().unwrap_or_default());
+        return Err(reasons.collect());
     }
-    for statement in statements {
-        statement.write(rows);
+    for (statement, row) in statements.iter().zip(outcomes.into_iter().flatten()) {
+        match row {
+            Some(row) => rows.insert(statement.key.clone(), row),
+            None => rows.remove(&statement.key),
+        };
     }
     Ok(())
 }
 
 impl Statement {
-    fn write(&self, rows: &mut Rows) {
-        match &self.write {
-            Write::Put(item) => {
-                rows.insert(self.key.clone(), Arc::clone(item));
-            }
-            Write::Delete => {
-                rows.remove(&self.key);
-            }
+    /// Returns the row after the statement, or the reason for which it cancels the transaction.
+    fn run(&self, row: Option<&Arc<Item>>) -> Result<Option<Arc<Item>>, Reason> {
+        if !self.holds(row.map(AsRef::as_ref)) {
+            let row = row.filter(|_| self.returns_row).cloned();
+            return Err(Reason::ConditionFailed(row));
+        }
+        Ok(match &self.write {
+            Write::Put(item) => Some(Arc::clone(item)),
+            Write::Delete => None,
             Write::Update(expression) => {
-                let before = rows.get(&self.key);
-                let mut row = before.map_or_else(
-                    || Item::from([(self.key_name.to_owned(), self.key.key.clone())]),
-                    |row| Item::clone(row),
-                );
-                self.update(&mut row, expression);
-                rows.insert(self.key.clone(), Arc::new(row));
+                let missing = Item::from([(self.key_name.to_owned(), self.key.key.clone())]);
+                let row = row.map_or(&missing, AsRef::as_ref);
+                let updated = self.updated(row, expression).ok_or(Reason::Invalid)?;
+                Some(Arc::new(updated))
             }
-        }
-    }
-
-    /// Applies an update such as `SET a = :x, b = :y ADD c :z`.
-    fn update(&self, row: &mut Item, expression: &str) {
-        let tokens = tokens(expression);
-        let mut tokens = tokens.iter().map(String::as_str).peekable();
-        let mut clause = "";
-        while let Some(token) = tokens.next() {
-            match (clause, token) {
-                (_, "SET" | "ADD") => clause = token,
-                (_, ",") => {}
-                ("SET", path) => {
-                    assert_eq!(tokens.next(), Some("="), "{expression}");
-                    let value = self.value(tokens.next().unwrap());
-                    row.insert(self.name(path), value);
-                }
-                ("ADD", path) => {
-                    let Value::N(more) = self.value(tokens.next().unwrap()) else {
-                        panic!("{expression}")
-                    };
-                    let Value::N(sum) = row.entry(self.name(path)).or_insert(Value::N(0)) else {
-                        panic!("{expression}")
-                    };
-                    *sum += more;
-                }
-                _ => panic!("{expression}"),
-            }
-        }
+        })
     }
 }
 

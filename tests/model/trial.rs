@@ -8,8 +8,8 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, Delete, KeySchemaElement, KeyType, Put,
-    ScalarAttributeType, TransactWriteItem, Update,
+    AttributeDefinition, AttributeValue, BillingMode, CancellationReason, Delete, KeySchemaElement,
+    KeyType, Put, ReturnValuesOnConditionCheckFailure, ScalarAttributeType, TransactWriteItem, Update,
 };
 use tokio::net::TcpListener;
 
@@ -17,7 +17,7 @@ use crate::bounds::UNDISTURBED;
 use crate::clock::time;
 use crate::dynamodb::rows::{Item, Key, Rows, Value, attributes, item};
 use crate::dynamodb::statement::{Statement, Write};
-use crate::dynamodb::transact;
+use crate::dynamodb::{Reason, transact};
 use crate::names::{ADA, COUNTESS, token_key, user_key};
 use crate::protocol::{Protocol, issued};
 
@@ -88,6 +88,9 @@ fn to_sdk(statement: &Statement) -> TransactWriteItem {
         statement.key_name.to_owned(),
         statement.key.key.to_attribute(),
     )]);
+    let returned = statement
+        .returns_row
+        .then_some(ReturnValuesOnConditionCheckFailure::AllOld);
     let one = TransactWriteItem::builder();
     let one = match &statement.write {
         Write::Put(row) => {
@@ -95,6 +98,7 @@ fn to_sdk(statement: &Statement) -> TransactWriteItem {
                 .table_name(table)
                 .set_item(Some(attributes(row)));
             let put = put.set_condition_expression(condition);
+            let put = put.set_return_values_on_condition_check_failure(returned);
             let put = put.set_expression_attribute_names(names);
             one.put(put.set_expression_attribute_values(values).build().unwrap())
         }
@@ -102,6 +106,7 @@ fn to_sdk(statement: &Statement) -> TransactWriteItem {
             let update = Update::builder().table_name(table).set_key(Some(key));
             let update = update.update_expression(expression);
             let update = update.set_condition_expression(condition);
+            let update = update.set_return_values_on_condition_check_failure(returned);
             let update = update.set_expression_attribute_names(names);
             one.update(
                 update
@@ -113,6 +118,7 @@ fn to_sdk(statement: &Statement) -> TransactWriteItem {
         Write::Delete => {
             let delete = Delete::builder().table_name(table).set_key(Some(key));
             let delete = delete.set_condition_expression(condition);
+            let delete = delete.set_return_values_on_condition_check_failure(returned);
             let delete = delete.set_expression_attribute_names(names);
             one.delete(
                 delete
@@ -137,14 +143,24 @@ async fn agree(client: &Client, before: &Rows, statements: &[Statement]) -> bool
             panic!("{statements:?}")
         };
         let reasons = canceled.cancellation_reasons().iter();
-        let failed = reasons.map(|reason| reason.code() == Some("ConditionalCheckFailed"));
-        failed.collect::<Vec<bool>>()
+        reasons.map(reason).collect::<Vec<Reason>>()
     });
     let mut after = before.clone();
     let modeled = transact(&mut after, statements);
     assert_eq!(modeled, actual, "{statements:?} on {before:?}");
     assert_eq!(after, stored(client).await, "{statements:?} on {before:?}");
     modeled.is_ok()
+}
+
+fn reason(reason: &CancellationReason) -> Reason {
+    match reason.code() {
+        Some("None") => Reason::None,
+        Some("ConditionalCheckFailed") => {
+            Reason::ConditionFailed(reason.item().map(|row| Arc::new(item(row))))
+        }
+        Some("ValidationError") => Reason::Invalid,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn rows_of(statements: &[Statement]) -> Rows {
@@ -254,6 +270,7 @@ async fn conditions_have_the_same_outcome() {
                     .into_iter()
                     .map(|(name, number)| (name.to_owned(), AttributeValue::N(number.to_owned())))
                     .collect(),
+                returns_row: true,
             };
             done += usize::from(agree(&client, before, &[statement.clone()]).await);
             statement.write = Write::Delete;

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+};
 
 use super::rows::{Item, Key, Value, item};
 
@@ -16,6 +18,8 @@ pub(crate) struct Statement {
     pub(crate) condition: Option<String>,
     pub(crate) names: HashMap<String, String>,
     pub(crate) values: HashMap<String, AttributeValue>,
+    /// Whether a failed condition returns the row.
+    pub(crate) returns_row: bool,
 }
 
 /// The write of a statement.
@@ -37,6 +41,10 @@ fn locate(table: &str, attributes: &HashMap<String, AttributeValue>) -> (Key, &'
     (Key { table, key }, key_name)
 }
 
+fn returns_row(values: Option<&ReturnValuesOnConditionCheckFailure>) -> bool {
+    values == Some(&ReturnValuesOnConditionCheckFailure::AllOld)
+}
+
 impl Statement {
     /// Converts a statement of the product.
     pub(crate) fn from_sdk(statement: TransactWriteItem) -> Self {
@@ -52,6 +60,7 @@ impl Statement {
                 condition: update.condition_expression,
                 names: update.expression_attribute_names.unwrap_or_default(),
                 values: update.expression_attribute_values.unwrap_or_default(),
+            returns_row: returns_row(update.return_values_on_condition_check_failure.as_ref()),
             };
         }
         let delete = statement.delete.expect("a put, an update or a delete");
@@ -63,6 +72,7 @@ impl Statement {
             condition: delete.condition_expression,
             names: delete.expression_attribute_names.unwrap_or_default(),
             values: delete.expression_attribute_values.unwrap_or_default(),
+            returns_row: returns_row(delete.return_values_on_condition_check_failure.as_ref()),
         }
     }
 
@@ -76,6 +86,7 @@ impl Statement {
             condition: put.condition_expression,
             names: put.expression_attribute_names.unwrap_or_default(),
             values: put.expression_attribute_values.unwrap_or_default(),
+            returns_row: returns_row(put.return_values_on_condition_check_failure.as_ref()),
         }
     }
 
