@@ -16,6 +16,7 @@ from roles import FUNCTIONS, arn, load, policies
 
 HERE = Path(__file__).parent
 KEY = arn("kms", "key/0f")
+FIND, REPLACE = arn("lambda", "function:find"), arn("lambda", "function:replace:live")
 REQUIRED = {
     "ResetUrls": "https://app.example.com/reset",
     "ResetUrlOrigins": "https://app.example.com",
@@ -59,6 +60,7 @@ SETS = {
         "UsersLocaleAttribute": "lang",
     },
     "an existing users table, a name": {"UsersTableName": "people", "UsersNameAttribute": "first_name"},
+    "directory functions": {"UsersFindFunctionArn": FIND, "UsersReplaceFunctionArn": REPLACE},
 }
 
 
@@ -149,23 +151,32 @@ def resources(values):
     email_is_key = values["UsersEmailAttribute"] == values["UsersKeyAttribute"]
     has_details = any(values[f"Users{each}Attribute"] for each in ("Status", "Locale", "Name"))
     has_prefix = values["UsersKeyPrefix"] != ""
+    has_functions = values["UsersFindFunctionArn"] != ""
+    every_table = [table(users), table(index)]
     address, domain = values["MailFromAddress"], values["MailFromAddress"].partition("@")[2]
     identities = {address, domain, values["MailIdentity"] or domain}
     return {
         "rekey": [table("RekeyTable")],
+        "claims": [table("RekeyTable")] if has_functions else [],
+        "no-claims": [] if has_functions else [table("RekeyTable")],
+        "find": [values["UsersFindFunctionArn"]] if has_functions else [],
+        "replace": [values["UsersReplaceFunctionArn"]] if has_functions else [],
+        "other-function": [arn("lambda", "function:other"), arn("lambda", "function:replace")]
+                          + ([] if has_functions else [FIND, REPLACE]),
         "stream": [table("RekeyTable/stream/2026-01-01T00:00:00.000")],
-        "users": [table(users)],
+        "users": [] if has_functions else [table(users)],
+        "unused-users": every_table if has_functions else [],
         # A parameter set without such a table has no requests for it.
         "detailed-users": [table(users)] if has_details else [],
         "shared-users": [table(users)] if has_prefix else [],
-        "own-users": [] if has_prefix else [table(users)],
-        "plain-users": [] if has_details or email_is_key else [table(users)],
+        "own-users": [] if has_prefix or has_functions else [table(users)],
+        "plain-users": [] if has_details or email_is_key or has_functions else [table(users)],
         "table-key": [values["UsersTableKeyArn"]] if values["UsersTableKeyArn"] else [],
         "other-key": [arn("kms", "key/1f")] + ([] if values["UsersTableKeyArn"] else [KEY]),
         "users-stream": [table(f"{users}/stream/2026-01-01T00:00:00.000"),
                          table("RekeyTable/stream/2025-01-01T00:00:00.000")],
         "not-users": [table("other"), table(f"{users}2"), table("RekeyTable/index/x"), table(f"{users}/index/other")],
-        "lookup": [table(users if email_is_key else index)],
+        "lookup": [] if has_functions else [table(users if email_is_key else index)],
         "not-lookup": [table("other"), table(f"{users}/index/other"), table("RekeyTable/index/x"),
                        *([table(index)] if email_is_key else [])],
         "identity": [arn("ses", f"identity/{each}") for each in sorted(identities)],

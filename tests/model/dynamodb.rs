@@ -38,7 +38,9 @@ pub(crate) fn transact(rows: &mut Rows, statements: &[Statement]) -> Result<(), 
         .map(|statement| statement.run(rows.get(&statement.key)))
         .collect();
     if outcomes.iter().any(Result::is_err) {
-        let reasons = outcomes.into_iter().map(|one| one.err().unwrap_or_default());
+        let reasons = outcomes
+            .into_iter()
+            .map(|one| one.err().unwrap_or_default());
         return Err(reasons.collect());
     }
     for (statement, row) in statements.iter().zip(outcomes.into_iter().flatten()) {

@@ -251,6 +251,7 @@ impl Table {
 /// Returns the outcome of a claim that failed because of the user's epoch row.
 ///
 /// It is a function of the row alone, so that the model of the protocol calls it too.
+#[expect(clippy::implicit_hasher, reason = "the SDK returns rows in this type")]
 pub fn claim_of(
     epoch: Option<&HashMap<String, AttributeValue>>,
     issued: &TokenIssued,

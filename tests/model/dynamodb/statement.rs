@@ -60,7 +60,7 @@ impl Statement {
                 condition: update.condition_expression,
                 names: update.expression_attribute_names.unwrap_or_default(),
                 values: update.expression_attribute_values.unwrap_or_default(),
-            returns_row: returns_row(update.return_values_on_condition_check_failure.as_ref()),
+                returns_row: returns_row(update.return_values_on_condition_check_failure.as_ref()),
             };
         }
         let delete = statement.delete.expect("a put, an update or a delete");
