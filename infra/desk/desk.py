@@ -252,13 +252,16 @@ def prepare_account(endpoint, parameters):
         EmailIdentity=parameters.get("MailIdentity") or parameters["MailFromAddress"].partition("@")[2])
     if parameters.get("UsersTableName"):
         key, email = parameters.get("UsersKeyAttribute", "id"), parameters.get("UsersEmailAttribute", "email")
+        sort_key = parameters.get("UsersSortKeyAttribute")
         index = {"GlobalSecondaryIndexes": [{
             "IndexName": parameters.get("UsersEmailIndex", "email-index"), "Projection": {"ProjectionType": "ALL"},
             "KeySchema": [{"AttributeName": email, "KeyType": "HASH"}]}]} if email != key else {}
+        names = {key, email, sort_key} - {None, ""}
         client(endpoint, "dynamodb").create_table(
             TableName=parameters["UsersTableName"], BillingMode="PAY_PER_REQUEST",
-            KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in sorted({key, email})],
+            KeySchema=[{"AttributeName": key, "KeyType": "HASH"},
+                       *([{"AttributeName": sort_key, "KeyType": "RANGE"}] if sort_key else [])],
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in sorted(names)],
             **index)
 
 
@@ -278,10 +281,16 @@ def settings_of(endpoint, function):
 
 
 def seed(endpoint, settings):
-    """Stores one user, with the attribute names of the deployed functions."""
+    """Stores one user, in the layout of the deployed functions."""
     password_hash = argon2.PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1).hash(PASSWORD)
-    user = {settings["USERS_KEY_ATTRIBUTE"]: "ada", settings["USERS_EMAIL_ATTRIBUTE"]: EMAIL,
+    address = settings["USERS_EMAIL_FORMAT"].replace("{email}", EMAIL).replace("{EMAIL}", EMAIL.upper())
+    user = {settings["USERS_KEY_ATTRIBUTE"]: settings["USERS_KEY_PREFIX"] + "ada",
             settings["USERS_PASSWORD_ATTRIBUTE"]: password_hash}
+    if settings["USERS_SORT_KEY_ATTRIBUTE"]:
+        user[settings["USERS_SORT_KEY_ATTRIBUTE"]] = settings["USERS_SORT_KEY_PREFIX"] or "ada"
+    if settings["USERS_STATUS_ATTRIBUTE"] and "absent" not in settings["USERS_STATUS_ACTIVE"].split(","):
+        user[settings["USERS_STATUS_ATTRIBUTE"]] = settings["USERS_STATUS_ACTIVE"].split(",")[0]
+    user[settings["USERS_EMAIL_ATTRIBUTE"]] = address  # last, because it may be the key
     client(endpoint, "dynamodb").put_item(
         TableName=settings["USERS_TABLE"], Item={name: {"S": value} for name, value in user.items()})
 

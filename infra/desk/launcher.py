@@ -166,13 +166,13 @@ def condition_keys(request):
 
 
 def queried_key(request):
-    """Returns the partition key that a table's query requires, if its key condition is one equality."""
+    """Returns the attributes that a table's query requires to equal a value. The partition key is one of them."""
     names, values = request.get("ExpressionAttributeNames") or {}, request.get("ExpressionAttributeValues") or {}
-    pinned = re.fullmatch(r"\s*(#?\w+)\s*=\s*(:\w+)\s*", request.get("KeyConditionExpression") or "")
-    if not pinned or request.get("IndexName"):
+    if request.get("IndexName"):
         return {}
-    name, value = pinned.groups()
-    return {names.get(name, name): values.get(value)}
+    conditions = re.split(r"\sAND\s", request.get("KeyConditionExpression") or "", flags=re.IGNORECASE)
+    pinned = [re.fullmatch(r"\s*(#?\w+)\s*=\s*(:\w+)\s*", condition) for condition in conditions]
+    return {names.get(each[1], each[1]): values.get(each[2]) for each in pinned if each}
 
 
 class TableOf(str):
