@@ -22,6 +22,7 @@ mod field_errors;
 mod forgot;
 mod functions;
 mod harness;
+mod hashes;
 mod hostile;
 mod http;
 mod invoke;

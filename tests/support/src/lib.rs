@@ -22,6 +22,7 @@ pub mod directory;
 pub mod email;
 pub mod faults;
 pub mod futures;
+pub mod hashes;
 pub mod hostile;
 pub mod random;
 pub mod responses;

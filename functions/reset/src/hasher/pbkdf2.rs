@@ -4,11 +4,9 @@ use std::hint::black_box;
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
-use pbkdf2::hmac::EagerHash;
-use pbkdf2::pbkdf2_hmac;
+use pbkdf2::{Algorithm, Params, pbkdf2_hmac_with_params};
 use rekey::config::Env;
 use secrecy::zeroize::Zeroize as _;
-use sha2::{Sha256, Sha512};
 
 use super::SALT_BYTES;
 use super::compute::Compute;
@@ -29,18 +27,20 @@ const KEY_BYTES: usize = 32;
 
 /// The number of iterations.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Iterations(u32);
+pub(super) struct Iterations(Params);
 
 impl Iterations {
     /// Reads `PBKDF2_ITERATIONS`.
     pub(super) fn read(env: &mut Env<'_>, format: Format, compute: Compute) -> Option<Self> {
         const NAME: &str = "PBKDF2_ITERATIONS";
         let iterations = env.number(NAME, 1_000_000, 210_000..=5_000_000)?;
+        // The crate accepts all numbers within these bounds.
+        let params = Params::new_with_output_len(iterations, KEY_BYTES).ok()?;
         let (min, rate) = match format {
             Format::Pbkdf2Django => (SHA256_MIN_ITERATIONS, SHA256_ITERATIONS_PER_SECOND),
             Format::Pbkdf2AspNet => (0, SHA512_ITERATIONS_PER_SECOND),
             Format::Argon2id | Format::Argon2idDjango | Format::Bcrypt2b | Format::Bcrypt2y => {
-                return Some(Self(iterations));
+                return Some(Self(params));
             }
         };
         if iterations < min {
@@ -53,17 +53,17 @@ impl Iterations {
             compute.report(env, NAME, iterations, max);
             return None;
         }
-        Some(Self(iterations))
+        Some(Self(params))
     }
 
     /// Returns the hash as Django stores it: `pbkdf2_sha256$iterations$salt$key`. The salt is text, and Django passes
     /// that text to PBKDF2.
     pub(super) fn django(self, password: &[u8], salt: [u8; SALT_BYTES]) -> String {
         let salt = BASE64_URL_SAFE_NO_PAD.encode(salt);
-        let key = self.derive::<Sha256>(password, salt.as_bytes());
+        let key = self.derive(Algorithm::Pbkdf2Sha256, password, salt.as_bytes());
         format!(
             "pbkdf2_sha256${}${salt}${}",
-            self.0,
+            self.0.rounds(),
             BASE64_STANDARD.encode(key)
         )
     }
@@ -74,9 +74,9 @@ impl Iterations {
         const VERSION: u8 = 1;
         const HMAC_SHA512: u32 = 2;
         const SALT_LENGTH: u32 = 16;
-        let key = self.derive::<Sha512>(password, &salt);
+        let key = self.derive(Algorithm::Pbkdf2Sha512, password, &salt);
         let mut layout = vec![VERSION];
-        for number in [HMAC_SHA512, self.0, SALT_LENGTH] {
+        for number in [HMAC_SHA512, self.0.rounds(), SALT_LENGTH] {
             layout.extend(number.to_be_bytes());
         }
         layout.extend(salt);
@@ -84,9 +84,9 @@ impl Iterations {
         BASE64_STANDARD.encode(layout)
     }
 
-    fn derive<D: EagerHash>(self, password: &[u8], salt: &[u8]) -> [u8; KEY_BYTES] {
+    fn derive(self, algorithm: Algorithm, password: &[u8], salt: &[u8]) -> [u8; KEY_BYTES] {
         let mut key = [0; KEY_BYTES];
-        fill::<D>(password, salt, self.0, &mut key);
+        fill(password, salt, algorithm, self.0, &mut key);
         wipe_stack();
         key
     }
@@ -94,8 +94,14 @@ impl Iterations {
 
 /// Derives a key in a stack frame below the caller's.
 #[inline(never)]
-fn fill<D: EagerHash>(password: &[u8], salt: &[u8], iterations: u32, key: &mut [u8; KEY_BYTES]) {
-    pbkdf2_hmac::<D>(password, salt, iterations, key);
+fn fill(
+    password: &[u8],
+    salt: &[u8],
+    algorithm: Algorithm,
+    params: Params,
+    key: &mut [u8; KEY_BYTES],
+) {
+    pbkdf2_hmac_with_params(password, salt, algorithm, params, key);
 }
 
 /// Overwrites the part of the stack that [`fill`] used.
