@@ -18,6 +18,7 @@ mod clock;
 mod dynamodb;
 mod exploration;
 mod forgot;
+mod functions;
 mod machine;
 mod mutation;
 mod names;

@@ -9,12 +9,14 @@ use crate::dynamodb::statement::{Statement, Write};
 pub(crate) enum Mutation {
     /// Replaces a part of a condition or an update.
     Words(&'static str, &'static str),
+    /// Replaces a whole condition.
+    Whole(&'static str, &'static str),
     /// Replaces several parts.
     All(&'static [(&'static str, &'static str)]),
     /// Removes the puts of rows with this key prefix.
     NoPut(&'static str),
-    /// Keeps a used token.
-    NoDelete,
+    /// Keeps rows with this key prefix.
+    NoDelete(&'static str),
     /// Skips the check of the token before the transaction.
     NoPrecheck,
     /// Dates a change at the start of its request, as an earlier version did.
@@ -33,6 +35,12 @@ pub(crate) enum Mutation {
     NoSkip,
     /// Counts links in fixed windows, live or not, as an earlier version did.
     LimitByWindow,
+    /// Gives a link back if the outcome of its change is unknown.
+    UnknownIsLater,
+    /// Reports a link as dead if the outcome of its change is unknown.
+    UnknownIsDead,
+    /// Sends an uncertain notice of a change that may be in progress.
+    NoWait,
 }
 
 impl Mutation {
@@ -46,7 +54,10 @@ impl Mutation {
             | Self::NoLimit
             | Self::NoDailyLimit
             | Self::NoSkip
-            | Self::LimitByWindow => {}
+            | Self::LimitByWindow
+            | Self::UnknownIsLater
+            | Self::UnknownIsDead
+            | Self::NoWait => {}
             Self::NotKept => {
                 for statement in statements {
                     if let Some(kept) = statement.values.get_mut(":kept") {
@@ -64,8 +75,16 @@ impl Mutation {
                 let is_put = matches!(one.write, Write::Put(_));
                 !(is_put && one.key.key.text().starts_with(prefix))
             }),
-            Self::NoDelete => {
-                statements.retain(|one| !matches!(one.write, Write::Delete));
+            Self::NoDelete(prefix) => statements.retain(|one| {
+                let is_delete = matches!(one.write, Write::Delete);
+                !(is_delete && one.key.key.text().starts_with(prefix))
+            }),
+            Self::Whole(from, to) => {
+                for statement in statements {
+                    if statement.condition.as_deref() == Some(from) {
+                        statement.condition = Some(to.to_owned());
+                    }
+                }
             }
         }
     }

@@ -1,0 +1,150 @@
+//! The calls to `DynamoDB`, each of which is a step of the model.
+
+use rekey::table::claims::{Claim, claim_of};
+
+use super::clock::time;
+use super::protocol::{Protocol, issued};
+use super::rows::{LinkRows, StoredRows};
+use super::state::Settled;
+use crate::dynamodb::rows::{Rows, attributes};
+use crate::dynamodb::statement::Statement;
+use crate::dynamodb::{Reason, transact};
+
+/// A transaction. Ticks and numbers identify its statements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Call {
+    /// `deliver` stores a token.
+    Store { link: usize, issued_at: u8 },
+    Claim {
+        link: usize,
+        issued_at: u8,
+        claim: usize,
+        now: u8,
+    },
+    Settle {
+        link: usize,
+        issued_at: u8,
+        claim: usize,
+        claimed_at: u8,
+        settled: Settled,
+    },
+    /// The owner ends all links.
+    Disown { now: u8 },
+}
+
+/// The reason for which a transaction did not commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rejected {
+    /// The token of a claim is missing.
+    Used,
+    /// The links were ended.
+    Ended,
+    /// Another claim is in progress.
+    Busy,
+    /// A condition of another call failed.
+    Conditions,
+    /// A statement is invalid for its row.
+    Invalid,
+}
+
+impl Call {
+    /// Returns the number of the only link whose rows the statements touch. A disown touches the rows of none.
+    fn link(self) -> usize {
+        match self {
+            Self::Store { link, .. } | Self::Claim { link, .. } | Self::Settle { link, .. } => link,
+            Self::Disown { .. } => 0,
+        }
+    }
+}
+
+impl Protocol {
+    /// Runs a transaction on these rows.
+    pub(super) fn run(&self, rows: &mut StoredRows, call: Call) -> Result<(), Rejected> {
+        let link = call.link();
+        let after = self.outcome(call, rows.of_link(link))?;
+        rows.set(link, after);
+        Ok(())
+    }
+
+    /// Returns the outcome of a transaction, and remembers it.
+    fn outcome(&self, call: Call, before: LinkRows) -> Result<LinkRows, Rejected> {
+        let key = (call, before);
+        if let Some(outcome) = self.outcomes.read().unwrap().get(&key) {
+            return *outcome;
+        }
+        let mut rows = self.stored(call.link(), before);
+        let outcome = match transact(&mut rows, &self.statements(call)) {
+            Ok(()) => Ok(self.numbered(call.link(), &rows)),
+            Err(reasons) => Err(rejected(call, &reasons)),
+        };
+        self.outcomes.write().unwrap().insert(key, outcome);
+        outcome
+    }
+
+    fn statements(&self, call: Call) -> Vec<Statement> {
+        match call {
+            Call::Store { link, issued_at } => self.token_statement(link, issued_at),
+            Call::Claim {
+                link,
+                issued_at,
+                claim,
+                now,
+            } => self.claim_statements(link, issued_at, claim, now),
+            Call::Settle {
+                link,
+                issued_at,
+                claim,
+                claimed_at,
+                settled,
+            } => self.settlement_statements(link, issued_at, claim, claimed_at, settled),
+            Call::Disown { now } => vec![self.disown_statement(now)],
+        }
+    }
+
+    fn stored(&self, link: usize, rows: LinkRows) -> Rows {
+        let contents = self.contents.read().unwrap();
+        let keys = self.keys(link);
+        let items = [
+            rows.token.map(|row| contents.get(row)),
+            rows.change.map(|row| contents.get_change(row)),
+            rows.epoch.map(|row| contents.get(row)),
+        ];
+        let items = keys.into_iter().zip(items);
+        items
+            .filter_map(|(key, item)| Some((key, item?)))
+            .collect()
+    }
+
+    fn numbered(&self, link: usize, rows: &Rows) -> LinkRows {
+        let mut contents = self.contents.write().unwrap();
+        let [token, change, epoch] = self.keys(link);
+        LinkRows {
+            token: rows.get(&token).map(|item| contents.number(item)),
+            change: rows.get(&change).map(|item| contents.number_change(item)),
+            epoch: rows.get(&epoch).map(|item| contents.number(item)),
+        }
+    }
+}
+
+/// Decides as `Table::claim` and `Table::settle` do.
+fn rejected(call: Call, reasons: &[Reason]) -> Rejected {
+    let has_failed = |reason: &Reason| matches!(reason, Reason::ConditionFailed(_));
+    if !reasons.iter().any(has_failed) {
+        return Rejected::Invalid;
+    }
+    let Call::Claim { issued_at, now, .. } = call else {
+        return Rejected::Conditions;
+    };
+    if has_failed(&reasons[0]) {
+        return Rejected::Used;
+    }
+    let Reason::ConditionFailed(epoch) = &reasons[1] else {
+        panic!("{reasons:?}")
+    };
+    let epoch = epoch.as_deref().map(attributes);
+    match claim_of(epoch.as_ref(), &issued(issued_at), time(now)) {
+        Claim::Dead => Rejected::Ended,
+        Claim::Busy { .. } => Rejected::Busy,
+        Claim::Held => panic!("{reasons:?}"),
+    }
+}

@@ -1,0 +1,189 @@
+//! The function protocol as a state machine of one user.
+//!
+//! A public half reads its token before it claims a change. That reading only saves work, so it is no step here.
+
+use std::collections::BTreeSet;
+
+use stateright::{Model, Property};
+
+use super::action::Action;
+use super::bounds::Kind;
+use super::call::Call;
+use super::clock::{HALF, LEASE};
+use super::directory::respond;
+use super::properties;
+use super::protocol::Protocol;
+use super::rows::StoredRows;
+use super::state::{Claimed, Half, Link, Response, State};
+use crate::mutation::Mutation;
+
+impl Model for Protocol {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![State {
+            clock: 0,
+            rows: StoredRows::default(),
+            links: Vec::new(),
+            claims: Vec::new(),
+            address: 0,
+            changed_at: None,
+            replaced_at: None,
+            writes: 0,
+            disowned_at: None,
+            disowns: 0,
+            flaws: BTreeSet::new(),
+        }]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        if state.clock < self.bounds.ticks {
+            actions.push(Action::Tick);
+        }
+        if state.links.len() < self.bounds.links {
+            actions.push(Action::Issue);
+        }
+        if state.claims.len() < self.bounds.claims {
+            actions.extend((0..state.links.len()).map(Action::Claim));
+        }
+        for (number, claimed) in state.claims.iter().enumerate() {
+            self.claim_actions(state, number, claimed, actions);
+        }
+        if state.writes < self.bounds.writes {
+            actions.push(Action::ChangeAddress);
+            // No other directory looks at the time of a change by the application.
+            actions.push(Action::Replace);
+        }
+        if state.disowns < self.bounds.disowns && !state.links.is_empty() {
+            actions.push(Action::Disown);
+        }
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut next = last.clone();
+        match action {
+            Action::Tick => self.tick(&mut next),
+            Action::Issue => self.issue(&mut next),
+            Action::Claim(link) => self.claim(&mut next, link),
+            Action::Invoke(claim) => {
+                next.claims[claim].half = Half::Waiting;
+                next.claims[claim].is_running = true;
+            }
+            Action::RejectInvocation(claim) => {
+                next.claims[claim].half = Half::Responded(Response::Later);
+            }
+            Action::Crash(claim) => next.claims[claim].half = Half::Ended,
+            Action::Execute(claim) => self.execute(&mut next, claim),
+            Action::RejectPassword(claim) => respond(&mut next, claim, Response::Unacceptable),
+            Action::TimeOut(claim) => {
+                next.claims[claim].half = if self.has(Mutation::UnknownIsLater) {
+                    Half::Responded(Response::Later)
+                } else if self.has(Mutation::UnknownIsDead) {
+                    Half::Responded(Response::Dead)
+                } else {
+                    Half::Ended
+                };
+            }
+            Action::Settle(claim) => self.settle(&mut next, claim),
+            Action::Lose(claim) => self.lose(&mut next, claim),
+            Action::Arrive(claim) => self.arrive(&mut next, claim),
+            Action::SendUncertain(claim) => next.claims[claim].has_uncertain_notice = true,
+            Action::Replace => {
+                next.replaced_at = Some(next.clock);
+                if self.bounds.kind == Kind::Conditional {
+                    next.changed_at = Some(next.clock);
+                }
+                next.writes += 1;
+            }
+            Action::ChangeAddress => {
+                next.address += 1;
+                next.writes += 1;
+            }
+            Action::Disown => {
+                let now = next.clock;
+                self.run(&mut next.rows, Call::Disown { now }).unwrap();
+                next.disowned_at = Some(now);
+                next.disowns += 1;
+            }
+        }
+        (next != *last).then_some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        properties::all()
+    }
+}
+
+impl Protocol {
+    fn claim_actions(
+        &self,
+        state: &State,
+        number: usize,
+        claimed: &Claimed,
+        actions: &mut Vec<Action>,
+    ) {
+        match claimed.half {
+            Half::Claimed => actions.extend([
+                Action::Invoke(number),
+                Action::RejectInvocation(number),
+                Action::Crash(number),
+            ]),
+            Half::Waiting => actions.push(Action::TimeOut(number)),
+            Half::Responded(_) | Half::Superseded(_) => {
+                actions.extend([Action::Settle(number), Action::Lose(number)]);
+            }
+            Half::Ended => {}
+        }
+        if claimed.is_running {
+            actions.push(Action::Execute(number));
+            // Nobody learns that the function rejects a password if nobody waits for it.
+            if claimed.half == Half::Waiting {
+                actions.push(Action::RejectPassword(number));
+            }
+        }
+        if claimed.delayed.is_some() {
+            actions.push(Action::Arrive(number));
+        }
+        if !claimed.has_uncertain_notice && self.has_stayed_open(state, claimed) {
+            actions.push(Action::SendUncertain(number));
+        }
+    }
+
+    /// Returns whether `notify` finds the change of a claim open at the time from which it cannot be in progress.
+    fn has_stayed_open(&self, state: &State, claimed: &Claimed) -> bool {
+        let settles_at = claimed.at + LEASE;
+        is_open(state, claimed) && (settles_at <= state.clock || self.has(Mutation::NoWait))
+    }
+
+    fn tick(&self, state: &mut State) {
+        state.clock += 1;
+        for claimed in &mut state.claims {
+            if claimed.at + HALF < state.clock {
+                claimed.half = Half::Ended;
+            }
+            claimed.is_running &= state.clock < claimed.at + self.bounds.function;
+        }
+    }
+
+    fn issue(&self, state: &mut State) {
+        let store = Call::Store {
+            link: state.links.len(),
+            issued_at: state.clock,
+        };
+        self.run(&mut state.rows, store).unwrap();
+        state.links.push(Link {
+            issued_at: state.clock,
+            address: state.address,
+            is_rejected: false,
+            was_busy: false,
+        });
+    }
+}
+
+/// Returns whether the row of a claim's change is there and open. A link that was given back and used again has another
+/// change, with another time.
+pub(super) fn is_open(state: &State, claimed: &Claimed) -> bool {
+    let row = state.rows.changes[claimed.link];
+    row.is_some_and(|row| row.settles_at == Some(claimed.at + LEASE))
+}

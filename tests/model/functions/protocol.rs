@@ -1,0 +1,173 @@
+//! The product's statements, with a mutation.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::RwLock;
+
+use jiff::SignedDuration;
+use rekey::email::Email;
+use rekey::locale::Locale;
+use rekey::request_id::RequestId;
+use rekey::table::Table;
+use rekey::table::claims::Settlement;
+use rekey::table::epochs::epoch_key;
+use rekey::table::rows::{CHANGE_PREFIX, PasswordChanged, TokenIssued};
+
+use super::bounds::Bounds;
+use super::call::{Call, Rejected};
+use super::clock::{TICK, time};
+use super::rows::{Contents, LinkRows};
+use super::state::Settled;
+use crate::dynamodb::rows::{Key, Value};
+use crate::dynamodb::statement::{Statement, Write};
+use crate::mutation::Mutation;
+use crate::names::{ADA, ada, change_id, rekey_key, secret, token_key};
+
+/// The model: the product's statements, and the bounds of the exploration.
+pub(super) struct Protocol {
+    table: Table,
+    pub(super) bounds: Bounds,
+    mutation: Option<Mutation>,
+    pub(super) contents: RwLock<Contents>,
+    pub(super) outcomes: RwLock<HashMap<(Call, LinkRows), Result<LinkRows, Rejected>>>,
+}
+
+impl Protocol {
+    pub(super) fn new(bounds: Bounds, mutation: Option<Mutation>) -> Self {
+        Self {
+            table: crate::protocol::Protocol::new(crate::bounds::UNDISTURBED, None).table,
+            bounds,
+            mutation,
+            contents: RwLock::default(),
+            outcomes: RwLock::default(),
+        }
+    }
+
+    pub(super) fn has(&self, mutation: Mutation) -> bool {
+        self.mutation == Some(mutation)
+    }
+
+    /// Returns whether the mutation of this protocol changes a statement.
+    pub(super) fn differs(&self) -> bool {
+        let statements = |protocol: &Self| {
+            let mut statements = protocol.claim_statements(0, 0, 0, 0);
+            for settled in [
+                Settled::Done,
+                Settled::NotDone,
+                Settled::GivenBack,
+                Settled::Disowned,
+            ] {
+                statements.extend(protocol.settlement_statements(0, 0, 0, 0, settled));
+            }
+            let words = |one: Statement| {
+                let values: BTreeMap<_, _> = one.values.into_iter().collect();
+                format!("{:?} {:?} {values:?}", one.condition, one.write)
+            };
+            statements.into_iter().map(words).collect::<Vec<_>>()
+        };
+        statements(self) != statements(&Self::new(self.bounds, None))
+    }
+
+    /// Returns the keys of a link's token, its change, and the user's epoch.
+    #[expect(clippy::unused_self, reason = "the keys belong to the statements")]
+    pub(super) fn keys(&self, link: usize) -> [Key; 3] {
+        let change = format!("{CHANGE_PREFIX}{}", secret(link).hash().as_str());
+        [
+            token_key(link),
+            rekey_key(&change),
+            rekey_key(&epoch_key(&ada())),
+        ]
+    }
+
+    pub(super) fn token_statement(&self, link: usize, issued_at: u8) -> Vec<Statement> {
+        let put = self
+            .table
+            .token_statement(&secret(link).hash(), &issued(issued_at));
+        vec![Statement::from_put(put.build().unwrap())]
+    }
+
+    pub(super) fn claim_statements(
+        &self,
+        link: usize,
+        issued_at: u8,
+        claim: usize,
+        now: u8,
+    ) -> Vec<Statement> {
+        let (token, issued) = (secret(link).hash(), issued(issued_at));
+        let changed = changed(&issued, claim, now);
+        self.mutated(self.table.claim_statements(&token, &issued, &changed))
+    }
+
+    pub(super) fn settlement_statements(
+        &self,
+        link: usize,
+        issued_at: u8,
+        claim: usize,
+        claimed_at: u8,
+        settled: Settled,
+    ) -> Vec<Statement> {
+        let (token, issued) = (secret(link).hash(), issued(issued_at));
+        let changed = changed(&issued, claim, claimed_at);
+        let settlement = match settled {
+            Settled::Done => Settlement::Done,
+            Settled::NotDone => Settlement::NotDone,
+            Settled::GivenBack => Settlement::GivenBack,
+            Settled::Disowned => {
+                return self.mutated(self.table.disowned_statements(&token, &issued));
+            }
+        };
+        let table = &self.table;
+        self.mutated(table.settlement_statements(&token, &issued, &changed, settlement))
+    }
+
+    /// Returns the statement with which the owner ends all links.
+    pub(super) fn disown_statement(&self, now: u8) -> Statement {
+        let [_, _, key] = self.keys(0);
+        let now = Value::N(time(now).as_millisecond()).to_attribute();
+        Statement {
+            key,
+            key_name: "pk",
+            write: Write::Update("SET ended_at = :now".to_owned()),
+            condition: None,
+            names: HashMap::new(),
+            values: HashMap::from([(":now".to_owned(), now)]),
+            returns_row: false,
+        }
+    }
+
+    fn mutated(
+        &self,
+        statements: impl IntoIterator<Item = rekey::table::Statement>,
+    ) -> Vec<Statement> {
+        let built = statements
+            .into_iter()
+            .map(|statement| statement.build().unwrap());
+        let mut statements: Vec<Statement> = built.map(Statement::from_sdk).collect();
+        if let Some(mutation) = self.mutation {
+            mutation.apply(&mut statements);
+        }
+        statements
+    }
+}
+
+/// Returns the row of a token that `deliver` issues at a tick.
+///
+/// The address is irrelevant here: the directory checks it, not the table.
+pub(super) fn issued(issued_at: u8) -> TokenIssued {
+    TokenIssued {
+        user: ada(),
+        email: Email::parse(ADA).unwrap(),
+        issued_at: time(issued_at),
+        expires_at: time(issued_at) + SignedDuration::from_hours(1),
+        locale: Locale::default(),
+    }
+}
+
+fn changed(issued: &TokenIssued, claim: usize, at: u8) -> PasswordChanged {
+    let id = RequestId::parse(&change_id(claim)).unwrap();
+    PasswordChanged::new(issued, id, time(at)).unsettled()
+}
+
+#[test]
+fn links_outlive_the_explorations() {
+    assert!(TICK * 10 < SignedDuration::from_hours(1));
+}

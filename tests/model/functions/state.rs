@@ -1,0 +1,135 @@
+//! A state of the system, with the history that the properties need.
+
+use std::collections::BTreeSet;
+
+use super::rows::StoredRows;
+
+/// The state of the system, and the history that the properties need.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct State {
+    pub(super) clock: u8,
+    /// The rows of the Rekey table.
+    pub(super) rows: StoredRows,
+    /// All links, by number.
+    pub(super) links: Vec<Link>,
+    /// All claims that were held, in order, with their public halves and invocations.
+    pub(super) claims: Vec<Claimed>,
+    /// The number of the user's address: the application sets a new one.
+    pub(super) address: u8,
+    /// The last change of which a conditional directory knows.
+    pub(super) changed_at: Option<u8>,
+    /// The last change by the application.
+    pub(super) replaced_at: Option<u8>,
+    pub(super) writes: u8,
+    /// The last time that the owner disowned all links.
+    pub(super) disowned_at: Option<u8>,
+    pub(super) disowns: u8,
+    /// The violations that single steps detected.
+    pub(super) flaws: BTreeSet<Flaw>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Link {
+    pub(super) issued_at: u8,
+    /// The number of the address that the link was sent to.
+    pub(super) address: u8,
+    /// A caller learned that a change has ended the link.
+    pub(super) is_rejected: bool,
+    /// A caller learned that another change is in progress.
+    pub(super) was_busy: bool,
+}
+
+/// A claim that was held.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Claimed {
+    pub(super) link: usize,
+    pub(super) at: u8,
+    pub(super) half: Half,
+    /// The directory's function may execute.
+    pub(super) is_running: bool,
+    /// The directory replaced the password.
+    pub(super) has_effect: bool,
+    /// The settlement that may arrive after the public half has ended.
+    pub(super) delayed: Option<Settled>,
+    /// The claim was set back: no change was made.
+    pub(super) is_undone: bool,
+    /// The caller got a 422, so the change was not made.
+    pub(super) is_rejected: bool,
+    /// The owner received a notice that the password was changed, or it is in the stream.
+    pub(super) has_notice: bool,
+    /// The owner received a notice that the password may have been changed.
+    pub(super) has_uncertain_notice: bool,
+}
+
+/// The state of a public half after its claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Half {
+    Claimed,
+    /// It waits for the directory's function.
+    Waiting,
+    Responded(Response),
+    /// A condition of its settlement failed: the links were ended again during the claim.
+    Superseded(Response),
+    Ended,
+}
+
+/// A response of the directory, or of Lambda.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Response {
+    Replaced,
+    /// The link is dead: another user has the address, or the password was replaced later.
+    Dead,
+    /// The directory's own rules reject the password.
+    Unacceptable,
+    /// Nothing was done.
+    Later,
+}
+
+/// The statements of a settlement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Settled {
+    Done,
+    NotDone,
+    GivenBack,
+    Disowned,
+}
+
+/// A violation that a single step can cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Flaw {
+    /// A link set two passwords.
+    Twice,
+    /// A link set a password although a change had ended it.
+    Overtaken,
+    /// An older change replaced the password of a newer one.
+    OlderLast,
+    /// A link set a password although the application had replaced it since.
+    ApplicationOvertaken,
+    /// A link set a password for another address than it was sent to.
+    OtherAddress,
+    /// A response was untrue, or became untrue.
+    Untrue,
+    /// A notice said that the password was changed, but it was not.
+    UntrueNotice,
+    /// A change took effect after its uncertain notice.
+    AfterNotice,
+    /// A rejected password used up its link.
+    UsedUp,
+    /// A disowned link was claimed.
+    Disowned,
+    /// A claim that was set back had ended another link for good.
+    EndedInVain,
+    /// A link was claimed that a caller had been told was dead.
+    Revived,
+    /// `DynamoDB` rejected a statement as invalid.
+    Invalid,
+}
+
+impl State {
+    /// Returns whether a change in the history, or the owner, has ended the links issued at a time.
+    pub(super) fn is_ended(&self, issued_at: u8) -> bool {
+        let is_disowned = self.disowned_at.is_some_and(|at| issued_at <= at);
+        let mut claims = self.claims.iter();
+        is_disowned || claims.any(|claim| !claim.is_undone && issued_at <= claim.at)
+    }
+}
