@@ -3,8 +3,8 @@
 //! Each test tries every attempt under one role, and lists those that are not denied. The local AWS does not check who
 //! reads a stream, so `policies.rs` reads the roles for that.
 
-mod attempt;
-mod credentials;
+pub(crate) mod attempt;
+pub(crate) mod credentials;
 mod services;
 mod tables;
 
