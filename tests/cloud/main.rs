@@ -16,6 +16,7 @@
 
 mod browser;
 mod build;
+mod cognito;
 mod desk;
 mod feedback;
 mod flood;
