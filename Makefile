@@ -13,7 +13,8 @@ override PART := $(value PART)
 override SECONDS_EACH := $(value SECONDS_EACH)
 override SHARD := $(value SHARD)
 override STACK := $(value STACK)
-export APP PARAMETERS PART SECONDS_EACH SHARD STACK
+override USERS := $(value USERS)
+export APP PARAMETERS PART SECONDS_EACH SHARD STACK USERS
 
 DESK := target/tools/desk/installed
 SAM := target/tools/sam/installed

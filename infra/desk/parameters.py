@@ -11,8 +11,8 @@ import yaml
 from stop import ROOT, Stop
 
 
-def parameters_for(page_url, architecture):
-    """Returns the values of the parameters that differ from the template's defaults.
+def parameters_for(page_url, architecture, users=None):
+    """Returns the values of the parameters that differ from the template's defaults, including those of `users`.
 
     Raises Stop for a parameter that the template does not have, and for a value that it rejects.
     """
@@ -25,6 +25,7 @@ def parameters_for(page_url, architecture):
         "MailFromName": "Rekey",
         "DeletionProtection": "false",
         "Architecture": architecture,
+        **(users or {}),
     }
     given = shlex.split(os.environ.get("PARAMETERS", ""))
     if not all("=" in each for each in given):

@@ -1,7 +1,7 @@
 //! The model's clock, which counts ticks.
 
 use jiff::{SignedDuration, Timestamp};
-use rekey::table::claims;
+use rekey::table::rows;
 
 /// A tick of the clock: half of the lease.
 pub(super) const TICK: SignedDuration = SignedDuration::from_millis(22_500);
@@ -24,6 +24,6 @@ pub(super) fn tick(time: Timestamp) -> u8 {
 
 #[test]
 fn a_lease_is_two_ticks() {
-    assert_eq!(TICK * LEASE.into(), claims::LEASE);
-    assert_eq!(tick(time(3) + claims::LEASE), 3 + LEASE);
+    assert_eq!(TICK * LEASE.into(), rows::LEASE);
+    assert_eq!(tick(time(3) + rows::LEASE), 3 + LEASE);
 }
