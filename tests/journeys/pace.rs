@@ -20,7 +20,7 @@ use rekey::pace::Pace;
 use rekey::telemetry::Telemetry;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use support::app::stream::batch;
 
@@ -37,6 +37,9 @@ struct Row {
     /// The milliseconds after which the record is processed, unless its email leaves later.
     work: u64,
     fails: bool,
+    /// The milliseconds for which a directory's function finds the user, if there is one.
+    #[serde(default)]
+    lookup: Option<u64>,
 }
 
 impl Function for Recorder {
@@ -49,9 +52,15 @@ impl Function for Recorder {
 
     async fn handle_record(
         &self,
-        Record { row, departure, .. }: Record<Row>,
+        Record {
+            row, mut departure, ..
+        }: Record<Row>,
         _: Timestamp,
     ) -> Result<(), RecordError> {
+        if let Some(lookup) = row.lookup {
+            sleep(Duration::from_millis(lookup)).await;
+            departure = departure.in_the_next_quantum().await;
+        }
         let end = Instant::now() + Duration::from_millis(row.work);
         departure.wait().await;
         let departed = self.start.elapsed();
@@ -232,4 +241,26 @@ async fn no_round_follows_a_failed_one() {
     assert_eq!(outcome.departures.len(), 16);
     assert_eq!(outcome.left("16"), None);
     assert_eq!(outcome.took(), 250);
+}
+
+/// A directory's function may be slow. The work for a known user, after the function, must not show.
+#[tokio::test(start_paused = true)]
+async fn a_batch_lasts_as_long_for_a_known_user_however_slow_the_directory_is() {
+    let found = |name: &str, lookup: u64, work: u64| {
+        let mut row = row(name, work);
+        row["lookup"] = json!({ "N": lookup.to_string() });
+        row
+    };
+    for lookup in (0..800).step_by(7) {
+        let other = found("other", 20, 0);
+        let unknown = [found("suspect", lookup, 0), other.clone()];
+        let known = [found("suspect", lookup, 240), other];
+        let (unknown, known) = (
+            deliver(&unknown, Pace::STEADY).await,
+            deliver(&known, Pace::STEADY).await,
+        );
+        assert_eq!(known.took(), unknown.took(), "{lookup}");
+        assert_eq!(known.left("other"), Some(250 + 83), "{lookup}");
+        assert_eq!(unknown.left("other"), Some(250 + 83), "{lookup}");
+    }
 }

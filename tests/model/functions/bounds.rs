@@ -44,10 +44,7 @@ pub(super) const SETS: Bounds = Bounds {
     delays: false,
     function: LEASE,
 };
-pub(super) const DISOWNED: Bounds = Bounds {
-    disowns: 1,
-    ..SETS
-};
+pub(super) const DISOWNED: Bounds = Bounds { disowns: 1, ..SETS };
 pub(super) const DELAYED: Bounds = Bounds {
     delays: true,
     ..SETS

@@ -110,9 +110,7 @@ impl Protocol {
             rows.epoch.map(|row| contents.get(row)),
         ];
         let items = keys.into_iter().zip(items);
-        items
-            .filter_map(|(key, item)| Some((key, item?)))
-            .collect()
+        items.filter_map(|(key, item)| Some((key, item?))).collect()
     }
 
     fn numbered(&self, link: usize, rows: &Rows) -> LinkRows {

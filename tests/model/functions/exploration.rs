@@ -16,7 +16,15 @@ use support::torture::report;
 #[test]
 fn try_it() {
     let mut seen = BTreeSet::new();
-    for bounds in [SETS, DISOWNED, DELAYED, CHECKS_ADDRESS, CONDITIONAL, SLOW, SLOW_CONDITIONAL] {
+    for bounds in [
+        SETS,
+        DISOWNED,
+        DELAYED,
+        CHECKS_ADDRESS,
+        CONDITIONAL,
+        SLOW,
+        SLOW_CONDITIONAL,
+    ] {
         let start = Instant::now();
         let protocol = Protocol::new(bounds, None);
         let properties = protocol.properties();
@@ -28,7 +36,9 @@ fn try_it() {
         seen.extend(discoveries.into_keys());
     }
     for property in possible() {
-        if !seen.contains(property.name) { println!("never: {}", property.name); }
+        if !seen.contains(property.name) {
+            println!("never: {}", property.name);
+        }
     }
     report("states", 0, "");
 }

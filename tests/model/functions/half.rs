@@ -77,7 +77,11 @@ impl Protocol {
         let (response, settled) = settlement(state.claims[claim].half);
         state.claims[claim].delayed = self.bounds.delays.then_some(settled);
         let is_reported = matches!(settled, Settled::Done | Settled::NotDone);
-        let response = if is_reported { response } else { Response::Later };
+        let response = if is_reported {
+            response
+        } else {
+            Response::Later
+        };
         end(state, claim, response, settled);
     }
 

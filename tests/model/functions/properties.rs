@@ -48,9 +48,7 @@ pub(super) fn all() -> Vec<Property<Protocol>> {
         always(HONEST, |_, state| !state.flaws.contains(&Flaw::Untrue)),
         always(DEAD, |_, state| !state.flaws.contains(&Flaw::Revived)),
         always(GIVEN_BACK, |_, state| !state.flaws.contains(&Flaw::UsedUp)),
-        always(UNDONE, |_, state| {
-            !state.flaws.contains(&Flaw::EndedInVain)
-        }),
+        always(UNDONE, |_, state| !state.flaws.contains(&Flaw::EndedInVain)),
         always(LOCKED_OUT, Protocol::has_way_back),
         always(VALID, |_, state| !state.flaws.contains(&Flaw::Invalid)),
     ];
@@ -60,9 +58,7 @@ pub(super) fn all() -> Vec<Property<Protocol>> {
 
 fn is_notified(state: &State) -> bool {
     let mut changes = state.claims.iter().filter(|claim| claim.has_effect);
-    changes.all(|claim| {
-        claim.has_notice || claim.has_uncertain_notice || is_open(state, claim)
-    })
+    changes.all(|claim| claim.has_notice || claim.has_uncertain_notice || is_open(state, claim))
 }
 
 /// Events that must be possible. A model in which nothing happens would satisfy every other property.
@@ -73,13 +69,19 @@ pub(super) fn possible() -> Vec<Property<Protocol>> {
             state.claims.iter().any(|claim| claim.has_notice)
         }),
         sometimes("a link that was given back sets a password", |_, state| {
-            let given_back = |claim: &usize| state.claims.iter().any(|one| one.is_undone && one.link == *claim);
+            let given_back = |claim: &usize| {
+                state
+                    .claims
+                    .iter()
+                    .any(|one| one.is_undone && one.link == *claim)
+            };
             let mut changes = state.claims.iter().filter(|claim| claim.has_effect);
             changes.any(|claim| given_back(&claim.link))
         }),
-        sometimes("two links set a password, one after the other", |_, state| {
-            state.claims.iter().filter(|claim| claim.has_effect).count() == 2
-        }),
+        sometimes(
+            "two links set a password, one after the other",
+            |_, state| state.claims.iter().filter(|claim| claim.has_effect).count() == 2,
+        ),
         sometimes("an uncertain notice is about a change", |_, state| {
             let mut claims = state.claims.iter();
             claims.any(|claim| claim.has_uncertain_notice && claim.has_effect)
