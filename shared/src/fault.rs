@@ -61,7 +61,7 @@ impl Fault {
     }
 
     /// Creates the fault of a function that was invoked and returned no valid response.
-    pub(crate) fn of_function(
+    pub(crate) fn from_function(
         operation: &'static str,
         code: &str,
         aws_request_id: Option<String>,

@@ -23,8 +23,6 @@ const PAYLOAD: &str = r#"{"password":{"plain":"hunter2"}}"#;
 enum Answer {
     /// A status, a header or an error code, and a body.
     Http(u16, &'static str, String),
-    /// A status and no body, and the connection closes.
-    HttpAndClose(u16),
     /// A body that ends before its announced length, because the connection closes.
     Truncated,
     /// The connection closes without an answer.
@@ -97,13 +95,12 @@ async fn serve(
         };
         let response = match &answer {
             Answer::Http(status, header, body) => response(*status, header, body),
-            Answer::HttpAndClose(status) => response(*status, "", ""),
             Answer::Truncated => response(200, "", "{}").replace("length: 2", "length: 3"),
             Answer::Close => return None,
             Answer::Hang => std::future::pending().await,
         };
         socket.write_all(response.as_bytes()).await.ok()?;
-        if let Answer::HttpAndClose(_) | Answer::Truncated = answer {
+        if let Answer::Truncated = answer {
             return None;
         }
     }
@@ -144,10 +141,10 @@ fn unknown(result: Result<Vec<u8>, InvokeError>) -> Fault {
     }
 }
 
-/// Returns the timeouts of which each is a fortieth of the product's.
+/// Returns timeouts that are a twentieth of the product's.
 fn short_timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
-        .operation_timeout(DYNAMODB_TIMEOUT / 40)
+        .operation_timeout(DYNAMODB_TIMEOUT / 20)
         .build()
 }
 
@@ -215,55 +212,30 @@ async fn a_call_without_credentials_is_not_sent() {
 #[tokio::test]
 async fn a_function_may_have_run_if_it_failed_or_its_response_was_lost() {
     let trace = format!(r#"{{"errorMessage":"{ARN} hunter2"}}"#);
-    let large = "x".repeat(64 * 1024 + 1);
-    for (answer, code, is_transient, has_request_id) in [
-        (
-            Answer::Http(200, "x-amz-function-error: Unhandled", trace),
-            "FunctionError",
-            true,
-            true,
-        ),
-        (
-            Answer::Http(200, "", large),
-            "ResponseTooLarge",
-            false,
-            true,
-        ),
-        (
-            Answer::error(500, "ServiceException", "hunter2"),
-            "ServiceException",
-            true,
-            true,
-        ),
-        (
-            Answer::error(502, "EC2ThrottledException", ""),
-            "EC2ThrottledException",
-            true,
-            true,
-        ),
-        // The file system may fail while the function runs.
-        (
-            Answer::error(410, "EFSIOException", ""),
-            "EFSIOException",
-            true,
-            true,
-        ),
-        // Not necessarily Lambda's: a proxy may have given up.
-        (
-            Answer::Http(408, "", "<html>".to_owned()),
-            "Unknown",
-            false,
-            true,
-        ),
-        (Answer::Http(302, "", String::new()), "Unknown", false, true),
-        (Answer::Close, "DispatchFailure", true, false),
-        (Answer::Truncated, "ResponseError", true, true),
+    let failed = Answer::Http(200, "x-amz-function-error: Unhandled", trace);
+    let large = Answer::ok(&"x".repeat(64 * 1024 + 1));
+    // A proxy may have given up, because Lambda's rejections have a code.
+    let proxy = Answer::Http(408, "", "<html>".to_owned());
+    let broken = Answer::error(500, "ServiceException", "hunter2");
+    let throttled = Answer::error(502, "EC2ThrottledException", "");
+    // A file system may also fail while the function runs.
+    let files = Answer::error(410, "EFSIOException", "");
+    for (answer, code, is_transient) in [
+        (failed, "FunctionError", true),
+        (large, "ResponseTooLarge", false),
+        (broken, "ServiceException", true),
+        (throttled, "EC2ThrottledException", true),
+        (files, "EFSIOException", true),
+        (proxy, "Unknown", false),
+        (Answer::Truncated, "ResponseError", true),
+        (Answer::Close, "DispatchFailure", true),
     ] {
         let lambda = Lambda::start(vec![answer]).await;
         let fault = unknown(invoke_once(&lambda.invoker()).await);
         assert_eq!(fault.code(), code);
         assert_eq!(fault.is_transient(), is_transient, "{code}");
-        assert_eq!(fault.aws_request_id().is_some(), has_request_id, "{code}");
+        let id = (code != "DispatchFailure").then_some("R1");
+        assert_eq!(fault.aws_request_id(), id, "{code}");
         assert!(!format!("{fault:?}").contains("hunter2"));
         assert_eq!(lambda.count(), 1, "{code}");
     }
@@ -283,18 +255,14 @@ async fn a_function_that_hangs_is_invoked_once_and_read_twice() {
     let invoker = lambda.invoker_with(short_timeouts());
     let started = Instant::now();
     assert_eq!(unknown(invoke_once(&invoker).await).code(), "Timeout");
-    let took = started.elapsed();
-    assert!(
-        took >= INVOKE_TIMEOUT / 40 && took < READ_TIMEOUT / 40,
-        "{took:?}"
-    );
+    assert!(started.elapsed() >= INVOKE_TIMEOUT / 20);
     assert_eq!(lambda.count(), 1);
 
     let started = Instant::now();
     let fault = read(&invoker).await.unwrap_err();
     assert_eq!((fault.operation(), fault.code()), ("find", "Timeout"));
     assert!(fault.is_transient());
-    assert!(started.elapsed() >= READ_TIMEOUT / 40);
+    assert!(started.elapsed() >= READ_TIMEOUT / 20);
     assert_eq!(lambda.count(), 3);
 }
 
@@ -309,13 +277,6 @@ async fn a_request_on_a_reused_connection_is_not_repeated_once_lambda_has_it() {
         "DispatchFailure"
     );
     assert_eq!(lambda.count(), 2);
-
-    let lambda = Lambda::start(vec![Answer::HttpAndClose(200)]).await;
-    let invoker = lambda.invoker();
-    for n in 1..=10 {
-        invoke_once(&invoker).await.unwrap();
-        assert_eq!(lambda.count(), n);
-    }
 }
 
 #[tokio::test]

@@ -290,7 +290,7 @@ impl Outcome {
     /// Returns the function's response. A retry may fix a failed function, and no response that is too large.
     fn response(self, operation: &'static str) -> Result<Vec<u8>, Fault> {
         self.response.map_err(|code| {
-            let fault = Fault::of_function(operation, code, self.aws_request_id);
+            let fault = Fault::from_function(operation, code, self.aws_request_id);
             match code {
                 "FunctionError" => fault.transient(),
                 _ => fault,
@@ -316,81 +316,58 @@ mod tests {
 
     use super::*;
 
-    fn sdk(region: &'static str, fips: bool, dual_stack: bool, url: Option<&str>) -> SdkConfig {
+    fn endpoint_of(region: &'static str, flags: [bool; 2], url: Option<&str>) -> Option<String> {
+        let [fips, dual_stack] = flags;
         let mut sdk = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region))
             .use_fips(fips)
             .use_dual_stack(dual_stack);
         sdk.set_endpoint_url(url.map(str::to_owned));
-        sdk.build()
+        endpoint(&sdk.build())
     }
 
-    /// The hosts are those of the AWS General Reference ("AWS Lambda endpoints and quotas") and of Lambda's SDK.
+    /// The resolver of `aws-sdk-lambda` 1.156 returns these.
     #[test]
     fn the_endpoint_follows_partition_fips_and_dual_stack() {
-        for (region, fips, dual_stack, url) in [
-            (
-                "eu-central-1",
-                false,
-                false,
-                "https://lambda.eu-central-1.amazonaws.com",
-            ),
-            (
-                "us-east-1",
-                true,
-                false,
-                "https://lambda-fips.us-east-1.amazonaws.com",
-            ),
-            ("us-east-1", false, true, "https://lambda.us-east-1.api.aws"),
-            (
-                "us-east-1",
-                true,
-                true,
-                "https://lambda-fips.us-east-1.api.aws",
-            ),
+        let (neither, fips, dual_stack, both) =
+            ([false; 2], [true, false], [false, true], [true; 2]);
+        for (region, flags, host) in [
+            ("us-east-1", neither, "lambda.us-east-1.amazonaws.com"),
+            ("us-east-1", fips, "lambda-fips.us-east-1.amazonaws.com"),
+            ("us-east-1", dual_stack, "lambda.us-east-1.api.aws"),
+            ("us-east-1", both, "lambda-fips.us-east-1.api.aws"),
             (
                 "us-gov-west-1",
-                true,
-                false,
-                "https://lambda-fips.us-gov-west-1.amazonaws.com",
+                fips,
+                "lambda-fips.us-gov-west-1.amazonaws.com",
             ),
+            ("cn-north-1", neither, "lambda.cn-north-1.amazonaws.com.cn"),
             (
                 "cn-north-1",
-                false,
-                false,
-                "https://lambda.cn-north-1.amazonaws.com.cn",
+                dual_stack,
+                "lambda.cn-north-1.api.amazonwebservices.com.cn",
             ),
-            (
-                "cn-north-1",
-                false,
-                true,
-                "https://lambda.cn-north-1.api.amazonwebservices.com.cn",
-            ),
-            (
-                "us-iso-east-1",
-                false,
-                false,
-                "https://lambda.us-iso-east-1.c2s.ic.gov",
-            ),
+            ("us-iso-east-1", neither, "lambda.us-iso-east-1.c2s.ic.gov"),
             (
                 "eusc-de-east-1",
-                false,
-                false,
-                "https://lambda.eusc-de-east-1.amazonaws.eu",
+                neither,
+                "lambda.eusc-de-east-1.amazonaws.eu",
             ),
         ] {
-            let sdk = sdk(region, fips, dual_stack, None);
-            assert_eq!(endpoint(&sdk).as_deref(), Some(url));
+            assert_eq!(
+                endpoint_of(region, flags, None),
+                Some(format!("https://{host}"))
+            );
         }
     }
 
     #[test]
     fn a_configured_endpoint_takes_precedence() {
-        let url = Some("http://127.0.0.1:4566");
+        let url = "http://127.0.0.1:4566";
         assert_eq!(
-            endpoint(&sdk("eu-central-1", false, false, url)).as_deref(),
-            url
+            endpoint_of("us-east-1", [false; 2], Some(url)).as_deref(),
+            Some(url)
         );
     }
 
