@@ -231,6 +231,36 @@ async fn newer_link(app: &TestApp) -> support::email::Link {
     last_email(app).link()
 }
 
+#[tokio::test]
+async fn the_uncertain_notice_names_what_happened_and_what_to_do() {
+    for (locale, subject, said) in [
+        (
+            "en",
+            "Your password for Example & Söhne may have been changed",
+            "We could not confirm whether the new password took effect.",
+        ),
+        (
+            "de",
+            "Ihr Passwort für Example & Söhne wurde möglicherweise geändert",
+            "Wir konnten nicht feststellen, ob das neue Passwort gilt.",
+        ),
+    ] {
+        let app = TestApp::with_functions(&[]).await;
+        app.aws
+            .directory
+            .change("42", |user| user.locale = Some(locale.to_owned()));
+        let link = newer_link(&app).await;
+        app.aws.directory.respond_with("null");
+        assert_eq!(app.reset(&link, PASSWORD).await.status(), 503);
+        app.clock.advance(LEASE + SignedDuration::from_secs(1));
+        app.process_stream().await;
+        let notice = last_email(&app);
+        assert_eq!(notice.subject(), subject);
+        assert!(notice.text().contains(said) && notice.html().contains(said));
+        assert!(notice.text().contains("2026") && notice.html().contains(ADA));
+    }
+}
+
 #[test]
 fn one_function_without_the_other_is_rejected_by_name() {
     let read = |variables: &[(&str, &str)]| {
