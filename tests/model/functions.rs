@@ -17,3 +17,4 @@ mod protocol;
 mod rows;
 mod sensitivity;
 mod state;
+mod trial;

@@ -41,6 +41,10 @@ pub(crate) enum Mutation {
     UnknownIsDead,
     /// Sends an uncertain notice of a change that may be in progress.
     NoWait,
+    /// Sets the end of the links to the time of a disown, even if it has that time.
+    DisownAtAnyTime,
+    /// Reports a link as dead if the change that ended it is in progress.
+    BusyIsDead,
 }
 
 impl Mutation {
@@ -57,7 +61,9 @@ impl Mutation {
             | Self::LimitByWindow
             | Self::UnknownIsLater
             | Self::UnknownIsDead
-            | Self::NoWait => {}
+            | Self::NoWait
+            | Self::DisownAtAnyTime
+            | Self::BusyIsDead => {}
             Self::NotKept => {
                 for statement in statements {
                     if let Some(kept) = statement.values.get_mut(":kept") {
@@ -75,10 +81,14 @@ impl Mutation {
                 let is_put = matches!(one.write, Write::Put(_));
                 !(is_put && one.key.key.text().starts_with(prefix))
             }),
-            Self::NoDelete(prefix) => statements.retain(|one| {
-                let is_delete = matches!(one.write, Write::Delete);
-                !(is_delete && one.key.key.text().starts_with(prefix))
-            }),
+            Self::NoDelete(prefix) => {
+                for statement in statements {
+                    let is_delete = matches!(statement.write, Write::Delete);
+                    if is_delete && statement.key.key.text().starts_with(prefix) {
+                        statement.write = Write::Update(String::new());
+                    }
+                }
+            }
             Self::Whole(from, to) => {
                 for statement in statements {
                     if statement.condition.as_deref() == Some(from) {

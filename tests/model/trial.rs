@@ -24,7 +24,7 @@ use crate::protocol::{Protocol, issued};
 
 const TABLES: [(&str, &str); 2] = [("rekey", "pk"), ("users", "id")];
 
-async fn dynamodb() -> Client {
+pub(crate) async fn dynamodb() -> Client {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", socket.local_addr().unwrap());
     let database = dynoxide::Database::memory().unwrap();
@@ -133,7 +133,7 @@ fn to_sdk(statement: &Statement) -> TransactWriteItem {
 }
 
 /// Asserts that both have the same outcome, and returns whether they ran the statements.
-async fn agree(client: &Client, before: &Rows, statements: &[Statement]) -> bool {
+pub(crate) async fn agree(client: &Client, before: &Rows, statements: &[Statement]) -> bool {
     fill(client, before).await;
     let sent = client.transact_write_items();
     let sent = sent.set_transact_items(Some(statements.iter().map(to_sdk).collect()));

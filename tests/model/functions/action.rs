@@ -8,6 +8,10 @@ pub(super) enum Action {
     Issue,
     /// A public half claims a change with a link.
     Claim(usize),
+    /// A public half sends its claim and ends before a response. The claim may arrive later.
+    LoseClaim(usize),
+    /// A claim arrives of which the public half has ended.
+    ArriveClaim(usize),
     /// The public half invokes the directory's function.
     Invoke(usize),
     /// Lambda rejects the invocation, so the function does not run.

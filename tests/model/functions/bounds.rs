@@ -33,8 +33,8 @@ pub(super) struct Bounds {
     pub(super) function: u8,
 }
 
-/// The base of the other bounds.
-pub(super) const SETS: Bounds = Bounds {
+/// The base of the other bounds. A function that only sets leaves every guard to the table.
+pub(super) const UNDISTURBED: Bounds = Bounds {
     kind: Kind::Sets,
     ticks: 3,
     links: 2,
@@ -44,28 +44,65 @@ pub(super) const SETS: Bounds = Bounds {
     delays: false,
     function: LEASE,
 };
-pub(super) const DISOWNED: Bounds = Bounds { disowns: 1, ..SETS };
+pub(super) const THREE_CLAIMS: Bounds = Bounds {
+    ticks: 4,
+    claims: 3,
+    ..UNDISTURBED
+};
+pub(super) const DISOWNED: Bounds = Bounds {
+    disowns: 1,
+    ..UNDISTURBED
+};
 pub(super) const DELAYED: Bounds = Bounds {
     delays: true,
-    ..SETS
+    ..UNDISTURBED
+};
+pub(super) const DELAYED_AND_DISOWNED: Bounds = Bounds {
+    disowns: 1,
+    ..DELAYED
 };
 pub(super) const CHECKS_ADDRESS: Bounds = Bounds {
     kind: Kind::ChecksAddress,
     writes: 1,
-    ..SETS
+    ..UNDISTURBED
 };
 pub(super) const CONDITIONAL: Bounds = Bounds {
     kind: Kind::Conditional,
     writes: 1,
-    ..SETS
+    ..UNDISTURBED
 };
-/// A function that may replace the password after the lease.
+pub(super) const CONDITIONAL_AND_DISOWNED: Bounds = Bounds {
+    disowns: 1,
+    ..CONDITIONAL
+};
+/// A function that may replace the password after the lease, against its contract.
 pub(super) const SLOW: Bounds = Bounds {
     function: LEASE + 3,
-    ..SETS
+    ..UNDISTURBED
 };
 pub(super) const SLOW_CONDITIONAL: Bounds = Bounds {
     kind: Kind::Conditional,
     writes: 1,
     ..SLOW
 };
+
+/// The additional bounds of `make torture`.
+pub(super) const LONG: [Bounds; 4] = [
+    Bounds {
+        links: 3,
+        ..THREE_CLAIMS
+    },
+    Bounds {
+        disowns: 1,
+        ..THREE_CLAIMS
+    },
+    Bounds {
+        delays: true,
+        ..THREE_CLAIMS
+    },
+    Bounds {
+        delays: true,
+        disowns: 1,
+        ..CONDITIONAL
+    },
+];

@@ -29,7 +29,15 @@ pub(super) enum Call {
         settled: Settled,
     },
     /// The owner ends all links.
-    Disown { now: u8 },
+    Disown { end: DisownedAt },
+}
+
+/// The time to which a disown sets the end of the links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum DisownedAt {
+    Tick(u8),
+    /// A millisecond after this tick, because the links have an end at the tick.
+    After(u8),
 }
 
 /// The reason for which a transaction did not commit.
@@ -97,7 +105,7 @@ impl Protocol {
                 claimed_at,
                 settled,
             } => self.settlement_statements(link, issued_at, claim, claimed_at, settled),
-            Call::Disown { now } => vec![self.disown_statement(now)],
+            Call::Disown { end } => vec![self.disown_statement(end)],
         }
     }
 

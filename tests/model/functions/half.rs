@@ -5,10 +5,12 @@ use super::clock::LEASE;
 use super::protocol::Protocol;
 use super::rows::LINKS;
 use super::state::{Claimed, Flaw, Half, Response, Settled, State};
+use crate::mutation::Mutation;
 
 impl Protocol {
-    pub(super) fn claim(&self, state: &mut State, link: usize) {
-        let (issued_at, now) = (state.links[link].issued_at, state.clock);
+    /// Claims a change. The public half read the clock at `now`, and goes on as `half` if it holds the claim.
+    pub(super) fn claim(&self, state: &mut State, link: usize, now: u8, half: Half) {
+        let issued_at = state.links[link].issued_at;
         let call = Call::Claim {
             link,
             issued_at,
@@ -22,8 +24,15 @@ impl Protocol {
             // The change that uses the token may be set back, but the caller with the same link is not told so.
             Err(Rejected::Used) => return,
             Err(Rejected::Ended) => return asked.is_rejected = true,
+            Err(Rejected::Busy) if self.has(Mutation::BusyIsDead) => {
+                return asked.is_rejected = true;
+            }
             Err(Rejected::Busy) => return asked.was_busy = true,
-            Err(other @ (Rejected::Conditions | Rejected::Invalid)) => panic!("{other:?}"),
+            Err(Rejected::Invalid) => {
+                state.flaws.insert(Flaw::Invalid);
+                return;
+            }
+            Err(Rejected::Conditions) => panic!("not the outcome of a claim"),
         }
         if asked.is_rejected {
             state.flaws.insert(Flaw::Revived);
@@ -34,7 +43,7 @@ impl Protocol {
         state.claims.push(Claimed {
             link,
             at: now,
-            half: Half::Claimed,
+            half,
             is_running: false,
             has_effect: false,
             delayed: None,
@@ -62,12 +71,21 @@ impl Protocol {
             }
             Err(_) => {}
         }
-        if settled == Settled::GivenBack && !self.works(state, state.claims[claim].link) {
-            state.flaws.insert(Flaw::UsedUp);
-        }
-        if state.claims[claim].is_undone && self.has_ended_in_vain(state) {
-            state.flaws.insert(Flaw::EndedInVain);
-        }
+        let claimed = &state.claims[claim];
+        let is_given_back = settled == Settled::GivenBack;
+        let flaws = [
+            (
+                Flaw::UsedUp,
+                is_given_back && !self.works(state, claimed.link),
+            ),
+            (
+                Flaw::EndedInVain,
+                claimed.is_undone && self.has_ended_in_vain(state),
+            ),
+            (Flaw::HeldUp, !self.accepts_link_of(state, state.clock + 1)),
+        ];
+        let present = flaws.into_iter().filter(|(_, is_present)| *is_present);
+        state.flaws.extend(present.map(|(flaw, _)| flaw));
         end(state, claim, response, settled);
     }
 
@@ -153,10 +171,15 @@ impl Protocol {
         })
     }
 
-    /// Returns whether a link works that is issued after the lease of every claim so far, if nothing else happens.
+    /// Returns whether a link works that is issued after the lease of every claim so far.
     pub(super) fn has_way_back(&self, state: &State) -> bool {
+        self.accepts_link_of(state, state.clock + LEASE + 1)
+    }
+
+    /// Returns whether a link works that is issued then, if nothing else happens.
+    fn accepts_link_of(&self, state: &State, later: u8) -> bool {
         let mut rows = state.rows;
-        let (link, later) = (LINKS - 1, state.clock + LEASE + 1);
+        let link = LINKS - 1;
         let store = Call::Store {
             link,
             issued_at: later,

@@ -8,13 +8,13 @@ use stateright::{Model, Property};
 
 use super::action::Action;
 use super::bounds::Kind;
-use super::call::Call;
+use super::call::{Call, DisownedAt};
 use super::clock::{HALF, LEASE};
 use super::directory::respond;
 use super::properties;
 use super::protocol::Protocol;
 use super::rows::StoredRows;
-use super::state::{Claimed, Half, Link, Response, State};
+use super::state::{Claimed, DelayedClaim, Half, Link, Response, State};
 use crate::mutation::Mutation;
 
 impl Model for Protocol {
@@ -27,6 +27,7 @@ impl Model for Protocol {
             rows: StoredRows::default(),
             links: Vec::new(),
             claims: Vec::new(),
+            delayed: Vec::new(),
             address: 0,
             changed_at: None,
             replaced_at: None,
@@ -46,6 +47,10 @@ impl Model for Protocol {
         }
         if state.claims.len() < self.bounds.claims {
             actions.extend((0..state.links.len()).map(Action::Claim));
+            actions.extend((0..state.delayed.len()).map(Action::ArriveClaim));
+            if self.bounds.delays && state.delayed.is_empty() {
+                actions.extend((0..state.links.len()).map(Action::LoseClaim));
+            }
         }
         for (number, claimed) in state.claims.iter().enumerate() {
             self.claim_actions(state, number, claimed, actions);
@@ -65,7 +70,15 @@ impl Model for Protocol {
         match action {
             Action::Tick => self.tick(&mut next),
             Action::Issue => self.issue(&mut next),
-            Action::Claim(link) => self.claim(&mut next, link),
+            Action::Claim(link) => self.claim(&mut next, link, last.clock, Half::Claimed),
+            Action::LoseClaim(link) => next.delayed.push(DelayedClaim {
+                link,
+                sent_at: last.clock,
+            }),
+            Action::ArriveClaim(number) => {
+                let DelayedClaim { link, sent_at } = next.delayed.remove(number);
+                self.claim(&mut next, link, sent_at, Half::Ended);
+            }
             Action::Invoke(claim) => {
                 next.claims[claim].half = Half::Waiting;
                 next.claims[claim].is_running = true;
@@ -101,10 +114,7 @@ impl Model for Protocol {
                 next.writes += 1;
             }
             Action::Disown => {
-                let now = next.clock;
-                self.run(&mut next.rows, Call::Disown { now }).unwrap();
-                next.disowned_at = Some(now);
-                next.disowns += 1;
+                self.disown(&mut next);
             }
         }
         (next != *last).then_some(next)
@@ -164,6 +174,18 @@ impl Protocol {
             }
             claimed.is_running &= state.clock < claimed.at + self.bounds.function;
         }
+    }
+
+    /// Ends all links, at a later time than any change has.
+    fn disown(&self, state: &mut State) {
+        let now = state.clock;
+        for end in [DisownedAt::Tick(now), DisownedAt::After(now)] {
+            if self.run(&mut state.rows, Call::Disown { end }).is_ok() {
+                break;
+            }
+        }
+        state.disowned_at = Some(now);
+        state.disowns += 1;
     }
 
     fn issue(&self, state: &mut State) {

@@ -21,6 +21,7 @@ pub(super) const DEAD: &str = "no link works that was reported as ended";
 pub(super) const GIVEN_BACK: &str = "a rejected password does not use up its link";
 pub(super) const UNDONE: &str = "a claim without a change ends no other link";
 pub(super) const LOCKED_OUT: &str = "a new link works after the lease";
+pub(super) const RELEASED: &str = "a settled claim holds up no new link";
 pub(super) const VALID: &str = "every statement is valid for its row";
 
 pub(super) fn all() -> Vec<Property<Protocol>> {
@@ -49,6 +50,7 @@ pub(super) fn all() -> Vec<Property<Protocol>> {
         always(DEAD, |_, state| !state.flaws.contains(&Flaw::Revived)),
         always(GIVEN_BACK, |_, state| !state.flaws.contains(&Flaw::UsedUp)),
         always(UNDONE, |_, state| !state.flaws.contains(&Flaw::EndedInVain)),
+        always(RELEASED, |_, state| !state.flaws.contains(&Flaw::HeldUp)),
         always(LOCKED_OUT, Protocol::has_way_back),
         always(VALID, |_, state| !state.flaws.contains(&Flaw::Invalid)),
     ];

@@ -13,7 +13,7 @@ use rekey::table::epochs::epoch_key;
 use rekey::table::rows::{CHANGE_PREFIX, PasswordChanged, TokenIssued};
 
 use super::bounds::Bounds;
-use super::call::{Call, Rejected};
+use super::call::{Call, DisownedAt, Rejected};
 use super::clock::{TICK, time};
 use super::rows::{Contents, LinkRows};
 use super::state::Settled;
@@ -120,16 +120,24 @@ impl Protocol {
     }
 
     /// Returns the statement with which the owner ends all links.
-    pub(super) fn disown_statement(&self, now: u8) -> Statement {
+    ///
+    /// The product has no such statement yet. The end must be later than the one that a claim in the same millisecond
+    /// has set. Otherwise the undoing of that claim would take back the disown, too.
+    pub(super) fn disown_statement(&self, end: DisownedAt) -> Statement {
         let [_, _, key] = self.keys(0);
-        let now = Value::N(time(now).as_millisecond()).to_attribute();
+        let end = match end {
+            DisownedAt::Tick(tick) => time(tick).as_millisecond(),
+            DisownedAt::After(tick) => time(tick).as_millisecond() + 1,
+        };
+        let is_later = "attribute_not_exists(ended_at) OR ended_at < :end";
+        let is_unconditional = self.has(Mutation::DisownAtAnyTime);
         Statement {
             key,
             key_name: "pk",
-            write: Write::Update("SET ended_at = :now".to_owned()),
-            condition: None,
+            write: Write::Update("SET ended_at = :end".to_owned()),
+            condition: (!is_unconditional).then(|| is_later.to_owned()),
             names: HashMap::new(),
-            values: HashMap::from([(":now".to_owned(), now)]),
+            values: HashMap::from([(":end".to_owned(), Value::N(end).to_attribute())]),
             returns_row: false,
         }
     }

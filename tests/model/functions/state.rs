@@ -14,6 +14,8 @@ pub(super) struct State {
     pub(super) links: Vec<Link>,
     /// All claims that were held, in order, with their public halves and invocations.
     pub(super) claims: Vec<Claimed>,
+    /// The claims that may arrive after their public half has ended, sorted.
+    pub(super) delayed: Vec<DelayedClaim>,
     /// The number of the user's address: the application sets a new one.
     pub(super) address: u8,
     /// The last change of which a conditional directory knows.
@@ -37,6 +39,13 @@ pub(super) struct Link {
     pub(super) is_rejected: bool,
     /// A caller learned that another change is in progress.
     pub(super) was_busy: bool,
+}
+
+/// A claim that was sent, with the time at which its public half read the clock.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct DelayedClaim {
+    pub(super) link: usize,
+    pub(super) sent_at: u8,
 }
 
 /// A claim that was held.
@@ -119,6 +128,8 @@ pub(super) enum Flaw {
     Disowned,
     /// A claim that was set back had ended another link for good.
     EndedInVain,
+    /// A settled claim held up a new link.
+    HeldUp,
     /// A link was claimed that a caller had been told was dead.
     Revived,
     /// `DynamoDB` rejected a statement as invalid.
