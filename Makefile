@@ -1,7 +1,7 @@
 # Needs Rust and Python 3.11 or later. check, iam, bench, and the browser tests also need Node.js 20 or later with npm.
 # The rest is installed into target/tools.
 .DEFAULT_GOAL := help
-.PHONY: help dev quick test page pictures torture fuzz mutants bench bench-check bench-keep demo watch check iam build redrive users-check clean
+.PHONY: help dev quick test page peers pictures torture fuzz mutants bench bench-check bench-keep demo watch check iam build redrive users-check clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -20,6 +20,7 @@ DESK := target/tools/desk/installed
 SAM := target/tools/sam/installed
 CARGO := target/tools/cargo/installed
 IAM := target/tools/iam/installed
+LOGINS := target/tools/logins/installed
 MUTANTS := target/tools/cargo/mutants-installed
 PAGE := target/tools/page/installed
 desk := target/tools/desk/bin/python infra/desk/desk.py
@@ -35,9 +36,11 @@ quick: ## run the unit tests and the fast journeys, in under a minute once compi
 	@cargo test --locked --package rekey --package forgot --package reset --package journeys --lib --test journeys -- \
 		--skip hostile:: --skip races:: --skip faults:: --skip retries:: --skip process:: --skip verbosity:: --skip deadlines:: --skip tls::
 
-test: $(DESK) $(SAM) $(PAGE) ## run every test, the end-to-end tests against a separate stack
+test: $(DESK) $(SAM) $(PAGE) $(LOGINS) ## run every test, the end-to-end tests against a separate stack
 	@sh infra/desk/browser.sh
+	@sh infra/logins/php.sh
 	@cargo test --workspace --locked
+	@cargo test --locked --test peers
 	@node --test tests/page/
 	@sh infra/desk/fuzz.sh try 10
 	@$(desk) test cargo test --locked --test cloud
@@ -45,6 +48,10 @@ test: $(DESK) $(SAM) $(PAGE) ## run every test, the end-to-end tests against a s
 page: $(PAGE) ## run the page's tests alone, in Chromium and Firefox
 	@sh infra/desk/browser.sh
 	@node --test tests/page/
+
+peers: $(LOGINS) ## make a hash in each format, and have Django, argon2-cffi, Python's bcrypt, and PHP verify it
+	@sh infra/logins/php.sh
+	@cargo test --locked --test peers -- --nocapture
 
 pictures: $(PAGE) ## save every state of the page as PNG in target/pictures, and the pictures of the README
 	@sh infra/desk/browser.sh
@@ -139,7 +146,7 @@ $(MUTANTS):
 		cargo install --quiet --locked --root target/tools/cargo cargo-mutants@27.1.0
 	@touch $@
 
-# Two environments, because aws-sam-cli and ministack require different versions of boto3.
+# Separate environments, because aws-sam-cli and ministack require different versions of boto3.
 target/tools/%/installed: infra/desk/requirements-%.txt
 	@echo "Installing the pinned tools of requirements-$*.txt into target/tools/$*. This happens once."
 	@python3 -c 'import sys; (3, 11) <= sys.version_info < (3, 15) or sys.exit("The pinned tools need Python 3.11 to 3.14.")'

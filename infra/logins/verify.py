@@ -12,14 +12,17 @@ import hmac
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import argon2
 import bcrypt
-import django
 from django.conf import settings
 from django.contrib.auth.hashers import check_password, identify_hasher
 
+ARGON2_CFFI, BCRYPT, DJANGO = (
+    f"{name} {version(package)}"
+    for name, package in [("argon2-cffi", "argon2-cffi"), ("Python's bcrypt", "bcrypt"), ("Django", "django")])
 PHP = ["php", str(Path(__file__).with_name("verify.php"))]
 
 settings.configure(PASSWORD_HASHERS=[
@@ -65,11 +68,11 @@ def php(hash, password):
 
 
 LIBRARIES = {
-    "argon2id": {f"argon2-cffi {argon2.__version__}": argon2_cffi, "PHP": php},
-    "argon2id-django": {f"Django {django.__version__}": django_hasher},
-    "bcrypt-2b": {f"Python's bcrypt {bcrypt.__version__}": python_bcrypt},
-    "bcrypt-2y": {"PHP": php, f"Python's bcrypt {bcrypt.__version__}": python_bcrypt},
-    "pbkdf2-django": {f"Django {django.__version__}": django_hasher},
+    "argon2id": {ARGON2_CFFI: argon2_cffi, "PHP": php},
+    "argon2id-django": {DJANGO: django_hasher},
+    "bcrypt-2b": {BCRYPT: python_bcrypt},
+    "bcrypt-2y": {"PHP": php, BCRYPT: python_bcrypt},
+    "pbkdf2-django": {DJANGO: django_hasher},
     "pbkdf2-aspnet": {"ASP.NET Core Identity's layout": asp_net_layout},
 }
 

@@ -5,6 +5,7 @@
 //! bench client-hello BINARIES KEPT   compares the CPU time before the first ClientHello with its limit
 //! bench check BINARIES KEPT          compares instructions and sizes with those in KEPT
 //! bench keep BINARIES KEPT           writes the current instructions and sizes to KEPT
+//! bench formats                      prints the time of a hash in each format
 //! ```
 //!
 //! `BINARIES` holds `forgot/bootstrap`, `reset/bootstrap`, and `hello/bootstrap`. `make bench` and `make bench-check`
@@ -23,6 +24,7 @@ mod client_hello;
 mod cold;
 mod count;
 mod figure;
+mod formats;
 mod growth;
 mod hashes;
 mod http;
@@ -52,6 +54,10 @@ use tls::Authority;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments == ["formats"] {
+        formats::compare(20);
+        return ExitCode::SUCCESS;
+    }
     let [command, binaries, file] = arguments.as_slice() else {
         panic!("usage: bench measure|draw|client-hello|check|keep BINARIES FILE");
     };
