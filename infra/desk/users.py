@@ -8,7 +8,8 @@ Each kind is a module with a class `Users`:
 - `address()` returns variables for the tests and the demo. USERS_KIND is one of them.
 - `check_running()` raises Stop if something that it started has ended.
 - `note(address)`, a static method, returns more lines for `make dev` to print, or nothing.
-- `accepts(address, email, password)`, a static method, returns whether a password is the user's. The demo calls it in
+- `accepts(address, email, password)`, a static method, returns whether a password is the user's, or None
+  if only other libraries can verify it. The demo calls it in
   another process, with the variables of `target/dev.env`.
 """
 

@@ -45,7 +45,11 @@ def password_hash(password):
 
 
 def verifies(stored, password):
-    """Returns whether a password matches a hash, by another argon2 implementation than Rekey's."""
+    """Returns whether a password matches an argon2id hash, by another implementation than Rekey's, or None if the hash
+    has another format."""
+    stored = stored.removeprefix("argon2")  # Django's prefix
+    if not stored.startswith("$argon2id$"):
+        return None
     try:
         return argon2.PasswordHasher().verify(stored, password)
     except argon2.exceptions.VerifyMismatchError:
