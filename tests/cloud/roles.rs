@@ -6,6 +6,7 @@
 pub(crate) mod attempt;
 pub(crate) mod credentials;
 mod services;
+mod single_table;
 mod tables;
 
 use reqwest::Method;

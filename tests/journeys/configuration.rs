@@ -133,6 +133,80 @@ fn contradictory_limits_are_rejected_by_both_names() {
     }
 }
 
+#[test]
+fn contradictory_layouts_are_rejected_by_both_names() {
+    for (settings, names) in [
+        (
+            &[("USERS_SORT_KEY_PREFIX", "PROFILE")][..],
+            &["USERS_SORT_KEY_PREFIX", "USERS_SORT_KEY_ATTRIBUTE"],
+        ),
+        (
+            &[("USERS_STATUS_ATTRIBUTE", "status")],
+            &["USERS_STATUS_ATTRIBUTE", "USERS_STATUS_ACTIVE"],
+        ),
+        (
+            &[("USERS_STATUS_ACTIVE", "ACTIVE")],
+            &["USERS_STATUS_ACTIVE", "USERS_STATUS_ATTRIBUTE"],
+        ),
+        (
+            &[("USERS_NAME_ATTRIBUTE", "password_hash")],
+            &["USERS_NAME_ATTRIBUTE", "USERS_PASSWORD_ATTRIBUTE"],
+        ),
+        (
+            &[("USERS_CHANGED_ATTRIBUTE", "email")],
+            &["USERS_CHANGED_ATTRIBUTE", "USERS_EMAIL_ATTRIBUTE"],
+        ),
+        (
+            &[("USERS_SORT_KEY_ATTRIBUTE", "id")],
+            &["USERS_SORT_KEY_ATTRIBUTE", "USERS_KEY_ATTRIBUTE"],
+        ),
+        (
+            &[
+                ("USERS_KEY_ATTRIBUTE", "email"),
+                ("USERS_KEY_PREFIX", "USER#"),
+            ],
+            &["USERS_EMAIL_FORMAT", "USERS_KEY_PREFIX"],
+        ),
+    ] {
+        let (forgot, reset) = start_errors(settings);
+        assert_eq!(forgot, reset);
+        let error = forgot.expect("a contradiction");
+        assert!(names.iter().all(|name| error.contains(name)), "{error}");
+    }
+    for settings in [
+        &[("USERS_KEY_ATTRIBUTE", "email")][..],
+        // An index may begin with the table's sort key.
+        &[("USERS_SORT_KEY_ATTRIBUTE", "email")],
+        &[
+            ("USERS_KEY_ATTRIBUTE", "email"),
+            ("USERS_KEY_PREFIX", "USER#"),
+            ("USERS_EMAIL_FORMAT", "USER#{email}"),
+        ],
+    ] {
+        assert_eq!(start_errors(settings), (None, None), "{settings:?}");
+    }
+}
+
+#[test]
+fn an_invalid_layout_is_rejected() {
+    for (variable, invalid) in [
+        // IAM would read these as wildcards or variables.
+        ("USERS_KEY_PREFIX", "USER*"),
+        ("USERS_KEY_PREFIX", "${aws:username}"),
+        ("USERS_KEY_PREFIX", "USER #"),
+        ("USERS_EMAIL_FORMAT", "USER#"),
+        ("USERS_EMAIL_FORMAT", "{email}{email}"),
+        ("USERS_CHANGED_FORMAT", "minutes"),
+        ("USERS_STATUS_ACTIVE", "A, B"),
+    ] {
+        let status = ("USERS_STATUS_ATTRIBUTE", "status");
+        let (forgot, reset) = start_errors(&[(variable, invalid), status]);
+        let error = forgot.clone().unwrap();
+        assert_eq!(forgot, reset);
+        assert!(error.contains(&format!("{variable}: expected")), "{error}");
+    }
+}
+
 /// The other limits, which must not contradict the limit under test at an end of its range.
 const SMALLEST_LIMITS: [(&str, &str); 5] = [
     ("COOLDOWN_SECONDS", "1"),

@@ -19,10 +19,21 @@ pub(crate) fn operator() -> Credentials {
 
 /// Returns credentials for a function's role.
 pub(crate) async fn credentials_of(function: &str) -> Credentials {
+    credentials_of_role(&role_of(function).await).await
+}
+
+/// Returns credentials for the role with this ARN.
+pub(crate) async fn credentials_of_role(role: &str) -> Credentials {
     let operator = aws_config::load_defaults(BehaviorVersion::latest()).await;
-    let provider = AssumeRoleProvider::builder(role_of(function).await).session_name("roles");
+    let provider = AssumeRoleProvider::builder(role).session_name("roles");
     let provider = provider.configure(&operator).build().await;
     provider.provide_credentials().await.unwrap()
+}
+
+/// Returns the ID of the account that the stack is in.
+pub(crate) async fn account() -> String {
+    let role = role_of("reset-change").await;
+    role.split(':').nth(4).unwrap().to_owned()
 }
 
 async fn role_of(function: &str) -> String {
