@@ -137,7 +137,7 @@ fn every_write_permission_restricts_the_returned_values() {
             pinned.push(name.clone());
         }
     }
-    assert_eq!(pinned.len(), 9, "{pinned:?}");
+    assert_eq!(pinned.len(), 11, "{pinned:?}");
 }
 
 /// A query that names no attributes reads all of them. `GetItem` lacks the `Select` parameter.

@@ -13,16 +13,23 @@ fn the_longest_allow_list_fits_into_a_functions_environment() {
     const TEXT: usize = 48;
     const ORIGINS: usize = 512;
     let functions = resources();
-    let length = |(name, value): (&String, &Value)| {
-        let parameter = value["Ref"].as_str().and_then(longest_value);
-        name.len() + parameter.unwrap_or(TEXT)
-    };
     let allow_list: usize = template::parameter("ResetUrls").number("MaxLength");
     assert!(allow_list >= 1500);
+    let length = |(name, value): (&String, &Value)| {
+        let value = match name.as_str() {
+            "RESET_URLS" => allow_list,
+            "RESET_URL_ORIGINS" => ORIGINS,
+            _ => value["Ref"]
+                .as_str()
+                .and_then(longest_value)
+                .unwrap_or(TEXT),
+        };
+        name.len() + value
+    };
     for function in ["ForgotRequest", "ResetChange"] {
         let variables = &functions[function]["Properties"]["Environment"]["Variables"];
         let variables = variables.as_object().unwrap();
-        let size = variables.iter().map(length).sum::<usize>() + ORIGINS + allow_list;
+        let size: usize = variables.iter().map(length).sum();
         assert!(size <= LIMIT, "{function}: {size} bytes");
     }
 }

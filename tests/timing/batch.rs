@@ -63,6 +63,14 @@ const COLD: usize = 2;
 /// The number of suspects of each kind.
 const POOL: usize = 20;
 
+/// The settings of a lookup that reads more than the key.
+const FULL_READ: [(&str, &str); 4] = [
+    ("USERS_STATUS_ATTRIBUTE", "status"),
+    ("USERS_STATUS_ACTIVE", "ACTIVE"),
+    ("USERS_LOCALE_ATTRIBUTE", "language"),
+    ("USERS_NAME_ATTRIBUTE", "name"),
+];
+
 /// The places of the outsider's own addresses.
 const PLACES: [&str; 3] = [
     "next to the suspect",
@@ -74,6 +82,8 @@ const PLACES: [&str; 3] = [
 #[derive(Clone, Copy, Debug)]
 enum Plant {
     Nothing,
+    /// The settings name a status, a language, and a name.
+    FullRead,
     /// One record is processed after another.
     OneByOne,
     /// Emails leave and batches end without waiting.
@@ -90,6 +100,21 @@ fn other_emails_leave_independently_of_whether_a_suspect_is_known() {
     let verdicts = Verdict::of_each(|| departures(pairs, Plant::Nothing));
     for (place, verdict) in PLACES.iter().zip(&verdicts) {
         let what = format!("departure of an email {place}, known and unknown suspects");
+        record(&what, pairs, verdict);
+    }
+    for (place, verdict) in PLACES.iter().zip(&verdicts) {
+        assert!(!verdict.is_difference(), "{place}: {verdict}");
+    }
+}
+
+/// A lookup that also reads the user's status, language, and name makes one more call for a known address.
+#[test]
+fn a_full_read_of_known_users_delays_no_other_email() {
+    let _alone = alone();
+    let pairs = times(500, 2_500);
+    let verdicts = Verdict::of_each(|| departures(pairs, Plant::FullRead));
+    for (place, verdict) in PLACES.iter().zip(&verdicts) {
+        let what = format!("departure of an email {place}, with a full read of known suspects");
         record(&what, pairs, verdict);
     }
     for (place, verdict) in PLACES.iter().zip(&verdicts) {
@@ -156,12 +181,15 @@ async fn probe(amazon: &Runtime, pairs: usize, plant: Plant) -> [Samples; PLACES
     let (mut known, unknown) = (addresses(POOL + PLACES.len()), addresses(POOL));
     let latency = match plant {
         Plant::SlowSes => Pace::STEADY.quantum,
-        Plant::Nothing | Plant::OneByOne | Plant::Unpaced => SES,
+        Plant::Nothing | Plant::FullRead | Plant::OneByOne | Plant::Unpaced => SES,
     };
     let aws = Amazon::start(known.iter().cloned().collect(), SLOWER * latency);
     let aws = amazon.spawn(aws).await.unwrap();
     let own = known.split_off(POOL);
-    let settings = environment(&[]);
+    let settings = environment(match plant {
+        Plant::FullRead => &FULL_READ,
+        Plant::Nothing | Plant::OneByOne | Plant::Unpaced | Plant::SlowSes => &[],
+    });
     let sdk = sdk_config(&aws.endpoint, long_timeouts());
     let variable = |name: &str| settings.get(name).cloned();
     let instance = Instance {
@@ -235,7 +263,7 @@ impl Instance {
             quantum,
         } = match self.plant {
             Plant::Unpaced => Pace::UNPACED,
-            Plant::Nothing | Plant::OneByOne | Plant::SlowSes => Pace::STEADY,
+            Plant::Nothing | Plant::FullRead | Plant::OneByOne | Plant::SlowSes => Pace::STEADY,
         };
         let pace = Pace {
             preparation: preparation * SLOWER,
@@ -269,7 +297,7 @@ impl Function for Instance {
     ) -> Result<(), RecordError> {
         let turn = match self.plant {
             Plant::OneByOne => Some(self.turn.lock().await),
-            Plant::Nothing | Plant::Unpaced | Plant::SlowSes => None,
+            Plant::Nothing | Plant::FullRead | Plant::Unpaced | Plant::SlowSes => None,
         };
         let outcome = self.forgot.handle_record(record, now).await;
         drop(turn);
@@ -336,13 +364,19 @@ impl Amazon {
         }
     }
 
-    /// Returns the users that a query selects.
+    /// Returns the users that a query selects. Their keys are their addresses.
     fn users(&self, query: &Value) -> Vec<Value> {
         let values = query["ExpressionAttributeValues"].as_object().unwrap();
         let emails = values.values().filter_map(|value| value["S"].as_str());
+        let text = |text: &str| json!({ "S": text });
         emails
             .filter(|email| self.known.contains(*email))
-            .map(|email| json!({ "id": { "S": email }, "email": { "S": email } }))
+            .map(|email| {
+                json!({
+                    "id": text(email), "email": text(email), "status": text("ACTIVE"), "language": text("de"),
+                    "name": text("Ada"),
+                })
+            })
             .collect()
     }
 }
