@@ -77,7 +77,7 @@ fn later(request: &Replace, fault: &Fault) -> Replaced {
 mod tests {
     use rekey::directory::protocol::{ReplaceAction, Version};
     use serde_json::{Value, json};
-    use tokio::time::{Duration, Instant};
+    use tokio::time::{Duration, Instant, timeout};
 
     use super::*;
     use crate::fake::{Answer, Cognito, POOL, alone, ok, rejected, verified};
@@ -109,8 +109,11 @@ mod tests {
         ok(alone(verified("ada", "Ada@example.com")))
     }
 
+    /// Returns the outcome. A call without a timeout fails the test instead of blocking it.
     async fn outcome(cognito: &Cognito) -> Result<Replaced, Error> {
-        replace(&cognito.pool(), request(), in_time).await
+        let pool = cognito.pool();
+        let outcome = timeout(Duration::from_mins(1), replace(&pool, request(), in_time));
+        outcome.await.expect("an end")
     }
 
     #[tokio::test]
