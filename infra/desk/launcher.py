@@ -315,6 +315,35 @@ def run_function(function, event):
 base_run_function, lambda_svc._execute_function = lambda_svc._execute_function, run_function
 
 
+# ---- Invocations ---------------------------------------------------------------------------------
+
+invocation_ids = contextvars.ContextVar("invocation_ids", default=None)
+
+
+async def serve_services(scope, receive, send):
+    """AWS answers an invocation with the request ID that the function's log has. ministack answers with another one."""
+    ids = []
+    invocation_ids.set(ids)
+
+    async def send_with_id(message):
+        if message["type"] == "http.response.start" and ids:
+            headers = [(name, ids[0].encode() if name.lower() == b"x-amzn-requestid" else value)
+                       for name, value in message["headers"]]
+            message = {**message, "headers": headers}
+        await send(message)
+
+    await ministack.app(scope, receive, send_with_id)
+
+
+def execute_function(function, config, event, request_id, started):
+    if (ids := invocation_ids.get()) is not None:
+        ids.append(request_id)
+    return base_execute_function(function, config, event, request_id, started)
+
+
+base_execute_function, lambda_svc._execute_function_dispatch = lambda_svc._execute_function_dispatch, execute_function
+
+
 # ---- The HTTP API --------------------------------------------------------------------------------
 
 body_is_utf8 = contextvars.ContextVar("body_is_utf8", default=True)
@@ -420,7 +449,7 @@ API_PORT = int(os.environ["DESK_API_PORT"])
 
 async def serve_either(scope, receive, send):
     is_api = scope["type"] == "http" and scope["server"][1] == API_PORT
-    await (serve_api if is_api else ministack.app)(scope, receive, send)
+    await (serve_api if is_api else serve_services)(scope, receive, send)
 
 
 def die_with_parent():
