@@ -28,7 +28,8 @@ REASONS = ["too_short", "too_long", "too_weak", "used_before"]
 GOOD = {
     "find": [FIND],
     "found": [
-        {"users": []}, {"users": [USER, {**USER, "id": "é" * 1024}]}, {"users": [{**USER, "locale": None, "name": None}]},
+        {"users": []}, {"users": [USER, {**USER, "id": "x" * 1024}]},
+        {"users": [{**USER, "locale": None, "name": None}]},
         {"users": [{**USER, "locale": "de-AT", "name": "Ada", "created": 2020}], "took": 3},
     ],
     "replace": [REPLACE, {**REPLACE, "password": {"plain": ""}}, {**REPLACE, "issued_at": 1763899000}],
@@ -71,10 +72,6 @@ def main():
     return 1 if findings else 0
 
 
-def is_valid(name, example):
-    return not errors(name, example)
-
-
 def errors(name, example):
     """Returns the reasons why an example is not valid under a definition."""
     schema = {"$ref": f"#/$defs/{name}", "$defs": SCHEMA["$defs"]}
@@ -85,7 +82,8 @@ def own_examples():
     for name, examples in GOOD.items():
         yield from (f"{name}: {error}: {example!r:.200}" for example in examples for error in errors(name, example))
     for name, examples in BAD.items():
-        yield from (f"{name}: accepts a bad example: {example!r:.200}" for example in examples if is_valid(name, example))
+        accepted = [example for example in examples if not errors(name, example)]
+        yield from (f"{name}: accepts a bad example: {example!r:.200}" for example in accepted)
 
 
 def documented_examples():
