@@ -1,20 +1,25 @@
 # Needs Rust and Python 3.11 or later. check, iam, bench, and the browser tests also need Node.js 20 or later with npm.
 # The rest is installed into target/tools.
 .DEFAULT_GOAL := help
-.PHONY: help dev quick test page peers pictures torture fuzz mutants bench bench-check bench-keep demo watch check iam build redrive users-check clean
+.PHONY: help dev quick test page peers pictures torture fuzz mutants bench bench-check bench-keep demo watch check iam build redrive users-check directory-check clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
 # The programs receive these values unchanged, through the environment. `$(value …)` keeps make from expanding them, and
 # recipes name them as quoted shell variables. So a value with `;` or `$(…)` in it is text, never code.
+override ADDRESS := $(value ADDRESS)
 override APP := $(value APP)
+override FIND := $(value FIND)
+override FORMAT := $(value FORMAT)
 override PARAMETERS := $(value PARAMETERS)
 override PART := $(value PART)
+override REPLACE := $(value REPLACE)
 override SECONDS_EACH := $(value SECONDS_EACH)
+override SENT_AS := $(value SENT_AS)
 override SHARD := $(value SHARD)
 override STACK := $(value STACK)
 override USERS := $(value USERS)
-export APP PARAMETERS PART SECONDS_EACH SHARD STACK USERS
+export ADDRESS APP FIND FORMAT PARAMETERS PART REPLACE SECONDS_EACH SENT_AS SHARD STACK USERS
 
 DESK := target/tools/desk/installed
 SAM := target/tools/sam/installed
@@ -26,7 +31,7 @@ PAGE := target/tools/page/installed
 desk := target/tools/desk/bin/python infra/desk/desk.py
 
 help: ## print this list
-	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 dev: $(DESK) $(SAM) ## run Rekey on a local AWS with a page and a mailbox; PARAMETERS="Name=value" sets parameters, APP=URL adds a page
 	@$(desk) dev
@@ -83,7 +88,7 @@ demo: $(DESK) ## walk through the flow once, on a running `make dev`
 watch: $(DESK) ## run both public halves with hot reload on port 9000, against a running `make dev`
 	@$(desk) watch
 
-check: $(SAM) $(CARGO) $(IAM) ## check imports, links, format, lints, documentation, template, roles, and dependencies
+check: $(SAM) $(CARGO) $(IAM) ## check imports, links, format, lints, documentation, template, roles, schema, and dependencies
 	python3 infra/desk/check_tree.py
 	cargo fmt --all --check
 	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
@@ -92,6 +97,7 @@ check: $(SAM) $(CARGO) $(IAM) ## check imports, links, format, lints, documentat
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	SAM_CLI_TELEMETRY=0 target/tools/sam/bin/sam validate --lint
 	target/tools/sam/bin/python infra/iam/check.py
+	target/tools/sam/bin/python infra/directories/check_schema.py
 	target/tools/cargo/bin/cargo-machete
 	target/tools/cargo/bin/cargo-deny check licenses bans sources
 	@if target/tools/cargo/bin/cargo-deny fetch db >/dev/null 2>&1; \
@@ -109,6 +115,9 @@ redrive: $(DESK) ## send the notices whose retries ran out; STACK=name, with you
 
 users-check: $(DESK) ## name the users that Rekey cannot find, and why; STACK=name, with your AWS credentials
 	@target/tools/desk/bin/python infra/users_check.py "$${STACK:-rekey}"
+
+directory-check: $(DESK) ## try two directory functions with a test user; FIND=arn REPLACE=arn ADDRESS=address, SENT_AS=plain, FORMAT=bcrypt-2b
+	@target/tools/desk/bin/python infra/directory_check.py "$${FIND-}" "$${REPLACE-}" "$${ADDRESS-}" "$${SENT_AS-}" "$${FORMAT-}"
 
 clean: ## delete everything that was built, including the tools
 	rm -rf target .aws-sam

@@ -3,8 +3,8 @@
     directory_check.py FIND_ARN REPLACE_ARN ADDRESS [hash|plain] [FORMAT]
 
 It invokes the functions as Rekey does, with your AWS credentials. It then reads the functions' configured timeouts, and
-searches their logs for what it sent. The exit status is 0 if no check failed, 1 if a check failed, and 2 if it could not
-run.
+searches their logs for what it sent. The exit status is 0 if no check failed, 1 if a check failed, and 2 if it could
+not run.
 """
 
 import json
@@ -159,9 +159,10 @@ class Check:
         users = users_of(response) or []
         if not expect("find", len(users) == 1, "The test user's address finds one user", response):
             raise CannotRun(f"The other checks need an address that exactly one user has, got {self.address}.")
-        user = users[0]["id"]
-        expect("find", len(user.encode()) <= MAX_ID, f"The ID is text of 1 to {MAX_ID} bytes", f"{len(user.encode())} bytes")
-        expect("find", normalize(users[0]["email"]) == self.address, "The returned address is the requested one", response)
+        user, email = users[0]["id"], users[0]["email"]
+        length = len(user.encode())
+        expect("find", length <= MAX_ID, f"The ID is text of 1 to {MAX_ID} bytes", f"{length} bytes")
+        expect("find", normalize(email) == self.address, "The returned address is the requested one", response)
         expect("find", self.only_id(self.address) == user, "The ID is the same in the next response")
         response = self.find_by(self.address.upper())
         others = users_of(response)

@@ -18,6 +18,7 @@ mod browser;
 mod build;
 mod cognito;
 mod desk;
+mod directory_check;
 mod feedback;
 mod flood;
 mod forgot;

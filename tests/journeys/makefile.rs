@@ -23,6 +23,11 @@ fn values_reach_the_programs_unchanged() {
     for (target, name) in [
         ("redrive", "STACK"),
         ("users-check", "STACK"),
+        ("directory-check", "FIND"),
+        ("directory-check", "REPLACE"),
+        ("directory-check", "ADDRESS"),
+        ("directory-check", "SENT_AS"),
+        ("directory-check", "FORMAT"),
         ("dev", "PARAMETERS"),
         ("dev", "APP"),
         ("fuzz", "SECONDS_EACH"),

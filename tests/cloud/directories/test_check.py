@@ -3,10 +3,13 @@
 `tests/cloud/directory_check.rs` runs it, with the local AWS in AWS_ENDPOINT_URL.
 """
 
+import base64
 import contextlib
+import importlib.util
 import io
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -15,6 +18,7 @@ import unittest
 import zipfile
 from pathlib import Path
 
+import argon2
 import boto3
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -54,6 +58,8 @@ class DirectoryCheck(unittest.TestCase):
             Role=self.role, Code={"ZipFile": archive.getvalue()},
             Environment={"Variables": {"STATE": str(self.state)}})["FunctionArn"]
         self.addCleanup(self.lambda_.delete_function, FunctionName=name)
+        # Lambda throttles most of the race, as it does for a database with few connections. A cold start is slow here.
+        self.lambda_.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=4)
         return arn
 
     def check(self, *arguments):
@@ -67,29 +73,27 @@ class DirectoryCheck(unittest.TestCase):
             for sent in json.loads(self.state.read_text())["password"].values():
                 self.assertNotIn(sent, self.printed, "the check printed a password or a hash")
         rows = [line.split(maxsplit=2) for line in self.printed.splitlines() if line.startswith(("find ", "replace "))]
-        return run.returncode, {(name, check.partition(":")[0]): result for name, result, check in rows if result != "ok"}
+        results = {(function, check.partition(":")[0]): result for function, result, check in rows}
+        return run.returncode, {check: result for check, result in results.items() if result != "ok"}
 
     def assert_result(self, found, status, results):
         self.assertEqual(found, (status, results), self.printed)
 
     def test_a_conditional_directory_passes_with_hashes_and_passwords(self):
-        find, replace = self.deploy("find"), self.deploy("replace")
-        for sent_as in ("hash", "plain"):
-            self.assert_result(self.check(find, replace, ADDRESS, sent_as), 0, {})
-            self.assertIn("24 checks: 24 ok, 0 warnings, 0 failed.", self.printed)
+        replace = self.deploy("replace")
+        for find, sent_as in (("find", "hash"), ("find_in_any_case", "plain")):
+            self.assert_result(self.check(self.deploy(find), replace, ADDRESS, sent_as), 0, {})
+            self.assertIn("21 checks: 21 ok, 0 warnings, 0 failed.", self.printed)
             self.assertIn(f"The check changed the password of {ADDRESS}.", self.printed)
             self.assertEqual(list(json.loads(self.state.read_text())["password"]), [sent_as])
-
-    def test_a_directory_that_ignores_case_passes(self):
-        self.assert_result(self.check(self.deploy("find_in_any_case"), self.deploy("replace"), ADDRESS), 0, {})
 
     def test_a_directory_that_only_sets_passes_with_warnings(self):
         found = self.check(self.deploy("find"), self.deploy("replace_always"), ADDRESS)
         self.assert_result(found, 0, {("replace", OLDER): "warning", ("replace", RACE): "warning"})
-        self.assertIn("this directory only sets: links older than a change by your application keep working", self.printed)
+        self.assertIn("only sets: links older than a change by your application keep working", self.printed)
 
-    def test_a_directory_that_compares_before_it_locks_gets_a_warning(self):
-        found = self.check(self.deploy("find"), self.deploy("replace_in_two_steps"), ADDRESS)
+    def test_a_directory_with_two_winners_of_a_race_gets_a_warning(self):
+        found = self.check(self.deploy("find"), self.deploy("replace_twice_in_a_race"), ADDRESS)
         self.assert_result(found, 0, {("replace", RACE): "warning"})
         self.assertIn("the condition and the write are not one statement", self.printed)
 
@@ -121,6 +125,26 @@ class DirectoryCheck(unittest.TestCase):
         found = self.check(self.deploy("find"), self.deploy("replace"), "someone-else@example.com")
         self.assert_result(found, 1, {("find", "The test user's address finds one user"): "FAILED"})
         self.assertNotIn("changed the password", self.printed)
+
+    def test_every_format_is_well_formed(self):
+        spec = importlib.util.spec_from_file_location("directory_check", ROOT / "infra/directory_check.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        check = module.Check.__new__(module.Check)
+        check.sent_as, check.sent = "hash", []
+        for check.format in module.FORMATS:
+            check.new_password()
+        found = dict(zip(module.FORMATS, check.sent))
+        for sent in (found["argon2id"], found["argon2id-django"].removeprefix("argon2")):
+            parameters = argon2.extract_parameters(sent)
+            self.assertEqual((parameters.salt_len, parameters.hash_len), (16, 32))
+        for name, prefix in (("bcrypt-2b", "$2b$12$"), ("bcrypt-2y", "$2y$12$")):
+            self.assertRegex(found[name], f"^{re.escape(prefix)}[A-Za-z0-9]{{53}}$")
+        algorithm, iterations, salt, key = found["pbkdf2-django"].split("$")
+        self.assertEqual((algorithm, iterations, len(salt)), ("pbkdf2_sha256", "1000000", 22))
+        self.assertEqual(len(base64.b64decode(key, validate=True)), 32)
+        stored = base64.b64decode(found["pbkdf2-aspnet"], validate=True)
+        self.assertEqual((stored[:13].hex(), len(stored)), ("0100000002000f424000000010", 13 + 16 + 32))
 
     def test_a_check_that_cannot_run_exits_with_status_2(self):
         find = self.deploy("find")
