@@ -2,6 +2,9 @@
 
 use std::process::Command;
 
+use rekey::directory::protocol::{Find, Found, Reason, Replace, Replaced};
+use serde_json::Value;
+
 #[test]
 fn the_documented_backlog_is_what_the_simulation_prints() {
     let simulation = Command::new("python3")
@@ -58,7 +61,7 @@ fn every_locked_dependency_has_a_hash() {
         "infra/iam/package-lock.json",
         "tests/page/package-lock.json",
     ] {
-        let packages: serde_json::Value = serde_json::from_str(&read(lock)).unwrap();
+        let packages: Value = serde_json::from_str(&read(lock)).unwrap();
         for (name, package) in packages["packages"].as_object().unwrap() {
             let integrity = package["integrity"].as_str().unwrap_or_default();
             let is_pinned = name.is_empty() || integrity.starts_with("sha512-");
@@ -92,4 +95,36 @@ fn tools_that_cargo_installs_have_exact_versions() {
         }
     }
     assert_eq!(tools, 3);
+}
+
+/// The examples of requests and responses of directory functions are in the form that the code writes and reads.
+/// `infra/directories/check_schema.py` compares the same examples with the schema.
+#[test]
+fn the_documented_protocol_is_the_one_in_the_code() {
+    let page = std::fs::read_to_string("docs/directories.md").unwrap();
+    let block = |name: &str| -> Value {
+        let (_, rest) = page.split_once(&format!("```json {name}\n")).unwrap();
+        serde_json::from_str(rest.split_once("```").unwrap().0).unwrap()
+    };
+    let find: Find = serde_json::from_value(block("find")).unwrap();
+    assert_eq!(serde_json::to_value(find).unwrap(), block("find"));
+    let replace: Replace = serde_json::from_value(block("replace")).unwrap();
+    assert_eq!(serde_json::to_value(replace).unwrap(), block("replace"));
+    let found: Found = serde_json::from_value(block("found")).unwrap();
+    assert_eq!(serde_json::to_value(found).unwrap(), block("found"));
+
+    let outcomes: Vec<Replaced> = page
+        .match_indices("| `{\"outcome\": ")
+        .map(|(at, _)| page[at..].split('`').nth(1).unwrap())
+        .map(|response| serde_json::from_str(response).unwrap())
+        .collect();
+    let reason = Reason::UsedBefore;
+    let expected = [
+        Replaced::Replaced,
+        Replaced::Gone,
+        Replaced::Overtaken,
+        Replaced::Unacceptable { reason },
+        Replaced::Later,
+    ];
+    assert_eq!(outcomes, expected);
 }
