@@ -33,7 +33,9 @@ desk := target/tools/desk/bin/python infra/desk/desk.py
 help: ## print this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-dev: $(DESK) $(SAM) ## run Rekey on a local AWS with a page and a mailbox; PARAMETERS="Name=value" sets parameters, APP=URL adds a page
+# USERS is table, postgresql, or cognito.
+dev: $(DESK) $(SAM) ## run Rekey on a local AWS with a page and a mailbox; PARAMETERS="Name=value" sets parameters, APP=URL adds a page, USERS=postgresql keeps the users there
+	@if [ "$$USERS" = postgresql ]; then sh infra/desk/postgresql.sh; fi
 	@$(desk) dev
 
 # The skipped journeys take longer: they try every fault, every hostile input, and races, and build the binaries.
@@ -41,14 +43,14 @@ quick: ## run the unit tests and the fast journeys, in under a minute once compi
 	@cargo test --locked --package rekey --package forgot --package reset --package journeys --lib --test journeys -- \
 		--skip hostile:: --skip races:: --skip faults:: --skip retries:: --skip process:: --skip verbosity:: --skip deadlines:: --skip tls::
 
-test: $(DESK) $(SAM) $(PAGE) $(LOGINS) ## run every test, the end-to-end tests against a separate stack
+test: $(DESK) $(SAM) $(PAGE) $(LOGINS) ## run every test, the end-to-end tests against a separate stack for each kind of users
 	@sh infra/desk/browser.sh
 	@sh infra/logins/php.sh
 	@cargo test --workspace --locked
 	@cargo test --locked --test peers
 	@node --test tests/page/
 	@sh infra/desk/fuzz.sh try 10
-	@$(desk) test cargo test --locked --test cloud
+	@sh infra/desk/cloud.sh
 
 page: $(PAGE) ## run the page's tests alone, in Chromium and Firefox
 	@sh infra/desk/browser.sh

@@ -55,9 +55,10 @@ class Users:
 
     def address(self):
         return {
-            "USERS_KIND": "postgresql", **self.server, "DATABASE_LOG": str(self.log),
+            "USERS_KIND": "postgresql", **self.server, "PSQL": binary("psql"), "DATABASE_LOG": str(self.log),
             **{f"{name.upper()}_SECRET_ARN": arn for name, arn in self.secrets.items()},
-            "DIRECTORY_LOGS": f"{self.outputs['FindLogGroup']},{self.outputs['ReplaceLogGroup']}",
+            **{f"{name.upper()}_FUNCTION": self.outputs[f"{name}FunctionArn"] for name in ROLES},
+            **{f"{name.upper()}_LOG": self.outputs[f"{name}LogGroup"] for name in ROLES},
             "DIRECTORY_CODE": str(self.built / "Replace"),
         }
 
@@ -130,8 +131,9 @@ SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "fsync": "off",
-    # As the README requires. Otherwise, a logged statement has its values, and so a password hash.
+    # As the directory's README says. Otherwise, statements and errors have values in the log, and so password hashes.
     "log_parameter_max_length": "0",
+    "log_error_verbosity": "terse",
 }
 
 

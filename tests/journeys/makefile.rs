@@ -30,6 +30,7 @@ fn values_reach_the_programs_unchanged() {
         ("directory-check", "FORMAT"),
         ("dev", "PARAMETERS"),
         ("dev", "APP"),
+        ("dev", "USERS"),
         ("fuzz", "SECONDS_EACH"),
         ("mutants", "SHARD"),
         ("torture", "PART"),
@@ -102,7 +103,7 @@ impl Checkout {
             checkout.write(name, "");
         }
         fs::copy("Makefile", checkout.0.join("Makefile")).unwrap();
-        let echo = "#!/bin/sh\nfor given in \"$@\" \"$PARAMETERS$APP\"; do printf '[%s]\\n' \"$given\"; done\n";
+        let echo = "#!/bin/sh\nfor given in \"$@\" \"$PARAMETERS$APP$USERS\"; do printf '[%s]\\n' \"$given\"; done\n";
         checkout.write("infra/desk/fuzz.sh", echo);
         checkout.write("infra/desk/mutants.sh", echo);
         checkout.write("infra/desk/browser.sh", "");
@@ -123,6 +124,7 @@ impl Checkout {
         for name in [
             "STACK",
             "APP",
+            "USERS",
             "PARAMETERS",
             "PART",
             "SECONDS_EACH",

@@ -44,6 +44,7 @@ fn every_locked_dependency_has_a_hash() {
         "infra/desk/requirements-desk.txt",
         "infra/desk/requirements-sam.txt",
         "infra/bench/peers/requirements.txt",
+        "infra/directories/postgresql/src/requirements.txt",
     ] {
         let text = read(requirements).replace("\\\n", " ");
         let mut packages = 0;
@@ -54,7 +55,7 @@ fn every_locked_dependency_has_a_hash() {
                 packages += 1;
             }
         }
-        assert!(packages > 10, "{requirements}");
+        assert!(packages >= 5, "{requirements}");
     }
     for lock in [
         "infra/bench/peers/better_auth/package-lock.json",
