@@ -97,7 +97,9 @@ check: $(SAM) $(CARGO) $(IAM) ## check imports, links, format, lints, documentat
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy --locked --test cloud -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
-	SAM_CLI_TELEMETRY=0 target/tools/sam/bin/sam validate --lint
+	@for template in template.yaml infra/directories/*/template.yaml; do \
+		SAM_CLI_TELEMETRY=0 target/tools/sam/bin/sam validate --lint --template-file "$$template" || exit 1; \
+	done
 	target/tools/sam/bin/python infra/iam/check.py
 	target/tools/sam/bin/python infra/directories/check_schema.py
 	target/tools/cargo/bin/cargo-machete

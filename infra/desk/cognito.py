@@ -12,7 +12,7 @@ SOURCES = ("Cargo.toml", "Cargo.lock", "rust-toolchain.toml", ".cargo", "shared"
 
 
 class Users:
-    def start(self, endpoint, state, _running, check_running, profile="release"):
+    def start(self, endpoint, state, _running, check_running, profile):
         """Creates a pool and deploys the functions. Returns the parameters of Rekey's template that name them."""
         self.cognito = client(endpoint, "cognito-idp")
         self.pool, self.app = create_pool(self.cognito)
@@ -41,6 +41,10 @@ class Users:
     @staticmethod
     def check_running():
         """The pool is part of the local AWS, which the desk checks itself."""
+
+    @staticmethod
+    def note(address):
+        return f"\n  user pool {address['USER_POOL_ID']}, with the application {address['USER_POOL_CLIENT_ID']}"
 
     @staticmethod
     def accepts(address, email, password):

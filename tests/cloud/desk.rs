@@ -75,6 +75,19 @@ fn an_invalid_parameter_is_reported_in_one_sentence() {
 }
 
 #[test]
+fn an_unknown_kind_of_users_is_reported() {
+    let output = python(
+        "import stop, users\ntry: users.chosen()\nexcept stop.Stop as reason: print(reason)",
+        &[("USERS", "mysql")],
+    );
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "USERS: expected one of table, postgresql, cognito, got 'mysql'.\n",
+        "{output:?}"
+    );
+}
+
+#[test]
 fn the_app_variable_extends_allow_list_and_origins() {
     let printed = parameters(&[("APP", "http://localhost:5173/reset")]);
     let (urls, origins) = printed.split_once('\n').unwrap();

@@ -78,7 +78,16 @@ impl Stack {
                     "ClientId": variable("USER_POOL_CLIENT_ID"), "AuthFlow": "USER_PASSWORD_AUTH",
                     "AuthParameters": parameters,
                 });
-                self.cognito("InitiateAuth", login).await.is_ok()
+                match self.cognito("InitiateAuth", login).await {
+                    Ok(_) => true,
+                    Err(error) => {
+                        assert!(
+                            error.to_string().contains("NotAuthorizedException"),
+                            "{error}"
+                        );
+                        false
+                    }
+                }
             }
         }
     }
