@@ -216,6 +216,14 @@ fn a_wrong_setting_is_refused_at_start_up_by_its_name() {
             &[("PASSWORD_HASH", "pbkdf2-aspnet"), (MEMORY, "512")],
             "PBKDF2_ITERATIONS: expected at most 795929 with 512 MB of memory (HashingMemoryMB), got \"1000000\"",
         ),
+        (
+            &[
+                ("PASSWORD_HASH", "pbkdf2-aspnet"),
+                ("PBKDF2_ITERATIONS", "5000000"),
+                (MEMORY, "3008"),
+            ],
+            "PBKDF2_ITERATIONS: expected at most 2750000, even on a whole core, got \"5000000\"",
+        ),
     ] {
         let error = start_error(settings).unwrap();
         assert_eq!(error, format!("invalid settings: {expected}"));

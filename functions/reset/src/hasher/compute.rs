@@ -38,10 +38,14 @@ impl Compute {
 
     /// Reports a number of steps that does not fit, with the largest value that does.
     pub(super) fn report(self, env: &mut Env<'_>, name: &str, value: u32, max: u64) {
-        let expected = format!(
-            "at most {max} with {} MB of memory (HashingMemoryMB)",
-            self.memory_mb
-        );
+        let expected = if u64::from(self.memory_mb) < CORE_MB {
+            format!(
+                "at most {max} with {} MB of memory (HashingMemoryMB)",
+                self.memory_mb
+            )
+        } else {
+            format!("at most {max}, even on a whole core")
+        };
         env.report(name, &value.to_string(), &expected);
     }
 }
