@@ -120,7 +120,7 @@ def time_problems(changed_at, layout):
         text = changed_at.get("S", "")
         latest = time.strftime("%Y-%m-%dT%H:%M:%S.999Z", time.gmtime(horizon))
         if not ISO_8601.fullmatch(text):
-            yield f"has a {layout.changed} that is not a text in UTC like 2026-11-25T09:00:00Z, which Rekey ignores"
+            yield f"has a {layout.changed} that is not a text in UTC like 2026-11-25T09:00:00Z, which Rekey cannot read"
         elif text > latest:
             yield f"has a {layout.changed} in the future, which Rekey ignores"
         return
