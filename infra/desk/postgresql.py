@@ -131,8 +131,7 @@ SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "fsync": "off",
-    # As the directory's README says. Otherwise, statements and errors have values in the log, and so password hashes.
-    "log_parameter_max_length": "0",
+    # As the directory's README says. Otherwise, the log has the values of statements and rows, and so password hashes.
     "log_error_verbosity": "terse",
 }
 
