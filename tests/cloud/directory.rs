@@ -4,12 +4,13 @@ use crate::directory_users::OLD_PASSWORD;
 use crate::stack::{Stack, is_rejected};
 use support::deployment::PASSWORD;
 
+/// Users who had an email, and have this address no longer.
+pub(crate) const MOVED: &str = "directory-moved@example.com";
+pub(crate) const DISABLED: &str = "directory-disabled@example.com";
+
 #[tokio::test]
 async fn a_link_to_an_old_address_is_rejected() {
-    let (old, new) = (
-        "directory-moved@example.com",
-        "directory-moved-to@example.com",
-    );
+    let (old, new) = (MOVED, "directory-moved-to@example.com");
     let stack = Stack::new();
     stack.user(old).await;
     let link = stack.link(old).await;
@@ -23,7 +24,7 @@ async fn a_link_to_an_old_address_is_rejected() {
 
 #[tokio::test]
 async fn a_disabled_user_gets_no_link_and_cannot_use_one() {
-    let email = "directory-disabled@example.com";
+    let email = DISABLED;
     let stack = Stack::new();
     stack.user(email).await;
     let link = stack.link(email).await;
