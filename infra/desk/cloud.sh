@@ -10,7 +10,7 @@ cloud() {
 }
 
 # Every test runs with a table. With the other kinds, only those run that depend on the directory.
-depend="forgot:: reset:: silence:: directory::"
+depend="forgot:: reset:: silence:: directory:: directory_check::this"
 cloud table "$@" -- --skip postgresql:: --skip cognito::
 # shellcheck disable=SC2086 # several filters
 cloud cognito "$@" -- $depend cognito::
