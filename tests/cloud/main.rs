@@ -39,5 +39,6 @@ mod stack;
 mod stack_name;
 mod tables;
 mod template;
+mod update;
 mod users;
 mod web_pages;
