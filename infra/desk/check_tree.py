@@ -10,8 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CRATES = [
-    "shared/src", "functions/forgot/src", "functions/reset/src", "tests/support/src", "tests/fuzz_checks/src", "tests/bench/src",
-    "tests/journeys", "tests/cloud", "tests/model", "tests/timing",
+    "shared/src", "functions/forgot/src", "functions/reset/src", "infra/directories/cognito/src", "tests/support/src",
+    "tests/fuzz_checks/src", "tests/bench/src", "tests/journeys", "tests/cloud", "tests/model", "tests/timing",
 ]
 MAX_LINES = 400
 MAX_README_LINES = 130

@@ -68,28 +68,24 @@ impl Stack {
 
     /// Returns whether the user's login accepts a password.
     pub(crate) async fn accepts(&self, email: &str, password: &str) -> bool {
-        match self.password_hash(email).await {
-            Some(hash) => Argon2::default()
+        if let Some(hash) = self.password_hash(email).await {
+            let argon2 = Argon2::default();
+            return argon2
                 .verify_password(password.as_bytes(), hash.as_str())
-                .is_ok(),
-            None => {
-                let parameters = json!({ "USERNAME": email, "PASSWORD": password });
-                let login = json!({
-                    "ClientId": variable("USER_POOL_CLIENT_ID"), "AuthFlow": "USER_PASSWORD_AUTH",
-                    "AuthParameters": parameters,
-                });
-                match self.cognito("InitiateAuth", login).await {
-                    Ok(_) => true,
-                    Err(error) => {
-                        assert!(
-                            error.to_string().contains("NotAuthorizedException"),
-                            "{error}"
-                        );
-                        false
-                    }
-                }
-            }
+                .is_ok();
         }
+        let login = json!({
+            "ClientId": variable("USER_POOL_CLIENT_ID"), "AuthFlow": "USER_PASSWORD_AUTH",
+            "AuthParameters": { "USERNAME": email, "PASSWORD": password },
+        });
+        let Err(error) = self.cognito("InitiateAuth", login).await else {
+            return true;
+        };
+        assert!(
+            error.to_string().contains("NotAuthorizedException"),
+            "{error}"
+        );
+        false
     }
 
     /// Returns the stored hash, unless the directory keeps it secret.
