@@ -184,19 +184,20 @@ fn payload() -> Traces {
     Traces::of(&secret)
 }
 
-/// Hashes a password in a format, with the fewest steps that Rekey accepts.
-fn hash(format: Format, secret: &SecretString) -> PasswordHash {
+/// Hashes a password in a format, with the fewest steps that Rekey accepts. Returns the hasher, too.
+fn hash(format: Format, secret: &SecretString) -> (Hasher, PasswordHash) {
     let fewest = |name: &str| match name {
         "BCRYPT_COST" => Some("10".to_owned()),
+        "PBKDF2_ITERATIONS" if format == Format::Pbkdf2AspNet => Some("210000".to_owned()),
         "PBKDF2_ITERATIONS" => Some("600000".to_owned()),
         _ => None,
     };
     let mut env = Env::new(&fewest);
     let policy = Policy::read(&mut env, format).unwrap();
-    // Leak the hasher, so that the memory that it keeps is searched too.
-    let hasher = Box::leak(Box::new(Hasher::read(&mut env, format).unwrap()));
+    let hasher = Hasher::read(&mut env, format).unwrap();
     let password = NewPassword::parse(secret.expose_secret(), &policy, None).unwrap();
-    hasher.hash(password).unwrap()
+    let hash = hasher.hash(password).unwrap();
+    (hasher, hash)
 }
 
 /// Returns traces of argon2's memory. An attacker who has it can try passwords at a fraction of the cost.
@@ -204,7 +205,9 @@ fn memory_of_argon2() -> Traces {
     let secret = secret();
     // Allocate the blocks first, so that they do not overwrite the memory that hashing leaves.
     let mut blocks = Zeroizing::new(vec![Block::default(); Params::default().block_count()]);
-    let hash = hash(Format::Argon2id, &secret);
+    let (hasher, hash) = hash(Format::Argon2id, &secret);
+    // Leak the hasher, so that the memory that it keeps is searched too.
+    Box::leak(Box::new(hasher));
     let hash = phc::PasswordHash::new(hash.as_str()).unwrap();
     let (password, salt) = (secret.expose_secret().as_bytes(), hash.salt.unwrap());
     let mut output = [0; 32];
