@@ -31,7 +31,9 @@ const SPARE: Duration = Duration::from_secs(2);
 
 #[tokio::test]
 async fn functions_respond_before_lambda_and_the_gateway_time_out() {
-    let app = TestApp::with_ada().await;
+    // A setting that adds a call to the lookup.
+    let app = TestApp::with(&[("USERS_NAME_ATTRIBUTE", "name")]).await;
+    app.user("1", ADA).await;
     let longest_calls = async |step: &str| {
         app.aws.take_calls();
         match step {

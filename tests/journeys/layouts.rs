@@ -15,26 +15,18 @@ use items::{Item, Users, item};
 
 const EVE: &str = "eve@example.com";
 
-/// The parameters for Auth.js, as docs/directories.md has them.
+/// The presets of docs/directories.md.
 const AUTH_JS: &str = "\
-UsersKeyAttribute=pk
-UsersKeyPrefix=USER#
-UsersSortKeyAttribute=sk
-UsersSortKeyPrefix=USER#
-UsersEmailAttribute=GSI1PK
-UsersEmailFormat=USER#{email}
-UsersEmailIndex=GSI1
+Auth.js      UsersKeyAttribute=pk UsersKeyPrefix=USER# UsersSortKeyAttribute=sk UsersSortKeyPrefix=USER#
+             UsersEmailAttribute=GSI1PK UsersEmailFormat=USER#{email} UsersEmailIndex=GSI1
 ";
-
-/// The parameters for `ElectroDB`, as docs/directories.md has them.
 const ELECTRO_DB: &str = "\
-UsersKeyAttribute=pk
-UsersKeyPrefix=$app#userid_
-UsersSortKeyAttribute=sk
-UsersSortKeyPrefix=$user_1
-UsersEmailAttribute=gsi1pk
-UsersEmailFormat=$app#email_{email}
-UsersEmailIndex=gsi1pk-gsi1sk-index
+ElectroDB    UsersKeyAttribute=pk UsersKeyPrefix=$app#userid_ UsersSortKeyAttribute=sk UsersSortKeyPrefix=$user_1
+             UsersEmailAttribute=gsi1pk UsersEmailFormat=$app#email_{email} UsersEmailIndex=gsi1pk-gsi1sk-index
+";
+const ASP_NET: &str = "\
+ASP.NET      UsersKeyAttribute=Id UsersEmailAttribute=NormalizedEmail UsersEmailFormat={EMAIL}
+             UsersPasswordAttribute=PasswordHash PasswordHash=pbkdf2-aspnet
 ";
 
 /// A single table in the style of "The DynamoDB Book": each item has its type in its sort key.
@@ -58,13 +50,12 @@ UsersEmailAttribute=email
 UsersEmailIndex=by-email
 ";
 
-const ASP_NET: &str = "\
-UsersKeyAttribute=Id
-UsersEmailAttribute=NormalizedEmail
-UsersEmailFormat={EMAIL}
-UsersEmailIndex=NormalizedEmail-index
-UsersPasswordAttribute=PasswordHash
-";
+#[test]
+fn the_documentation_has_the_presets_that_are_tested() {
+    let documentation = std::fs::read_to_string("docs/directories.md").unwrap();
+    let presets = [AUTH_JS, ELECTRO_DB, ASP_NET].concat();
+    assert!(documentation.contains(&format!("```\n{presets}```\n")));
+}
 
 #[test]
 fn the_documentation_has_the_presets() {
@@ -320,9 +311,8 @@ async fn a_link_re_creates_no_deleted_user(app: &TestApp, users: &Users<'_>, ada
 
 /// Converts parameters, as a deployment would set them, to the variables that the template sets.
 fn settings(parameters: &'static str) -> Vec<(&'static str, &'static str)> {
-    let pairs = parameters
-        .split_whitespace()
-        .map(|pair| pair.split_once('=').unwrap());
+    let pairs = parameters.split_whitespace();
+    let pairs = pairs.filter_map(|pair| pair.split_once('='));
     pairs
         .map(|(parameter, value)| (variable(parameter), value))
         .collect()
@@ -332,11 +322,14 @@ fn settings(parameters: &'static str) -> Vec<(&'static str, &'static str)> {
 fn variable(parameter: &str) -> &'static str {
     let reference = format!(": !Ref {parameter}");
     let template = template::text();
-    let line = template
+    let is_variable =
+        |name: &&str| !name.contains(|character: char| character.is_ascii_lowercase());
+    let mut lines = template
         .lines()
-        .find(|line| line.trim_start().starts_with("USERS_") && line.ends_with(&reference));
-    let name = line.unwrap_or_else(|| panic!("no variable has {parameter}"));
-    String::leak(name.trim().trim_end_matches(&reference).to_owned())
+        .filter_map(|line| line.trim_start().strip_suffix(&reference));
+    let name = lines.find(is_variable);
+    let name = name.unwrap_or_else(|| panic!("no variable has {parameter}"));
+    String::leak(name.to_owned())
 }
 
 fn text(text: &str) -> AttributeValue {

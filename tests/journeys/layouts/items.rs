@@ -79,10 +79,13 @@ impl<'a> Users<'a> {
         let password = stored
             .remove(self.setting("USERS_PASSWORD_ATTRIBUTE"))
             .unwrap();
-        assert!(
-            password.as_s().unwrap().starts_with("$argon2id$"),
-            "{password:?}"
-        );
+        let password = password.as_s().unwrap();
+        let format = self.app.settings.get("PASSWORD_HASH");
+        let prefix = match format.map(String::as_str) {
+            Some("pbkdf2-aspnet") => "AQAAAAI",
+            _ => "$argon2id$",
+        };
+        assert!(password.starts_with(prefix), "{password}");
         let changed = self.app.settings.get("USERS_CHANGED_ATTRIBUTE");
         let changed = changed.map_or("password_changed_at", String::as_str);
         assert!(stored.remove(changed).is_some(), "{stored:?}");
