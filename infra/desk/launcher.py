@@ -356,7 +356,7 @@ async def serve_api(scope, receive, send):
     ministack serves an API beside its AWS services, so the path, the host, or a header of a stranger's request can
     select another service. On AWS, an API has a separate host, so this port serves nothing but the API.
     """
-    started, request_id = time.monotonic(), base64.b64encode(os.urandom(11)).decode()
+    started, request_id = time.monotonic(), base64.urlsafe_b64encode(os.urandom(11)).decode()
     api_request_id.set(request_id)
     body = bytearray()
     while True:
