@@ -79,8 +79,8 @@ def replace_and_reveal_errors(event, context):
 
 
 def replace_anything(event, _context):
-    """Breaks the protocol: it logs the event, and checks nothing."""
+    """Breaks the protocol: it logs the event, checks nothing, and returns what it received."""
     print(event)
     with locked_user() as user:
         user.update(password=event["password"], changed_at=event["changed_at"])
-    return {"outcome": "replaced"}
+    return {"outcome": "replaced", "received": event["password"]}

@@ -4,7 +4,6 @@
 """
 
 import base64
-import contextlib
 import importlib.util
 import io
 import json
@@ -69,9 +68,7 @@ class DirectoryCheck(unittest.TestCase):
         self.printed = run.stdout + run.stderr
         self.assertNotIn("Traceback", self.printed)
         self.assertNotIn("\x1b", self.printed, "colors are for terminals")
-        with contextlib.suppress(KeyError):
-            for sent in json.loads(self.state.read_text())["password"].values():
-                self.assertNotIn(sent, self.printed, "the check printed a password or a hash")
+        self.assertNotRegex(self.printed, "[A-Za-z0-9]{40}", "the check printed a password or a hash")
         rows = [line.split(maxsplit=2) for line in self.printed.splitlines() if line.startswith(("find ", "replace "))]
         results = {(function, check.partition(":")[0]): result for function, result, check in rows}
         return run.returncode, {check: result for check, result in results.items() if result != "ok"}
