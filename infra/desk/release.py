@@ -26,7 +26,7 @@ from pathlib import Path
 
 from building import architecture, build
 from desk import HALVES, PORTS
-from helpers import TARGET, Interrupted, ending, environment, free_ports, interrupt, run
+from helpers import TARGET, ending, environment, free_ports, interrupt, run, say
 from local_aws import STACK, client, deploy, operator, outputs, prepare_account, start_aws
 from parameters import parameters_for
 from stop import ROOT, Stop
@@ -84,7 +84,7 @@ def test(command):
                     child.wait(0.2)
         if child.returncode:
             shutil.copy(state / "aws.log", TARGET / "update.log")
-            print("The local AWS's log of this run is in target/update.log.", flush=True)
+            say("The local AWS's log of this run is in target/update.log.")
         return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
@@ -121,14 +121,16 @@ def build_release():
     cargo builds it, and not sam: in the profile of tests, and in their folder, so that it compiles the release's own
     three crates only. The dependencies are compiled already, if their versions and features are the same.
     """
-    packed, passwords = only_archive().read_bytes(), (ROOT / PASSWORDS).read_bytes()
+    tar, passwords = lzma.decompress(only_archive().read_bytes()), (ROOT / PASSWORDS).read_bytes()
     built, sources = HOME / "built", HOME / "sources"
-    built_from, digest = built / "built-from", hashlib.sha256(packed + passwords).hexdigest()
+    built_from, digest = built / "built-from", hashlib.sha256(tar + passwords).hexdigest()
+    compare_with_history(tar)
     if built_from.is_file() and built_from.read_text() == digest:
         return built
     shutil.rmtree(HOME, ignore_errors=True)
-    with tarfile.open(fileobj=io.BytesIO(lzma.decompress(packed))) as files:
-        files.extractall(sources, filter="data")
+    for name, content in files_of(tar).items():
+        (sources / name).parent.mkdir(parents=True, exist_ok=True)
+        (sources / name).write_bytes(content)
     (sources / PASSWORDS).write_bytes(passwords)
     variables = {**environment(), "CARGO_BUILD_BUILD_DIR": str(TARGET), "CARGO_TARGET_DIR": str(HOME / "target")}
     # cargo does not distinguish crates by the place of their workspace. With another profile, those of the release do
@@ -164,16 +166,36 @@ def with_code(template):
 
 def archive(commit, file):
     """Writes the sources of a commit, as far as `build_release` needs them."""
-    tar = subprocess.run(["git", "archive", "--format=tar", commit, "--", *SOURCES], cwd=ROOT, capture_output=True)
-    if tar.returncode:
-        raise Stop(tar.stderr.decode(errors="replace"))
-    Path(file).write_bytes(lzma.compress(tar.stdout, preset=9 | lzma.PRESET_EXTREME))
+    Path(file).write_bytes(lzma.compress(git("archive", commit, "--", *SOURCES), preset=9 | lzma.PRESET_EXTREME))
     return 0
+
+
+def compare_with_history(tar):
+    """Raises Stop if the archive differs from its commit. Says so if this clone lacks the commit."""
+    commit, files = git("get-tar-commit-id", input=tar).decode().strip(), files_of(tar)
+    try:
+        git("cat-file", "-e", commit)
+    except Stop:
+        say(f"The archive of the last release is NOT compared with its commit {commit[:7]}, which this clone lacks.")
+        return
+    if files_of(git("archive", commit, "--", *files)) != files:
+        raise Stop(f"The archive of the last release differs from its commit {commit[:7]}.")
+
+
+def files_of(tar):
+    with tarfile.open(fileobj=io.BytesIO(tar)) as files:
+        return {each.name: files.extractfile(each).read() for each in files if each.isfile()}
+
+
+def git(*arguments, **options):
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, **options)
+    if done.returncode:
+        raise Stop(f"git {arguments[0]} failed (status {done.returncode}). {done.stderr.decode(errors='replace')}")
+    return done.stdout
 
 
 if __name__ == "__main__":
     try:
-        with contextlib.suppress(Interrupted):
-            sys.exit(main(*sys.argv[1:]))
+        sys.exit(main(*sys.argv[1:]))
     except Stop as stop:
         sys.exit(str(stop))
