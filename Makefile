@@ -51,6 +51,7 @@ test: $(DESK) $(SAM) $(PAGE) $(LOGINS) ## run every test, the end-to-end tests a
 	@node --test tests/page/
 	@sh infra/desk/fuzz.sh try 10
 	@sh infra/desk/cloud.sh
+	@target/tools/desk/bin/python infra/desk/release.py test cargo test --locked --test cloud -- --ignored update::
 
 page: $(PAGE) ## run the page's tests alone, in Chromium and Firefox
 	@sh infra/desk/browser.sh
