@@ -61,6 +61,16 @@ SETS = {
     },
     "an existing users table, a name": {"UsersTableName": "people", "UsersNameAttribute": "first_name"},
     "directory functions": {"UsersFindFunctionArn": FIND, "UsersReplaceFunctionArn": REPLACE},
+    # The parameters of a table that the deployment had before must grant nothing.
+    "directory functions, with the parameters of a table": {
+        "UsersFindFunctionArn": FIND,
+        "UsersReplaceFunctionArn": REPLACE,
+        "UsersTableName": "app",
+        "UsersKeyPrefix": "USER#",
+        "UsersStatusAttribute": "status",
+        "UsersStatusActive": "ACTIVE",
+        "UsersTableKeyArn": KEY,
+    },
 }
 
 
@@ -150,8 +160,9 @@ def resources(values):
     index = f"{users}/index/{values['UsersEmailIndex']}"
     email_is_key = values["UsersEmailAttribute"] == values["UsersKeyAttribute"]
     has_details = any(values[f"Users{each}Attribute"] for each in ("Status", "Locale", "Name"))
-    has_prefix = values["UsersKeyPrefix"] != ""
     has_functions = values["UsersFindFunctionArn"] != ""
+    has_prefix = values["UsersKeyPrefix"] != ""
+    has_key = values["UsersTableKeyArn"] != "" and not has_functions
     every_table = [table(users), table(index)]
     address, domain = values["MailFromAddress"], values["MailFromAddress"].partition("@")[2]
     identities = {address, domain, values["MailIdentity"] or domain}
@@ -167,12 +178,12 @@ def resources(values):
         "users": [] if has_functions else [table(users)],
         "unused-users": every_table if has_functions else [],
         # A parameter set without such a table has no requests for it.
-        "detailed-users": [table(users)] if has_details else [],
-        "shared-users": [table(users)] if has_prefix else [],
+        "detailed-users": [table(users)] if has_details and not has_functions else [],
+        "shared-users": [table(users)] if has_prefix and not has_functions else [],
         "own-users": [] if has_prefix or has_functions else [table(users)],
         "plain-users": [] if has_details or email_is_key or has_functions else [table(users)],
-        "table-key": [values["UsersTableKeyArn"]] if values["UsersTableKeyArn"] else [],
-        "other-key": [arn("kms", "key/1f")] + ([] if values["UsersTableKeyArn"] else [KEY]),
+        "table-key": [values["UsersTableKeyArn"]] if has_key else [],
+        "other-key": [arn("kms", "key/1f")] + ([] if has_key else [KEY]),
         "users-stream": [table(f"{users}/stream/2026-01-01T00:00:00.000"),
                          table("RekeyTable/stream/2025-01-01T00:00:00.000")],
         "not-users": [table("other"), table(f"{users}2"), table("RekeyTable/index/x"), table(f"{users}/index/other")],
