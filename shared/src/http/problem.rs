@@ -79,7 +79,7 @@ impl Problem {
         match self {
             Self::MethodNotAllowed => response.with_header("Allow", "POST"),
             Self::TooManyRequests { retry_after } | Self::Unavailable { retry_after } => {
-                response.with_header("Retry-After", &retry_after.as_secs().max(1).to_string())
+                response.with_header("Retry-After", &whole_seconds(*retry_after).to_string())
             }
             Self::Fault(fault) if fault.is_transient() => response.with_header("Retry-After", "2"),
             Self::NotFound
@@ -134,6 +134,12 @@ impl Problem {
             ),
         }
     }
+}
+
+/// Returns a time in whole seconds, at least one. Rounds up: a retry even a moment too early would fail.
+fn whole_seconds(time: Duration) -> u64 {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    seconds.max(1)
 }
 
 const UNAVAILABLE: (StatusCode, &str, &str) = (
