@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rekey::fault::Fault;
 use rekey::lambda::function::RecordError;
 use rekey::mailer::SendOutcome;
-use rekey::table::rows::PasswordChanged;
+use rekey::table::rows::{LEASE, PasswordChanged};
 use rekey::telemetry::metric::Metric;
 use tokio::time::{Instant, sleep_until};
 
@@ -58,8 +58,7 @@ impl Reset {
         settles_at: Timestamp,
         now: Timestamp,
     ) -> Result<bool, Fault> {
-        let left = settles_at.duration_since(now).try_into();
-        let end = Instant::now() + left.unwrap_or(Duration::ZERO);
+        let end = Instant::now() + rest(settles_at, now);
         let mut pause = FIRST_PAUSE;
         loop {
             let read_at = Instant::now();
@@ -73,6 +72,33 @@ impl Reset {
             }
             sleep_until(end.min(read_at + pause)).await;
             pause *= 2;
+        }
+    }
+}
+
+/// Returns the time until a change cannot be in progress: at most [`LEASE`], because the change began before its record
+/// arrived. A row with another time would block the shard.
+fn rest(settles_at: Timestamp, now: Timestamp) -> Duration {
+    let rest = settles_at.duration_since(now);
+    rest.clamp(SignedDuration::ZERO, LEASE).unsigned_abs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_cannot_make_the_private_half_wait_longer_than_a_lease() {
+        let now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1);
+        let lease = LEASE.unsigned_abs();
+        for (settles_at, expected) in [
+            (now + LEASE, lease),
+            (now + SignedDuration::from_secs(5), Duration::from_secs(5)),
+            (now - SignedDuration::from_secs(5), Duration::ZERO),
+            (Timestamp::MAX, lease),
+            (Timestamp::MIN, Duration::ZERO),
+        ] {
+            assert_eq!(rest(settles_at, now), expected, "{settles_at}");
         }
     }
 }
