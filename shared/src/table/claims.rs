@@ -276,3 +276,90 @@ pub fn claim_of(
         retry_after: rest.try_into().unwrap_or_default(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::email::Email;
+    use crate::locale::Locale;
+    use crate::user::UserKey;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second)
+    }
+
+    /// Returns the outcome at 100 seconds, for a link issued at 50, and a row with these times.
+    fn outcome(row: &[(&str, i64)]) -> Claim {
+        let issued = TokenIssued {
+            user: UserKey::text("42".to_owned()),
+            email: Email::parse("ada@example.com").unwrap(),
+            issued_at: at(50),
+            expires_at: at(4000),
+            locale: Locale::En,
+        };
+        let row = row.iter().map(|(name, second)| {
+            let value = AttributeValue::N(second.to_string());
+            ((*name).to_owned(), value)
+        });
+        claim_of(Some(&row.collect()), &issued, at(100))
+    }
+
+    #[test]
+    fn a_claim_in_progress_makes_other_links_wait_unless_they_were_dead_before() {
+        let busy = |seconds| Claim::Busy {
+            retry_after: Duration::from_secs(seconds),
+        };
+        for (row, expected) in [
+            // The claim ended the link, and may be undone.
+            (
+                &[
+                    ("ended_at", 90),
+                    ("previous_end", 0),
+                    ("changing_until", 135),
+                ][..],
+                busy(35),
+            ),
+            (
+                &[
+                    ("ended_at", 90),
+                    ("previous_end", 49),
+                    ("changing_until", 100),
+                ],
+                busy(0),
+            ),
+            // The link was issued during the claim.
+            (
+                &[
+                    ("ended_at", 40),
+                    ("previous_end", 30),
+                    ("changing_until", 135),
+                ],
+                busy(35),
+            ),
+            // An earlier change ended the link.
+            (
+                &[
+                    ("ended_at", 90),
+                    ("previous_end", 50),
+                    ("changing_until", 135),
+                ],
+                Claim::Dead,
+            ),
+            // The lease is over, and the claim counts as done.
+            (
+                &[
+                    ("ended_at", 50),
+                    ("previous_end", 0),
+                    ("changing_until", 99),
+                ],
+                Claim::Dead,
+            ),
+            (&[("ended_at", 90)], Claim::Dead),
+            (&[], Claim::Dead),
+        ] {
+            assert_eq!(outcome(row), expected, "{row:?}");
+        }
+    }
+}

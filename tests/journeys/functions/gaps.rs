@@ -9,7 +9,7 @@ use rekey::http::response::Response;
 use rekey::table::rows::LEASE;
 use serde_json::{Value, json};
 
-use super::last_email;
+use super::{last_email, newer_link};
 use support::app::TestApp;
 use support::deployment::{ADA, PASSWORD};
 use support::email::Link;
@@ -138,6 +138,25 @@ async fn a_change_that_is_settled_while_the_private_half_waits_has_one_notice() 
     assert!(last_email(&app).subject().contains("was changed"));
 }
 
+/// A link that was given back may be used again before the private half has read the first change again.
+#[tokio::test]
+async fn an_open_change_that_another_use_of_the_link_replaced_has_no_notice() {
+    let app = TestApp::with_functions(&[]).await;
+    let link = app.link(ADA).await;
+    respond(&app, &json!({ "errorType": "Timeout" }));
+    assert_eq!(app.reset(&link, PASSWORD).await.status(), 503);
+    let second = app.rows("change#").await.pop().unwrap();
+    let mut first = second.clone();
+    let settles_at: f64 = second["settles_at"]["N"].as_str().unwrap().parse().unwrap();
+    first["settles_at"]["N"] = json!((settles_at - 20.0).to_string());
+    app.clock.advance(LEASE + SignedDuration::from_millis(1));
+    app.deliver_changes(&[&first]).await;
+    assert_eq!(app.aws.emails().len(), 1);
+    app.deliver_changes(&[&second]).await;
+    assert_eq!(app.aws.emails().len(), 2);
+    assert!(last_email(&app).subject().contains("may have been changed"));
+}
+
 #[tokio::test]
 async fn a_function_that_commits_late_is_not_overtaken_by_another_change() {
     let mut app = TestApp::with_functions(&[("COOLDOWN_SECONDS", "1")]).await;
@@ -148,7 +167,7 @@ async fn a_function_that_commits_late_is_not_overtaken_by_another_change() {
     let late = app.aws.last_body("Replace");
     app.restart();
     app.clock.advance(SignedDuration::from_secs(28));
-    let newer = super::newer_link(&app).await;
+    let newer = newer_link(&app).await;
     assert_eq!(app.reset(&newer, "a newer password").await.status(), 503);
     app.aws.directory.invoke(&late);
     app.clock.advance(LEASE);
@@ -190,4 +209,34 @@ async fn a_link_that_was_disowned_during_the_change_is_not_given_back() {
     app.process_stream().await;
     assert_eq!(app.aws.emails().len(), 1);
     assert_eq!(app.rows("change#").await, [json!(null); 0]);
+}
+
+#[tokio::test]
+async fn the_uncertain_notice_names_what_happened_and_what_to_do() {
+    for (locale, subject, said) in [
+        (
+            "en",
+            "Your password for Example & Söhne may have been changed",
+            "We could not confirm whether the new password took effect.",
+        ),
+        (
+            "de",
+            "Ihr Passwort für Example & Söhne wurde möglicherweise geändert",
+            "Wir konnten nicht feststellen, ob das neue Passwort gilt.",
+        ),
+    ] {
+        let app = TestApp::with_functions(&[]).await;
+        app.aws
+            .directory
+            .change("42", |user| user.locale = Some(locale.to_owned()));
+        let link = newer_link(&app).await;
+        app.aws.directory.respond_with("null");
+        assert_eq!(app.reset(&link, PASSWORD).await.status(), 503);
+        app.clock.advance(LEASE + SignedDuration::from_secs(1));
+        app.process_stream().await;
+        let notice = last_email(&app);
+        assert_eq!(notice.subject(), subject);
+        assert!(notice.text().contains(said) && notice.html().contains(said));
+        assert!(notice.text().contains("2026") && notice.html().contains(ADA));
+    }
 }

@@ -72,6 +72,11 @@ impl TestApp {
         self.process_batch(&self.forgot, rows).await
     }
 
+    /// Delivers changes to the private half of `reset`, and returns the checkpoint if a record failed.
+    pub async fn deliver_changes(&self, rows: &[&Value]) -> Option<String> {
+        self.process_batch(&self.reset, rows).await
+    }
+
     /// Processes one batch of a stream, and returns the checkpoint if a record failed.
     async fn process_batch(&self, function: &impl Function, rows: &[&Value]) -> Option<String> {
         match self.handle(function, batch(rows)).await {
