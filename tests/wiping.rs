@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::hint::black_box;
 use std::io::{self, BufRead as _, Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::FileExt as _;
@@ -89,13 +90,13 @@ fn leave_a_string(traces: &Traces) {
         .map(|byte| char::from(byte ^ MASK))
         .collect();
     let around = format!("{}{text}{}", "-".repeat(300), "-".repeat(300));
-    drop(std::hint::black_box(around));
+    drop(black_box(around));
 }
 
 fn token() -> Traces {
     let token = Token::generate().unwrap();
     let traces = Traces::of_token(&token);
-    std::hint::black_box(token.hash());
+    black_box(token.hash());
     traces
 }
 
@@ -196,8 +197,17 @@ fn hash(format: Format, secret: &SecretString) -> (Hasher, PasswordHash) {
     let policy = Policy::read(&mut env, format).unwrap();
     let hasher = Hasher::read(&mut env, format).unwrap();
     let password = NewPassword::parse(secret.expose_secret(), &policy, None).unwrap();
-    let hash = hasher.hash(password).unwrap();
+    let hash = far_below(|| hasher.hash(password).unwrap());
     (hasher, hash)
+}
+
+/// Calls a function far below on the stack, where later calls do not overwrite what it leaves.
+#[inline(never)]
+fn far_below<T>(call: impl FnOnce() -> T) -> T {
+    let distance = black_box([0_u8; 1 << 14]);
+    let result = call();
+    black_box(&distance);
+    result
 }
 
 /// Returns traces of argon2's memory. An attacker who has it can try passwords at a fraction of the cost.
@@ -238,9 +248,9 @@ fn memory_of_hmac_sha256() -> Traces {
         ]);
         let block = padded::<64>(&secret, pad);
         compress256(&mut state, &*block);
-        traces.push(masked(block[0][24..56].iter().copied()));
-        traces.push(masked(
-            state[2..6].iter().flat_map(|word| word.to_ne_bytes()),
+        traces.extend(hmac_traces(
+            &block[0],
+            state.map(u32::to_ne_bytes).as_flattened(),
         ));
     }
     hash(Format::Pbkdf2Django, &secret);
@@ -263,13 +273,23 @@ fn memory_of_hmac_sha512() -> Traces {
         ]);
         let block = padded::<128>(&secret, pad);
         compress512(&mut state, &*block);
-        traces.push(masked(block[0][24..56].iter().copied()));
-        traces.push(masked(
-            state[2..6].iter().flat_map(|word| word.to_ne_bytes()),
+        traces.extend(hmac_traces(
+            &block[0],
+            state.map(u64::to_ne_bytes).as_flattened(),
         ));
     }
     hash(Format::Pbkdf2AspNet, &secret);
     Traces(traces)
+}
+
+/// Returns short pieces of a padded key and of a state, because an optimizer may store each word of them elsewhere.
+fn hmac_traces(block: &[u8], state: &[u8]) -> [Vec<u8>; 3] {
+    let piece = |bytes: &[u8]| masked(bytes.iter().copied());
+    [
+        piece(&block[24..32]),
+        piece(&state[..8]),
+        piece(&state[16..24]),
+    ]
 }
 
 /// Returns a key as HMAC pads it to a block.
