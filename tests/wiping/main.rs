@@ -3,12 +3,12 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod search;
+
 use std::collections::HashMap;
-use std::fs::File;
 use std::hint::black_box;
-use std::io::{self, BufRead as _, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::net::TcpListener;
-use std::os::unix::fs::FileExt as _;
 use std::thread;
 
 use argon2::password_hash::phc;
@@ -35,6 +35,8 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::block_api::{compress256, compress512};
 use support::deployment::{long_timeouts, sdk_config};
+
+use search::{MASK, Search, Traces, masked};
 
 const PAGE: &str = "https://app.example.com/password/reset?view=a-page-with-a-rather-long-name";
 
@@ -325,94 +327,4 @@ fn forgot() -> Forgot {
 /// Returns 64 random digits.
 fn secret() -> SecretString {
     Token::generate().unwrap().hex()
-}
-
-/// The bytes to search for, each masked so that the search does not find them here.
-struct Traces(Vec<Vec<u8>>);
-
-const MASK: u8 = 0x80;
-
-fn masked(bytes: impl Iterator<Item = u8>) -> Vec<u8> {
-    bytes.map(|byte| byte ^ MASK).collect()
-}
-
-impl Traces {
-    /// Returns the traces of a secret's middle, because an allocator overwrites the first bytes of freed memory. A
-    /// token's bytes may be in memory when its digits are not.
-    fn of(secret: &SecretString) -> Self {
-        let digits = &secret.expose_secret().as_bytes()[24..56];
-        let value = |digit: u8| char::from(digit).to_digit(16).unwrap();
-        let byte = |pair: &[u8]| u8::try_from(value(pair[0]) << 4 | value(pair[1])).unwrap();
-        Self(vec![
-            masked(digits.iter().copied()),
-            masked(digits.chunks(2).map(byte)),
-        ])
-    }
-
-    fn of_token(token: &Token) -> Self {
-        Self::of(&token.hex())
-    }
-}
-
-/// Reads this process's memory. It allocates its buffers at the start. Otherwise, they could reuse freed memory, and
-/// overwrite the traces.
-struct Search {
-    memory: File,
-    maps: String,
-    writable: Vec<(u64, u64)>,
-    chunk: Vec<u8>,
-}
-
-impl Search {
-    const CHUNK: usize = 1 << 16;
-
-    fn new() -> Self {
-        Self {
-            memory: File::open("/proc/self/mem").unwrap(),
-            maps: String::with_capacity(Self::CHUNK),
-            writable: Vec::with_capacity(1000),
-            chunk: vec![0; Self::CHUNK + 32],
-        }
-    }
-
-    /// Returns the number of occurrences of the traces in writable memory.
-    fn count(&mut self, traces: &Traces) -> usize {
-        self.maps.clear();
-        let mut maps = File::open("/proc/self/maps").unwrap();
-        maps.read_to_string(&mut self.maps).unwrap();
-        self.writable.clear();
-        let lines = self.maps.lines().filter(|line| line.contains(" rw"));
-        self.writable.extend(lines.map(range));
-        traces.0.iter().map(|trace| self.count_of(trace)).sum()
-    }
-
-    fn count_of(&mut self, masked: &[u8]) -> usize {
-        let (first, others) = masked.split_first().unwrap();
-        let starts_here = |rest: &[u8]| {
-            rest.len() >= others.len() && rest.iter().zip(others).all(|(a, b)| *a == b ^ MASK)
-        };
-        let mut count = 0;
-        for (start, end) in &self.writable {
-            for at in (*start..*end).step_by(Self::CHUNK) {
-                let max = Self::CHUNK + masked.len() - 1;
-                let length = max.min(usize::try_from(end - at).unwrap());
-                let Ok(read) = self.memory.read_at(&mut self.chunk[..length], at) else {
-                    break;
-                };
-                let mut rest = &self.chunk[..read];
-                while rest.skip_until(first ^ MASK).unwrap() > 0 {
-                    count += usize::from(starts_here(rest));
-                }
-            }
-        }
-        count
-    }
-}
-
-/// Returns the start and the end of the range in a line of `/proc/self/maps`.
-fn range(line: &str) -> (u64, u64) {
-    let (start, rest) = line.split_once('-').unwrap();
-    let (end, _) = rest.split_once(' ').unwrap();
-    let address = |digits| u64::from_str_radix(digits, 16).unwrap();
-    (address(start), address(end))
 }
