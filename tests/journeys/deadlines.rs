@@ -31,9 +31,7 @@ const SPARE: Duration = Duration::from_secs(2);
 
 #[tokio::test]
 async fn functions_respond_before_lambda_and_the_gateway_time_out() {
-    // A setting that adds a call to the lookup.
-    let app = TestApp::with(&[("USERS_NAME_ATTRIBUTE", "name")]).await;
-    app.user("1", ADA).await;
+    let app = app_with_the_longest_lookup().await;
     let longest_calls = async |step: &str| {
         app.aws.take_calls();
         match step {
@@ -89,6 +87,13 @@ async fn functions_respond_before_lambda_and_the_gateway_time_out() {
             &format!("{longest:?} of {timeout:?}"),
         );
     }
+}
+
+/// Starts an app whose settings add a call to the lookup.
+async fn app_with_the_longest_lookup() -> TestApp {
+    let app = TestApp::with(&[("USERS_NAME_ATTRIBUTE", "name")]).await;
+    app.user("1", ADA).await;
+    app
 }
 
 /// Returns the longest change with directory functions, whose claim begins as late as possible.
