@@ -23,6 +23,8 @@ ISO_8601 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?", re.
 def main(stack):
     described = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
     output = {each["OutputKey"]: each["OutputValue"] for each in described["Outputs"]}
+    if "UsersTableName" not in output:
+        sys.exit(f"{stack} has directory functions and no users table. Try them with `make directory-check`.")
     layout = Layout({each["ParameterKey"]: each["ParameterValue"] for each in described["Parameters"]})
     users = [user for item in items_of(output["UsersTableName"], layout) if (user := layout.user(item))]
     owners = Counter(normalize(address) for _, address, _ in users if isinstance(address, str))

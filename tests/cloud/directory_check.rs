@@ -17,6 +17,21 @@ fn directory_check_reports_each_breach_of_the_protocol() {
     assert!(printed.ends_with("\nOK\n"), "{printed}");
 }
 
+#[test]
+fn this_stack_has_no_users_to_check_if_it_has_functions() {
+    if variable("USERS_KIND") == "table" {
+        return;
+    }
+    let output = Command::new("target/tools/desk/bin/python")
+        .args(["infra/users_check.py", &variable("STACK_NAME")])
+        .env("AWS_DEFAULT_REGION", variable("AWS_REGION"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert!(printed.contains("`make directory-check`"), "{printed}");
+}
+
 /// The database compares times, and Cognito cannot.
 #[tokio::test]
 async fn this_repositorys_directories_pass() {
