@@ -49,6 +49,11 @@ async fn check(gap: &Gap) {
     };
     let owner = owner(&app, after).await;
     assert_eq!((answer, password, after, owner), gap.effect, "{failure}");
+    // A lost claim did not reach the directory.
+    let is_unknown = (answer, after) == (Answer::Unavailable, After::Dead)
+        && failure != "the claim's response is lost";
+    let is_counted = app.events().contains(&"ChangesUnknown".to_owned());
+    assert_eq!(is_counted, is_unknown, "{failure}");
     let log = app.log();
     assert!(
         !log.contains(PASSWORD) && !log.contains("argon2"),
@@ -148,6 +153,8 @@ async fn an_open_change_that_another_use_of_the_link_replaced_has_no_notice() {
     let second = app.rows("change#").await.pop().unwrap();
     let mut first = second.clone();
     let settles_at: f64 = second["settles_at"]["N"].as_str().unwrap().parse().unwrap();
+    let changed_at: f64 = second["changed_at"]["N"].as_str().unwrap().parse().unwrap();
+    assert!((settles_at - changed_at - LEASE.as_secs_f64()).abs() < 0.001);
     first["settles_at"]["N"] = json!((settles_at - 20.0).to_string());
     app.clock.advance(LEASE + SignedDuration::from_millis(1));
     app.deliver_changes(&[&first]).await;

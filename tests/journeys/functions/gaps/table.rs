@@ -133,7 +133,7 @@ const NOT_DONE: Effect = (
     Owner::Nothing,
 );
 
-pub(crate) const GAPS: [Gap; 21] = [
+pub(crate) const GAPS: [Gap; 22] = [
     gap(
         "nothing",
         |_| {},
@@ -307,6 +307,17 @@ pub(crate) const GAPS: [Gap; 21] = [
         "giving back fails",
         |app| {
             respond(app, &json!({ "outcome": "later" }));
+            lose_settlement(app);
+        },
+        UNKNOWN,
+    ),
+    gap(
+        "giving back fails after the function rejected the password",
+        |app| {
+            respond(
+                app,
+                &json!({ "outcome": "unacceptable", "reason": "too_weak" }),
+            );
             lose_settlement(app);
         },
         UNKNOWN,
