@@ -79,5 +79,6 @@ fn the_protocol_holds_in_every_state() {
         );
     }
     let shown = "no state breaks a property";
+    println!("{states} states of the protocol: {shown}");
     report("states of the protocol", states, shown);
 }

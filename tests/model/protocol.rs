@@ -75,7 +75,8 @@ impl Protocol {
                 "USERS_KEY_ATTRIBUTE" => "id",
                 "USERS_EMAIL_ATTRIBUTE" => "email",
                 "USERS_EMAIL_INDEX" => "email-index",
-                _ => "password_hash",
+                "USERS_PASSWORD_ATTRIBUTE" => "password_hash",
+                _ => return None,
             };
             Some(value.to_owned())
         };

@@ -10,8 +10,8 @@ pub(super) enum Action {
     Claim(usize),
     /// A public half sends its claim and ends before a response. The claim may arrive later.
     LoseClaim(usize),
-    /// A claim arrives of which the public half has ended.
-    ArriveClaim(usize),
+    /// A claim arrives after its public half has ended.
+    ArriveClaim,
     /// The public half invokes the directory's function.
     Invoke(usize),
     /// Lambda rejects the invocation, so the function does not run.
@@ -28,7 +28,7 @@ pub(super) enum Action {
     Settle(usize),
     /// The public half sends its settlement and ends before a response. The settlement may arrive later.
     Lose(usize),
-    /// A settlement arrives of which the public half has ended.
+    /// A settlement arrives after its public half has ended.
     Arrive(usize),
     /// `notify` reads the row of an open change again, and sends an uncertain notice.
     SendUncertain(usize),

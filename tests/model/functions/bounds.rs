@@ -44,14 +44,14 @@ pub(super) const UNDISTURBED: Bounds = Bounds {
     delays: false,
     function: LEASE,
 };
-pub(super) const THREE_CLAIMS: Bounds = Bounds {
-    ticks: 4,
-    claims: 3,
-    ..UNDISTURBED
-};
 pub(super) const DISOWNED: Bounds = Bounds {
     disowns: 1,
     ..UNDISTURBED
+};
+pub(super) const THREE_CLAIMS: Bounds = Bounds {
+    ticks: 4,
+    claims: 3,
+    ..DISOWNED
 };
 pub(super) const DELAYED: Bounds = Bounds {
     delays: true,
@@ -69,11 +69,7 @@ pub(super) const CHECKS_ADDRESS: Bounds = Bounds {
 pub(super) const CONDITIONAL: Bounds = Bounds {
     kind: Kind::Conditional,
     writes: 1,
-    ..UNDISTURBED
-};
-pub(super) const CONDITIONAL_AND_DISOWNED: Bounds = Bounds {
-    disowns: 1,
-    ..CONDITIONAL
+    ..DISOWNED
 };
 /// A function that may replace the password after the lease, against its contract.
 pub(super) const SLOW: Bounds = Bounds {
@@ -90,19 +86,22 @@ pub(super) const SLOW_CONDITIONAL: Bounds = Bounds {
 pub(super) const LONG: [Bounds; 4] = [
     Bounds {
         links: 3,
-        ..THREE_CLAIMS
-    },
-    Bounds {
-        disowns: 1,
-        ..THREE_CLAIMS
-    },
-    Bounds {
-        delays: true,
+        disowns: 0,
         ..THREE_CLAIMS
     },
     Bounds {
         delays: true,
-        disowns: 1,
+        disowns: 0,
+        ..THREE_CLAIMS
+    },
+    Bounds {
+        ticks: 4,
+        writes: 2,
+        disowns: 0,
+        ..CONDITIONAL
+    },
+    Bounds {
+        delays: true,
         ..CONDITIONAL
     },
 ];

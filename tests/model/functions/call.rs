@@ -10,26 +10,29 @@ use crate::dynamodb::rows::{Rows, attributes};
 use crate::dynamodb::statement::Statement;
 use crate::dynamodb::{Reason, transact};
 
-/// A transaction. Ticks and numbers identify its statements.
+/// The part of a link that its statements contain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct LinkId {
+    pub(super) number: usize,
+    pub(super) issued_at: u8,
+}
+
+/// The part of a claim that its statements contain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ClaimId {
+    pub(super) number: usize,
+    pub(super) at: u8,
+}
+
+/// A transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Call {
     /// `deliver` stores a token.
-    Store { link: usize, issued_at: u8 },
-    Claim {
-        link: usize,
-        issued_at: u8,
-        claim: usize,
-        now: u8,
-    },
-    Settle {
-        link: usize,
-        issued_at: u8,
-        claim: usize,
-        claimed_at: u8,
-        settled: Settled,
-    },
+    Store(LinkId),
+    Claim(LinkId, ClaimId),
+    Settle(LinkId, ClaimId, Settled),
     /// The owner ends all links.
-    Disown { end: DisownedAt },
+    Disown(DisownedAt),
 }
 
 /// The time to which a disown sets the end of the links.
@@ -59,8 +62,8 @@ impl Call {
     /// Returns the number of the only link whose rows the statements touch. A disown touches the rows of none.
     fn link(self) -> usize {
         match self {
-            Self::Store { link, .. } | Self::Claim { link, .. } | Self::Settle { link, .. } => link,
-            Self::Disown { .. } => 0,
+            Self::Store(link) | Self::Claim(link, _) | Self::Settle(link, ..) => link.number,
+            Self::Disown(_) => 0,
         }
     }
 }
@@ -74,7 +77,7 @@ impl Protocol {
         Ok(())
     }
 
-    /// Returns the outcome of a transaction, and remembers it.
+    /// Returns the outcome of a transaction, which depends only on its statements and these rows.
     fn outcome(&self, call: Call, before: LinkRows) -> Result<LinkRows, Rejected> {
         let key = (call, before);
         if let Some(outcome) = self.outcomes.read().unwrap().get(&key) {
@@ -91,21 +94,10 @@ impl Protocol {
 
     fn statements(&self, call: Call) -> Vec<Statement> {
         match call {
-            Call::Store { link, issued_at } => self.token_statement(link, issued_at),
-            Call::Claim {
-                link,
-                issued_at,
-                claim,
-                now,
-            } => self.claim_statements(link, issued_at, claim, now),
-            Call::Settle {
-                link,
-                issued_at,
-                claim,
-                claimed_at,
-                settled,
-            } => self.settlement_statements(link, issued_at, claim, claimed_at, settled),
-            Call::Disown { end } => vec![self.disown_statement(end)],
+            Call::Store(link) => self.token_statement(link),
+            Call::Claim(link, claim) => self.claim_statements(link, claim),
+            Call::Settle(link, claim, settled) => self.settlement_statements(link, claim, settled),
+            Call::Disown(end) => vec![self.disown_statement(end)],
         }
     }
 
@@ -138,7 +130,7 @@ fn rejected(call: Call, reasons: &[Reason]) -> Rejected {
     if !reasons.iter().any(has_failed) {
         return Rejected::Invalid;
     }
-    let Call::Claim { issued_at, now, .. } = call else {
+    let Call::Claim(link, claim) = call else {
         return Rejected::Conditions;
     };
     if has_failed(&reasons[0]) {
@@ -148,7 +140,7 @@ fn rejected(call: Call, reasons: &[Reason]) -> Rejected {
         panic!("{reasons:?}")
     };
     let epoch = epoch.as_deref().map(attributes);
-    match claim_of(epoch.as_ref(), &issued(issued_at), time(now)) {
+    match claim_of(epoch.as_ref(), &issued(link), time(claim.at)) {
         Claim::Dead => Rejected::Ended,
         Claim::Busy { .. } => Rejected::Busy,
         Claim::Held => panic!("{reasons:?}"),

@@ -2,7 +2,7 @@
 
 use super::bounds::Kind;
 use super::protocol::Protocol;
-use super::state::{Flaw, Half, Response, State};
+use super::state::{Flaw, Function, Half, Response, State};
 
 impl Protocol {
     /// Runs the function to its end. Its response reaches a public half that still waits.
@@ -30,7 +30,9 @@ impl Protocol {
 
 pub(super) fn respond(state: &mut State, claim: usize, response: Response) {
     let claimed = &mut state.claims[claim];
-    claimed.is_running = false;
+    if claimed.function == Function::Running {
+        claimed.function = Function::Idle;
+    }
     if claimed.half == Half::Waiting {
         claimed.half = Half::Responded(response);
     }
@@ -42,7 +44,7 @@ fn replace(state: &mut State, claim: usize) {
     let link = &state.links[claimed.link];
     let others = || {
         let others = state.claims.iter().enumerate();
-        let others = others.filter(|(other, one)| *other != claim && one.has_effect);
+        let others = others.filter(|(other, one)| *other != claim && one.has_effect());
         others.map(|(_, one)| one)
     };
     let is_between = |at: u8| link.issued_at <= at && at <= claimed.at;
@@ -60,5 +62,5 @@ fn replace(state: &mut State, claim: usize) {
     ];
     let present = flaws.into_iter().filter(|(_, is_present)| *is_present);
     state.flaws.extend(present.map(|(flaw, _)| flaw));
-    state.claims[claim].has_effect = true;
+    state.claims[claim].function = Function::Replaced;
 }

@@ -1,27 +1,22 @@
 //! The steps of a public half, from its claim to its response.
 
-use super::call::{Call, Rejected};
+use super::call::{Call, ClaimId, LinkId, Rejected};
 use super::clock::LEASE;
 use super::protocol::Protocol;
 use super::rows::LINKS;
-use super::state::{Claimed, Flaw, Half, Response, Settled, State};
+use super::state::{Claimed, Flaw, Function, Half, Response, Settled, State};
 use crate::mutation::Mutation;
 
 impl Protocol {
     /// Claims a change. The public half read the clock at `now`, and goes on as `half` if it holds the claim.
     pub(super) fn claim(&self, state: &mut State, link: usize, now: u8, half: Half) {
         let issued_at = state.links[link].issued_at;
-        let call = Call::Claim {
-            link,
-            issued_at,
-            claim: state.claims.len(),
-            now,
-        };
+        let call = Call::Claim(state.link(link), state.next_claim(now));
         let outcome = self.run(&mut state.rows, call);
         let asked = &mut state.links[link];
         match outcome {
             Ok(()) => {}
-            // The change that uses the token may be set back, but the caller with the same link is not told so.
+            // This says nothing about later attempts: the claim that used the token may give it back.
             Err(Rejected::Used) => return,
             Err(Rejected::Ended) => return asked.is_rejected = true,
             Err(Rejected::Busy) if self.has(Mutation::BusyIsDead) => {
@@ -44,10 +39,9 @@ impl Protocol {
             link,
             at: now,
             half,
-            is_running: false,
-            has_effect: false,
+            function: Function::Idle,
+            settled: None,
             delayed: None,
-            is_undone: false,
             is_rejected: false,
             has_notice: false,
             has_uncertain_notice: false,
@@ -57,19 +51,10 @@ impl Protocol {
     /// Runs the settlement for the directory's response, and responds to the caller.
     pub(super) fn settle(&self, state: &mut State, claim: usize) {
         let (response, settled) = settlement(state.claims[claim].half);
-        match self.run_settlement(state, claim, settled) {
-            Ok(()) => {}
-            Err(Rejected::Conditions)
-                if matches!(settled, Settled::NotDone | Settled::GivenBack) =>
-            {
-                let is_disowned = state.disowned_at >= Some(state.claims[claim].at);
-                if settled == Settled::GivenBack && !is_disowned {
-                    state.flaws.insert(Flaw::UsedUp);
-                }
-                state.claims[claim].half = Half::Superseded(response);
-                return;
-            }
-            Err(_) => {}
+        let outcome = self.run_settlement(state, claim, settled);
+        let can_be_superseded = matches!(settled, Settled::NotDone | Settled::GivenBack);
+        if can_be_superseded && outcome == Err(Rejected::Conditions) {
+            return supersede(state, claim, response, settled);
         }
         let claimed = &state.claims[claim];
         let is_given_back = settled == Settled::GivenBack;
@@ -80,27 +65,33 @@ impl Protocol {
             ),
             (
                 Flaw::EndedInVain,
-                claimed.is_undone && self.has_ended_in_vain(state),
+                claimed.is_undone() && self.has_ended_in_vain(state),
             ),
             (Flaw::HeldUp, !self.accepts_link_of(state, state.clock + 1)),
         ];
         let present = flaws.into_iter().filter(|(_, is_present)| *is_present);
         state.flaws.extend(present.map(|(flaw, _)| flaw));
-        end(state, claim, response, settled);
+        let answer = match response {
+            Response::Replaced => Answer::Changed,
+            Response::Dead | Response::Unacceptable => Answer::Rejected,
+            // A link that was ended again is reported like any dead link.
+            Response::Later if settled == Settled::Disowned => Answer::Rejected,
+            Response::Later => Answer::Unavailable,
+        };
+        end(state, claim, answer);
     }
 
-    /// Sends the settlement and ends. The response to the caller does not depend on a table that does not answer,
-    /// except that a link which may not be given back is not reported as such.
+    /// Sends the settlement, and ends without its outcome.
     pub(super) fn lose(&self, state: &mut State, claim: usize) {
         let (response, settled) = settlement(state.claims[claim].half);
         state.claims[claim].delayed = self.bounds.delays.then_some(settled);
-        let is_reported = matches!(settled, Settled::Done | Settled::NotDone);
-        let response = if is_reported {
-            response
-        } else {
-            Response::Later
+        let answer = match response {
+            Response::Replaced => Answer::Changed,
+            Response::Dead => Answer::Rejected,
+            // The link may not be given back.
+            Response::Unacceptable | Response::Later => Answer::Unavailable,
         };
-        end(state, claim, response, settled);
+        end(state, claim, answer);
     }
 
     /// Runs a settlement whose public half has ended.
@@ -108,9 +99,9 @@ impl Protocol {
         let Some(settled) = state.claims[claim].delayed.take() else {
             panic!("{:?}", state.claims[claim])
         };
-        // Nobody reads the outcome.
+        // The public half has ended, so nothing depends on the outcome.
         let _ = self.run_settlement(state, claim, settled);
-        if state.claims[claim].is_undone {
+        if state.claims[claim].is_undone() {
             // After the lease, a caller may have learned that this change ended a link.
             for link in &mut state.links {
                 link.is_rejected = false;
@@ -124,26 +115,24 @@ impl Protocol {
         claim: usize,
         settled: Settled,
     ) -> Result<(), Rejected> {
-        let claimed = &mut state.claims[claim];
-        let link = claimed.link;
-        let call = Call::Settle {
-            link,
-            issued_at: state.links[link].issued_at,
-            claim,
-            claimed_at: claimed.at,
-            settled,
+        let id = ClaimId {
+            number: claim,
+            at: state.claims[claim].at,
         };
+        let link = state.claims[claim].link;
+        let call = Call::Settle(state.link(link), id, settled);
         let outcome = self.run(&mut state.rows, call);
         if outcome == Err(Rejected::Invalid) {
             state.flaws.insert(Flaw::Invalid);
         }
         outcome?;
-        claimed.is_undone |= matches!(settled, Settled::NotDone | Settled::GivenBack);
+        let claimed = &mut state.claims[claim];
+        claimed.settled = Some(settled);
         // The stream delivers the row, now without `settles_at`.
         let row = state.rows.changes[link];
         if settled == Settled::Done && row.is_some_and(|row| row.settles_at.is_none()) {
             claimed.has_notice = true;
-            if !claimed.has_effect {
+            if !claimed.has_effect() {
                 state.flaws.insert(Flaw::UntrueNotice);
             }
         }
@@ -152,12 +141,7 @@ impl Protocol {
 
     /// Returns whether a link could be claimed now.
     fn works(&self, state: &State, link: usize) -> bool {
-        let call = Call::Claim {
-            link,
-            issued_at: state.links[link].issued_at,
-            claim: state.claims.len(),
-            now: state.clock,
-        };
+        let call = Call::Claim(state.link(link), state.next_claim(state.clock));
         self.run(&mut state.rows.clone(), call).is_ok()
     }
 
@@ -179,18 +163,12 @@ impl Protocol {
     /// Returns whether a link works that is issued then, if nothing else happens.
     fn accepts_link_of(&self, state: &State, later: u8) -> bool {
         let mut rows = state.rows;
-        let link = LINKS - 1;
-        let store = Call::Store {
-            link,
+        let link = LinkId {
+            number: LINKS - 1,
             issued_at: later,
         };
-        let claim = Call::Claim {
-            link,
-            issued_at: later,
-            claim: state.claims.len(),
-            now: later,
-        };
-        self.run(&mut rows, store).is_ok() && self.run(&mut rows, claim).is_ok()
+        let claim = Call::Claim(link, state.next_claim(later));
+        self.run(&mut rows, Call::Store(link)).is_ok() && self.run(&mut rows, claim).is_ok()
     }
 }
 
@@ -210,17 +188,40 @@ fn settlement(half: Half) -> (Response, Settled) {
     }
 }
 
-/// Ends a public half with its response to the caller: a 204, a 422, or a 503, which promises nothing.
-fn end(state: &mut State, claim: usize, response: Response, settled: Settled) {
+/// Handles a settlement that would set the claim back, but the links were ended again.
+fn supersede(state: &mut State, claim: usize, response: Response, settled: Settled) {
+    let claimed = &mut state.claims[claim];
+    claimed.half = Half::Superseded(response);
+    let is_disowned = state.disowned_at.is_some_and(|at| claimed.at <= at);
+    if !is_disowned && settled == Settled::GivenBack {
+        state.flaws.insert(Flaw::UsedUp);
+    } else if !is_disowned {
+        state.flaws.insert(Flaw::EndedInVain);
+    }
+}
+
+/// The response to a caller.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// 204.
+    Changed,
+    /// 422.
+    Rejected,
+    /// 503, which promises nothing.
+    Unavailable,
+}
+
+/// Ends a public half with its response to the caller.
+fn end(state: &mut State, claim: usize, answer: Answer) {
     let claimed = &mut state.claims[claim];
     claimed.half = Half::Ended;
-    let is_replaced = response == Response::Replaced;
-    claimed.is_rejected = match response {
-        Response::Dead | Response::Unacceptable => true,
-        Response::Later => settled == Settled::Disowned,
-        Response::Replaced => false,
+    claimed.is_rejected = answer == Answer::Rejected;
+    let is_untrue = match answer {
+        Answer::Changed => !claimed.has_effect(),
+        Answer::Rejected => claimed.has_effect(),
+        Answer::Unavailable => false,
     };
-    if (is_replaced && !claimed.has_effect) || (claimed.is_rejected && claimed.has_effect) {
+    if is_untrue {
         state.flaws.insert(Flaw::Untrue);
     }
 }

@@ -1,6 +1,10 @@
 //! The function protocol as a state machine of one user.
 //!
-//! A public half reads its token before it claims a change. That reading only saves work, so it is no step here.
+//! A public half has one step for each call that other events can precede. It also reads its token before it claims a
+//! change. The claim checks the token again, so the model omits that read.
+//!
+//! Three decisions are not statements, and the model repeats them: the fallback of `Table::settle`, the settlement for
+//! each response of the directory (`Reset::redeem_under_claim`), and the wait of `Reset::notify`.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +12,13 @@ use stateright::{Model, Property};
 
 use super::action::Action;
 use super::bounds::Kind;
-use super::call::{Call, DisownedAt};
+use super::call::{Call, DisownedAt, LinkId};
 use super::clock::{HALF, LEASE};
 use super::directory::respond;
 use super::properties;
 use super::protocol::Protocol;
 use super::rows::StoredRows;
-use super::state::{Claimed, DelayedClaim, Half, Link, Response, State};
+use super::state::{Claimed, DelayedClaim, Function, Half, Link, Response, State};
 use crate::mutation::Mutation;
 
 impl Model for Protocol {
@@ -27,7 +31,7 @@ impl Model for Protocol {
             rows: StoredRows::default(),
             links: Vec::new(),
             claims: Vec::new(),
-            delayed: Vec::new(),
+            delayed: None,
             address: 0,
             changed_at: None,
             replaced_at: None,
@@ -47,8 +51,9 @@ impl Model for Protocol {
         }
         if state.claims.len() < self.bounds.claims {
             actions.extend((0..state.links.len()).map(Action::Claim));
-            actions.extend((0..state.delayed.len()).map(Action::ArriveClaim));
-            if self.bounds.delays && state.delayed.is_empty() {
+            if state.delayed.is_some() {
+                actions.push(Action::ArriveClaim);
+            } else if self.bounds.delays {
                 actions.extend((0..state.links.len()).map(Action::LoseClaim));
             }
         }
@@ -56,9 +61,7 @@ impl Model for Protocol {
             self.claim_actions(state, number, claimed, actions);
         }
         if state.writes < self.bounds.writes {
-            actions.push(Action::ChangeAddress);
-            // No other directory looks at the time of a change by the application.
-            actions.push(Action::Replace);
+            actions.extend([Action::ChangeAddress, Action::Replace]);
         }
         if state.disowns < self.bounds.disowns && !state.links.is_empty() {
             actions.push(Action::Disown);
@@ -71,17 +74,17 @@ impl Model for Protocol {
             Action::Tick => self.tick(&mut next),
             Action::Issue => self.issue(&mut next),
             Action::Claim(link) => self.claim(&mut next, link, last.clock, Half::Claimed),
-            Action::LoseClaim(link) => next.delayed.push(DelayedClaim {
-                link,
-                sent_at: last.clock,
-            }),
-            Action::ArriveClaim(number) => {
-                let DelayedClaim { link, sent_at } = next.delayed.remove(number);
+            Action::LoseClaim(link) => {
+                let sent_at = last.clock;
+                next.delayed = Some(DelayedClaim { link, sent_at });
+            }
+            Action::ArriveClaim => {
+                let DelayedClaim { link, sent_at } = next.delayed.take()?;
                 self.claim(&mut next, link, sent_at, Half::Ended);
             }
             Action::Invoke(claim) => {
                 next.claims[claim].half = Half::Waiting;
-                next.claims[claim].is_running = true;
+                next.claims[claim].function = Function::Running;
             }
             Action::RejectInvocation(claim) => {
                 next.claims[claim].half = Half::Responded(Response::Later);
@@ -89,21 +92,14 @@ impl Model for Protocol {
             Action::Crash(claim) => next.claims[claim].half = Half::Ended,
             Action::Execute(claim) => self.execute(&mut next, claim),
             Action::RejectPassword(claim) => respond(&mut next, claim, Response::Unacceptable),
-            Action::TimeOut(claim) => {
-                next.claims[claim].half = if self.has(Mutation::UnknownIsLater) {
-                    Half::Responded(Response::Later)
-                } else if self.has(Mutation::UnknownIsDead) {
-                    Half::Responded(Response::Dead)
-                } else {
-                    Half::Ended
-                };
-            }
+            Action::TimeOut(claim) => next.claims[claim].half = self.after_timeout(),
             Action::Settle(claim) => self.settle(&mut next, claim),
             Action::Lose(claim) => self.lose(&mut next, claim),
             Action::Arrive(claim) => self.arrive(&mut next, claim),
             Action::SendUncertain(claim) => next.claims[claim].has_uncertain_notice = true,
             Action::Replace => {
                 next.replaced_at = Some(next.clock);
+                // No other directory looks at the time of its last change.
                 if self.bounds.kind == Kind::Conditional {
                     next.changed_at = Some(next.clock);
                 }
@@ -113,9 +109,7 @@ impl Model for Protocol {
                 next.address += 1;
                 next.writes += 1;
             }
-            Action::Disown => {
-                self.disown(&mut next);
-            }
+            Action::Disown => self.disown(&mut next),
         }
         (next != *last).then_some(next)
     }
@@ -145,9 +139,9 @@ impl Protocol {
             }
             Half::Ended => {}
         }
-        if claimed.is_running {
+        if claimed.function == Function::Running {
             actions.push(Action::Execute(number));
-            // Nobody learns that the function rejects a password if nobody waits for it.
+            // A rejection has no effect unless the public half waits for it.
             if claimed.half == Half::Waiting {
                 actions.push(Action::RejectPassword(number));
             }
@@ -166,13 +160,27 @@ impl Protocol {
         is_open(state, claimed) && (settles_at <= state.clock || self.has(Mutation::NoWait))
     }
 
+    /// Returns the state of a public half that does not learn the outcome of its change.
+    fn after_timeout(&self) -> Half {
+        if self.has(Mutation::UnknownIsLater) {
+            Half::Responded(Response::Later)
+        } else if self.has(Mutation::UnknownIsDead) {
+            Half::Responded(Response::Dead)
+        } else {
+            Half::Ended
+        }
+    }
+
     fn tick(&self, state: &mut State) {
         state.clock += 1;
         for claimed in &mut state.claims {
             if claimed.at + HALF < state.clock {
                 claimed.half = Half::Ended;
             }
-            claimed.is_running &= state.clock < claimed.at + self.bounds.function;
+            let has_ended = claimed.at + self.bounds.function <= state.clock;
+            if has_ended && claimed.function == Function::Running {
+                claimed.function = Function::Idle;
+            }
         }
     }
 
@@ -180,7 +188,7 @@ impl Protocol {
     fn disown(&self, state: &mut State) {
         let now = state.clock;
         for end in [DisownedAt::Tick(now), DisownedAt::After(now)] {
-            if self.run(&mut state.rows, Call::Disown { end }).is_ok() {
+            if self.run(&mut state.rows, Call::Disown(end)).is_ok() {
                 break;
             }
         }
@@ -189,11 +197,11 @@ impl Protocol {
     }
 
     fn issue(&self, state: &mut State) {
-        let store = Call::Store {
-            link: state.links.len(),
+        let link = LinkId {
+            number: state.links.len(),
             issued_at: state.clock,
         };
-        self.run(&mut state.rows, store).unwrap();
+        self.run(&mut state.rows, Call::Store(link)).unwrap();
         state.links.push(Link {
             issued_at: state.clock,
             address: state.address,

@@ -59,7 +59,7 @@ pub(super) fn all() -> Vec<Property<Protocol>> {
 }
 
 fn is_notified(state: &State) -> bool {
-    let mut changes = state.claims.iter().filter(|claim| claim.has_effect);
+    let mut changes = state.claims.iter().filter(|claim| claim.has_effect());
     changes.all(|claim| claim.has_notice || claim.has_uncertain_notice || is_open(state, claim))
 }
 
@@ -75,26 +75,33 @@ pub(super) fn possible() -> Vec<Property<Protocol>> {
                 state
                     .claims
                     .iter()
-                    .any(|one| one.is_undone && one.link == *claim)
+                    .any(|one| one.is_undone() && one.link == *claim)
             };
-            let mut changes = state.claims.iter().filter(|claim| claim.has_effect);
+            let mut changes = state.claims.iter().filter(|claim| claim.has_effect());
             changes.any(|claim| given_back(&claim.link))
         }),
         sometimes(
             "two links set a password, one after the other",
-            |_, state| state.claims.iter().filter(|claim| claim.has_effect).count() == 2,
+            |_, state| {
+                state
+                    .claims
+                    .iter()
+                    .filter(|claim| claim.has_effect())
+                    .count()
+                    == 2
+            },
         ),
         sometimes("an uncertain notice is about a change", |_, state| {
             let mut claims = state.claims.iter();
-            claims.any(|claim| claim.has_uncertain_notice && claim.has_effect)
+            claims.any(|claim| claim.has_uncertain_notice && claim.has_effect())
         }),
         sometimes("an uncertain notice is about no change", |_, state| {
             let mut claims = state.claims.iter();
-            claims.any(|claim| claim.has_uncertain_notice && !claim.has_effect)
+            claims.any(|claim| claim.has_uncertain_notice && !claim.has_effect())
         }),
         sometimes("a link works after it was busy", |_, state| {
             let mut claims = state.claims.iter();
-            claims.any(|claim| claim.has_effect && state.links[claim.link].was_busy)
+            claims.any(|claim| claim.has_effect() && state.links[claim.link].was_busy)
         }),
         sometimes("the owner disowns a link during its claim", |_, state| {
             let is_superseded = |half: &Half| matches!(half, Half::Superseded(_));
@@ -102,7 +109,8 @@ pub(super) fn possible() -> Vec<Property<Protocol>> {
         }),
         sometimes("a settlement arrives after the lease", |_, state| {
             let mut claims = state.claims.iter();
-            claims.any(|claim| claim.has_uncertain_notice && (claim.has_notice || claim.is_undone))
+            claims
+                .any(|claim| claim.has_uncertain_notice && (claim.has_notice || claim.is_undone()))
         }),
     ]
 }

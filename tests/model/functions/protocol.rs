@@ -13,7 +13,7 @@ use rekey::table::epochs::epoch_key;
 use rekey::table::rows::{CHANGE_PREFIX, PasswordChanged, TokenIssued};
 
 use super::bounds::Bounds;
-use super::call::{Call, DisownedAt, Rejected};
+use super::call::{Call, ClaimId, DisownedAt, LinkId, Rejected};
 use super::clock::{TICK, time};
 use super::rows::{Contents, LinkRows};
 use super::state::Settled;
@@ -48,15 +48,20 @@ impl Protocol {
 
     /// Returns whether the mutation of this protocol changes a statement.
     pub(super) fn differs(&self) -> bool {
+        let link = LinkId {
+            number: 0,
+            issued_at: 0,
+        };
+        let claim = ClaimId { number: 0, at: 0 };
         let statements = |protocol: &Self| {
-            let mut statements = protocol.claim_statements(0, 0, 0, 0);
+            let mut statements = protocol.claim_statements(link, claim);
             for settled in [
                 Settled::Done,
                 Settled::NotDone,
                 Settled::GivenBack,
                 Settled::Disowned,
             ] {
-                statements.extend(protocol.settlement_statements(0, 0, 0, 0, settled));
+                statements.extend(protocol.settlement_statements(link, claim, settled));
             }
             let words = |one: Statement| {
                 let values: BTreeMap<_, _> = one.values.into_iter().collect();
@@ -78,35 +83,26 @@ impl Protocol {
         ]
     }
 
-    pub(super) fn token_statement(&self, link: usize, issued_at: u8) -> Vec<Statement> {
-        let put = self
-            .table
-            .token_statement(&secret(link).hash(), &issued(issued_at));
+    pub(super) fn token_statement(&self, link: LinkId) -> Vec<Statement> {
+        let token = secret(link.number).hash();
+        let put = self.table.token_statement(&token, &issued(link));
         vec![Statement::from_put(put.build().unwrap())]
     }
 
-    pub(super) fn claim_statements(
-        &self,
-        link: usize,
-        issued_at: u8,
-        claim: usize,
-        now: u8,
-    ) -> Vec<Statement> {
-        let (token, issued) = (secret(link).hash(), issued(issued_at));
-        let changed = changed(&issued, claim, now);
+    pub(super) fn claim_statements(&self, link: LinkId, claim: ClaimId) -> Vec<Statement> {
+        let (token, issued) = (secret(link.number).hash(), issued(link));
+        let changed = changed(&issued, claim);
         self.mutated(self.table.claim_statements(&token, &issued, &changed))
     }
 
     pub(super) fn settlement_statements(
         &self,
-        link: usize,
-        issued_at: u8,
-        claim: usize,
-        claimed_at: u8,
+        link: LinkId,
+        claim: ClaimId,
         settled: Settled,
     ) -> Vec<Statement> {
-        let (token, issued) = (secret(link).hash(), issued(issued_at));
-        let changed = changed(&issued, claim, claimed_at);
+        let (token, issued) = (secret(link.number).hash(), issued(link));
+        let changed = changed(&issued, claim);
         let settlement = match settled {
             Settled::Done => Settlement::Done,
             Settled::NotDone => Settlement::NotDone,
@@ -160,19 +156,19 @@ impl Protocol {
 /// Returns the row of a token that `deliver` issues at a tick.
 ///
 /// The address is irrelevant here: the directory checks it, not the table.
-pub(super) fn issued(issued_at: u8) -> TokenIssued {
+pub(super) fn issued(link: LinkId) -> TokenIssued {
     TokenIssued {
         user: ada(),
         email: Email::parse(ADA).unwrap(),
-        issued_at: time(issued_at),
-        expires_at: time(issued_at) + SignedDuration::from_hours(1),
+        issued_at: time(link.issued_at),
+        expires_at: time(link.issued_at) + SignedDuration::from_hours(1),
         locale: Locale::default(),
     }
 }
 
-fn changed(issued: &TokenIssued, claim: usize, at: u8) -> PasswordChanged {
-    let id = RequestId::parse(&change_id(claim)).unwrap();
-    PasswordChanged::new(issued, id, time(at)).unsettled()
+fn changed(issued: &TokenIssued, claim: ClaimId) -> PasswordChanged {
+    let id = RequestId::parse(&change_id(claim.number)).unwrap();
+    PasswordChanged::new(issued, id, time(claim.at)).unsettled()
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The rows of the Rekey table, as numbers.
 //!
-//! A state has a few of some hundred rows. Numbers make it small, and statements run once for the same rows.
+//! All states together have some hundred rows. Numbers keep states small, and let the model run the same statements on
+//! the same rows only once.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::call::{ClaimId, LinkId};
 use super::rows::StoredRows;
 
 /// The state of the system, and the history that the properties need.
@@ -14,8 +15,8 @@ pub(super) struct State {
     pub(super) links: Vec<Link>,
     /// All claims that were held, in order, with their public halves and invocations.
     pub(super) claims: Vec<Claimed>,
-    /// The claims that may arrive after their public half has ended, sorted.
-    pub(super) delayed: Vec<DelayedClaim>,
+    /// The claim that may arrive after its public half has ended.
+    pub(super) delayed: Option<DelayedClaim>,
     /// The number of the user's address: the application sets a new one.
     pub(super) address: u8,
     /// The last change of which a conditional directory knows.
@@ -42,7 +43,7 @@ pub(super) struct Link {
 }
 
 /// A claim that was sent, with the time at which its public half read the clock.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct DelayedClaim {
     pub(super) link: usize,
     pub(super) sent_at: u8,
@@ -54,20 +55,28 @@ pub(super) struct Claimed {
     pub(super) link: usize,
     pub(super) at: u8,
     pub(super) half: Half,
-    /// The directory's function may execute.
-    pub(super) is_running: bool,
-    /// The directory replaced the password.
-    pub(super) has_effect: bool,
+    pub(super) function: Function,
+    /// The settlement that committed.
+    pub(super) settled: Option<Settled>,
     /// The settlement that may arrive after the public half has ended.
     pub(super) delayed: Option<Settled>,
-    /// The claim was set back: no change was made.
-    pub(super) is_undone: bool,
     /// The caller got a 422, so the change was not made.
     pub(super) is_rejected: bool,
     /// The owner received a notice that the password was changed, or it is in the stream.
     pub(super) has_notice: bool,
     /// The owner received a notice that the password may have been changed.
     pub(super) has_uncertain_notice: bool,
+}
+
+/// The state of an invocation of the directory's function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Function {
+    /// It does not run, or ended without an effect.
+    Idle,
+    /// It may replace the password.
+    Running,
+    /// It replaced the password.
+    Replaced,
 }
 
 /// The state of a public half after its claim.
@@ -86,7 +95,7 @@ pub(super) enum Half {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Response {
     Replaced,
-    /// The link is dead: another user has the address, or the password was replaced later.
+    /// The link is dead: the address changed, or the password was replaced since.
     Dead,
     /// The directory's own rules reject the password.
     Unacceptable,
@@ -136,11 +145,38 @@ pub(super) enum Flaw {
     Invalid,
 }
 
+impl Claimed {
+    /// Returns whether the directory replaced the password.
+    pub(super) fn has_effect(&self) -> bool {
+        self.function == Function::Replaced
+    }
+
+    /// Returns whether the claim was set back, because no change was made.
+    pub(super) fn is_undone(&self) -> bool {
+        matches!(self.settled, Some(Settled::NotDone | Settled::GivenBack))
+    }
+}
+
 impl State {
+    pub(super) fn link(&self, number: usize) -> LinkId {
+        LinkId {
+            number,
+            issued_at: self.links[number].issued_at,
+        }
+    }
+
+    /// Returns the next claim, if it is made at this time.
+    pub(super) fn next_claim(&self, at: u8) -> ClaimId {
+        ClaimId {
+            number: self.claims.len(),
+            at,
+        }
+    }
+
     /// Returns whether a change in the history, or the owner, has ended the links issued at a time.
     pub(super) fn is_ended(&self, issued_at: u8) -> bool {
         let is_disowned = self.disowned_at.is_some_and(|at| issued_at <= at);
         let mut claims = self.claims.iter();
-        is_disowned || claims.any(|claim| !claim.is_undone && issued_at <= claim.at)
+        is_disowned || claims.any(|claim| !claim.is_undone() && issued_at <= claim.at)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::bounds::UNDISTURBED;
-use super::call::DisownedAt;
+use super::call::{ClaimId, DisownedAt, LinkId};
 use super::clock::{LEASE, time};
 use super::protocol::Protocol;
 use super::state::Settled;
@@ -16,8 +16,11 @@ use crate::dynamodb::{Reason, transact};
 use crate::names::{rekey_key, secret};
 use crate::trial::{agree, dynamodb};
 
-const ISSUED_AT: u8 = 1;
-const CLAIMED_AT: u8 = 2;
+const LINK: LinkId = LinkId {
+    number: 0,
+    issued_at: 1,
+};
+const CLAIM: ClaimId = ClaimId { number: 0, at: 2 };
 
 /// Returns epoch rows without a claim, and with a claim of link 0 or of another one.
 fn epochs(key: &Key) -> Vec<Option<(Key, Arc<Item>)>> {
@@ -40,35 +43,34 @@ fn epochs(key: &Key) -> Vec<Option<(Key, Arc<Item>)>> {
         attributes.extend(previous_end.map(|tick| ("previous_end", at(tick))));
         row(&attributes)
     };
-    let until = CLAIMED_AT + LEASE;
+    let until = CLAIM.at + LEASE;
     vec![
         None,
         row(&[]),
         row(&[("ended_at", at(0))]),
-        row(&[("ended_at", at(ISSUED_AT))]),
+        row(&[("ended_at", at(LINK.issued_at))]),
         row(&[("ended_at", Value::from_text("2026-11-23T12:00:00Z"))]),
-        claimed(0, CLAIMED_AT, Some(0), until),
-        claimed(0, CLAIMED_AT, None, until),
-        claimed(0, CLAIMED_AT + 1, Some(0), until),
-        claimed(1, CLAIMED_AT, Some(ISSUED_AT), until),
-        claimed(1, 0, Some(0), CLAIMED_AT),
+        claimed(0, CLAIM.at, Some(0), until),
+        claimed(0, CLAIM.at, None, until),
+        claimed(0, CLAIM.at + 1, Some(0), until),
+        claimed(1, CLAIM.at, Some(LINK.issued_at), until),
+        claimed(1, 0, Some(0), CLAIM.at),
     ]
 }
 
 fn statements(protocol: &Protocol) -> Vec<Vec<Statement>> {
-    let claim = |now: u8| protocol.claim_statements(0, ISSUED_AT, 0, now);
+    let claim = |at: u8| protocol.claim_statements(LINK, ClaimId { number: 0, at });
     let settled = [
         Settled::Done,
         Settled::NotDone,
         Settled::GivenBack,
         Settled::Disowned,
     ];
-    let settlements =
-        settled.map(|settled| protocol.settlement_statements(0, ISSUED_AT, 0, CLAIMED_AT, settled));
-    let disowns = [DisownedAt::Tick(CLAIMED_AT), DisownedAt::After(CLAIMED_AT)];
+    let settlements = settled.map(|settled| protocol.settlement_statements(LINK, CLAIM, settled));
+    let disowns = [DisownedAt::Tick(CLAIM.at), DisownedAt::After(CLAIM.at)];
     let disowns = disowns.map(|end| vec![protocol.disown_statement(end)]);
-    let after_lease = CLAIMED_AT + LEASE + 1;
-    let claims = [claim(CLAIMED_AT), claim(after_lease)].into_iter();
+    let after_lease = CLAIM.at + LEASE + 1;
+    let claims = [claim(CLAIM.at), claim(after_lease)].into_iter();
     claims.chain(settlements).chain(disowns).collect()
 }
 
@@ -78,9 +80,9 @@ async fn claims_and_settlements_have_the_same_outcome() {
     let protocol = Protocol::new(UNDISTURBED, None);
     let [token, change, epoch] = protocol.keys(0);
     let mut stored = Rows::new();
-    transact(&mut stored, &protocol.token_statement(0, ISSUED_AT)).unwrap();
+    transact(&mut stored, &protocol.token_statement(LINK)).unwrap();
     let issued = stored[&token].clone();
-    let claim = protocol.claim_statements(0, ISSUED_AT, 0, CLAIMED_AT);
+    let claim = protocol.claim_statements(LINK, CLAIM);
     transact(&mut stored, &claim).unwrap();
     let open = stored[&change].clone();
     let mut settled = Item::clone(&open);
