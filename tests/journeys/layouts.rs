@@ -57,30 +57,6 @@ fn the_documentation_has_the_presets_that_are_tested() {
     assert!(documentation.contains(&format!("```\n{presets}```\n")));
 }
 
-#[test]
-fn the_documentation_has_the_presets() {
-    let page = include_str!("../../docs/directories.md");
-    let (_, page) = page.split_once("\n```\nAuth.js").unwrap();
-    let (auth_js, page) = page.split_once("\nElectroDB").unwrap();
-    let (electro_db, page) = page.split_once("\nASP.NET").unwrap();
-    let (asp_net, _) = page.split_once("```").unwrap();
-    let settings = |text: &str| {
-        text.split_whitespace()
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(settings(auth_js), settings(AUTH_JS));
-    assert_eq!(settings(electro_db), settings(ELECTRO_DB));
-    // The name of the index is the team's.
-    let tested = settings(ASP_NET);
-    for setting in settings(asp_net) {
-        assert!(
-            setting.starts_with("PasswordHash=") || tested.contains(&setting),
-            "{setting}"
-        );
-    }
-}
-
 #[tokio::test]
 async fn a_plain_table() {
     let user = |id: &str, email: &str| item(&[("id", id), ("email", email)]);
