@@ -16,7 +16,7 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use jiff::Timestamp;
 
-use self::functions::Functions;
+use self::functions::{Functions, SentAs};
 use self::lookup::Lookup;
 use self::schema::Schema;
 use self::users_table::UsersTable;
@@ -42,6 +42,14 @@ impl Directory {
         }
         let schema = Schema::read(env)?;
         Some(Self::Table(UsersTable::new(dynamodb, schema)))
+    }
+
+    /// Returns whether the directory receives passwords, and hashes them by itself.
+    pub fn hashes_by_itself(&self) -> bool {
+        match self {
+            Self::Table(_) => false,
+            Self::Functions(functions) => functions.sent_as() == SentAs::Plain,
+        }
     }
 
     /// Looks up an address, for a request. Only private halves have the permission.

@@ -67,7 +67,15 @@ impl Reset {
     ) -> Result<Self, ConfigError> {
         let mut env = Env::new(variable);
         let services = Services::read(&mut env, sdk, log);
-        let format = Format::read(&mut env);
+        // A password that the directory hashes by itself has no limits of a format.
+        let is_plain = services
+            .as_ref()
+            .is_some_and(|services| services.directory.hashes_by_itself());
+        let format = if is_plain {
+            Format::Argon2id
+        } else {
+            Format::read(&mut env)
+        };
         let policy = Policy::read(&mut env, format);
         let breaches = Breaches::read(&mut env);
         let hasher = Hasher::read(&mut env, format);

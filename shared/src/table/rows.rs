@@ -16,9 +16,9 @@ pub const CHANGE_PREFIX: &str = "change#";
 
 /// The time for which a claim excludes other changes of the user.
 ///
-/// The claim takes at most 4 seconds, and then a directory function may run for 30 seconds. The rest covers clocks that
-/// differ.
-pub const LEASE: SignedDuration = SignedDuration::from_secs(45);
+/// The claim takes at most 4 seconds. Then a directory function may start for 10 seconds (AWS Lambda Developer Guide,
+/// "Understanding the Lambda execution environment lifecycle"), and run for 30. The rest covers clocks that differ.
+pub const LEASE: SignedDuration = SignedDuration::from_mins(1);
 
 /// A request for a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ impl ResetRequested {
 /// A token that was issued to a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenIssued {
-    /// The user's key in the users table.
+    /// The user's key in the directory.
     pub user: UserKey,
     /// The address that the token was sent to. The link stops working if the user's address changes.
     pub email: Email,
@@ -83,7 +83,7 @@ impl TokenIssued {
 /// A change of a password, for the notice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PasswordChanged {
-    /// The user's key in the users table.
+    /// The user's key in the directory.
     pub user: UserKey,
     /// The user's address.
     pub email: Email,

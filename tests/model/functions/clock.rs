@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use rekey::table::rows;
 
 /// A tick of the clock: half of the lease.
-pub(super) const TICK: SignedDuration = SignedDuration::from_millis(22_500);
+pub(super) const TICK: SignedDuration = SignedDuration::from_secs(30);
 /// The lease of a claim, in ticks. A directory's function ends before, counted from the claim.
 pub(super) const LEASE: u8 = 2;
 /// The time that a public half lives after its claim, in ticks: at most the 29 seconds of its timeout.

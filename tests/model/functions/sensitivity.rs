@@ -156,7 +156,7 @@ fn the_epoch_prevents_a_second_use_of_a_token_that_is_not_deleted() {
     breaks_nothing(DISOWNED, Mutation::NoDelete("token#"));
 }
 
-/// The contract of a directory's function: it ends 45 seconds after the claim.
+/// The contract of a directory's function: it ends a minute after the claim.
 #[test]
 fn a_function_that_only_sets_ends_before_the_lease() {
     let (_, discoveries) = explore(Protocol::new(SLOW, None), Some(OLDER));

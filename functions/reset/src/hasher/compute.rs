@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use rekey::config::Env;
 
-/// The maximum time of a hash. A change stops if more than 11 seconds have passed before its transaction. The calls
-/// before the hash take up to 5.5 of them: 4 for `DynamoDB`, and 1.5 for the breach API.
+/// The maximum time of a hash. With directory functions, a change stops if more than
+/// [`crate::redemption::CLAIM_LIMIT`] has passed before its claim. This leaves time for the breach API, which has 1.5
+/// seconds, and for a call to `DynamoDB`, which usually takes milliseconds.
 pub const LONGEST_HASH: Duration = Duration::from_millis(5500);
 
 /// The memory at which a function has a whole core (AWS Lambda Developer Guide, "Configure Lambda function memory").
