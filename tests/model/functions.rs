@@ -17,4 +17,5 @@ mod protocol;
 mod rows;
 mod sensitivity;
 mod state;
+mod transactions;
 mod trial;

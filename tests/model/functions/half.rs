@@ -1,10 +1,10 @@
 //! The steps of a public half, from its claim to its response.
 
-use super::call::{Call, ClaimId, LinkId, Rejected};
+use super::call::{Call, ClaimId, LinkId, Rejected, Settled};
 use super::clock::LEASE;
 use super::protocol::Protocol;
 use super::rows::LINKS;
-use super::state::{Claimed, Flaw, Function, Half, Response, Settled, State};
+use super::state::{Claimed, Flaw, Function, Half, Response, State};
 use crate::mutation::Mutation;
 
 impl Protocol {

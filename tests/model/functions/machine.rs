@@ -18,7 +18,7 @@ use super::directory::respond;
 use super::properties;
 use super::protocol::Protocol;
 use super::rows::StoredRows;
-use super::state::{Claimed, DelayedClaim, Function, Half, Link, Response, State};
+use super::state::{Claimed, DelayedClaim, Function, Half, Link, Response, State, is_open};
 use crate::mutation::Mutation;
 
 impl Model for Protocol {
@@ -209,11 +209,4 @@ impl Protocol {
             was_busy: false,
         });
     }
-}
-
-/// Returns whether the row of a claim's change is there and open. A link that was given back and used again has another
-/// change, with another time.
-pub(super) fn is_open(state: &State, claimed: &Claimed) -> bool {
-    let row = state.rows.changes[claimed.link];
-    row.is_some_and(|row| row.settles_at == Some(claimed.at + LEASE))
 }

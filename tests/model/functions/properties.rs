@@ -2,9 +2,8 @@
 
 use stateright::Property;
 
-use super::machine::is_open;
 use super::protocol::Protocol;
-use super::state::{Flaw, Half, State};
+use super::state::{Flaw, Half, State, is_open};
 
 pub(super) const ONCE: &str = "a link sets at most one password";
 pub(super) const OVERTAKEN: &str = "no link works that was issued before or with a change";

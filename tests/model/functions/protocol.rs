@@ -13,10 +13,9 @@ use rekey::table::epochs::epoch_key;
 use rekey::table::rows::{CHANGE_PREFIX, PasswordChanged, TokenIssued};
 
 use super::bounds::Bounds;
-use super::call::{Call, ClaimId, DisownedAt, LinkId, Rejected};
+use super::call::{Call, ClaimId, DisownedAt, LinkId, Rejected, Settled};
 use super::clock::{TICK, time};
 use super::rows::{Contents, LinkRows};
-use super::state::Settled;
 use crate::dynamodb::rows::{Key, Value};
 use crate::dynamodb::statement::{Statement, Write};
 use crate::mutation::Mutation;

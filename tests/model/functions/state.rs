@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::call::{ClaimId, LinkId};
+use super::call::{ClaimId, LinkId, Settled};
+use super::clock::LEASE;
 use super::rows::StoredRows;
 
 /// The state of the system, and the history that the properties need.
@@ -103,15 +104,6 @@ pub(super) enum Response {
     Later,
 }
 
-/// The statements of a settlement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Settled {
-    Done,
-    NotDone,
-    GivenBack,
-    Disowned,
-}
-
 /// A violation that a single step can cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Flaw {
@@ -179,4 +171,11 @@ impl State {
         let mut claims = self.claims.iter();
         is_disowned || claims.any(|claim| !claim.is_undone() && issued_at <= claim.at)
     }
+}
+
+/// Returns whether the row of a claim's change is there and open. A link that was given back and used again has another
+/// change, with another time.
+pub(super) fn is_open(state: &State, claimed: &Claimed) -> bool {
+    let row = state.rows.changes[claimed.link];
+    row.is_some_and(|row| row.settles_at == Some(claimed.at + LEASE))
 }

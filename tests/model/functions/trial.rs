@@ -6,10 +6,9 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::bounds::UNDISTURBED;
-use super::call::{ClaimId, DisownedAt, LinkId};
+use super::call::{ClaimId, DisownedAt, LinkId, Settled};
 use super::clock::{LEASE, time};
 use super::protocol::Protocol;
-use super::state::Settled;
 use crate::dynamodb::rows::{Item, Key, Rows, Value};
 use crate::dynamodb::statement::{Statement, Write};
 use crate::dynamodb::{Reason, transact};
