@@ -38,6 +38,13 @@ def find_in_any_case(event, context):
     return find({**event, "email": event["email"].lower()}, context)
 
 
+def find_with_quotes(event, context):
+    """Breaks the protocol: an address with a quotation mark is an error."""
+    if "'" in event["email"]:
+        raise ValueError("unterminated string")
+    return find(event, context)
+
+
 def find_with_number(event, context):
     """Breaks the protocol: an ID must be text."""
     return {"users": [{**user, "id": 42} for user in find(event, context)["users"]]}

@@ -80,7 +80,7 @@ class DirectoryCheck(unittest.TestCase):
         replace = self.deploy("replace")
         for find, sent_as in (("find", "hash"), ("find_in_any_case", "plain")):
             self.assert_result(self.check(self.deploy(find), replace, ADDRESS, sent_as), 0, {})
-            self.assertIn("21 checks: 21 ok, 0 warnings, 0 failed.", self.printed)
+            self.assertIn("22 checks: 22 ok, 0 warnings, 0 failed.", self.printed)
             self.assertIn(f"The check changed the password of {ADDRESS}.", self.printed)
             self.assertEqual(list(json.loads(self.state.read_text())["password"]), [sent_as])
 
@@ -112,6 +112,10 @@ class DirectoryCheck(unittest.TestCase):
             ("replace", LOG): "FAILED",
         })
         self.assertIn("it is 31", self.printed)
+
+    def test_a_directory_that_fails_for_one_address_fails(self):
+        found = self.check(self.deploy("find_with_quotes"), self.deploy("replace"), ADDRESS)
+        self.assert_result(found, 1, {("find", "Unusual addresses find no user, without an error"): "FAILED"})
 
     def test_an_id_that_is_not_text_ends_the_check(self):
         found = self.check(self.deploy("find_with_number"), self.deploy("replace"), ADDRESS)
