@@ -257,7 +257,7 @@ async fn the_time_until_a_retry_is_rounded_up() {
     let second = newer_link(&app).await;
     let busy = app.reset(&second, PASSWORD).await;
     assert_eq!(busy.header("Retry-After"), Some("55"));
-    app.clock.advance(SignedDuration::from_secs(40));
+    app.clock.advance(SignedDuration::from_secs(55));
     assert_eq!(app.reset(&second, PASSWORD).await.status(), 204);
     app.process_stream().await;
 }

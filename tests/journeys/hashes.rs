@@ -82,7 +82,6 @@ fn hashes_of_other_libraries_verify_and_so_does_no_other_password() {
         assert!(!verify(format, hash, &other), "{vector}");
         formats.push(format);
     }
-    formats.dedup();
     assert_eq!(formats, Format::ALL);
 }
 
@@ -272,7 +271,11 @@ fn the_documentation_has_the_least_memory_of_each_setting() {
     let mut formats = Vec::new();
     for row in rows {
         let (format, setting, least) = (row[1], row[2], row[4]);
-        formats.extend(format.split("`, `").map(str::to_owned));
+        for format in format.split("`, `") {
+            if !formats.contains(&format) {
+                formats.push(format);
+            }
+        }
         let (name, value) = setting.split_once('=').unwrap();
         let name = match name {
             "BcryptCost" => "BCRYPT_COST",
@@ -292,7 +295,6 @@ fn the_documentation_has_the_least_memory_of_each_setting() {
         assert!(starts_with(least), "{row:?}");
         assert!(least == smallest || !starts_with(least - 1), "{row:?}");
     }
-    formats.dedup();
     assert_eq!(formats, Format::ALL.map(Format::name));
 }
 

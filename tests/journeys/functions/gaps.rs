@@ -28,7 +28,9 @@ async fn check(gap: &Gap) {
     let failure = gap.failure;
     let mut app = TestApp::with_functions(&[]).await;
     let link = app.link(ADA).await;
-    app.shorten_timeouts(20);
+    if gap.times_out {
+        app.shorten_timeouts(8);
+    }
     app.aws.take_calls();
     (gap.plan)(&app);
     let response = reset(&app, &link, gap.ends).await;
@@ -168,7 +170,7 @@ async fn an_open_change_that_another_use_of_the_link_replaced_has_no_notice() {
 async fn a_function_that_commits_late_is_not_overtaken_by_another_change() {
     let mut app = TestApp::with_functions(&[("COOLDOWN_SECONDS", "1")]).await;
     let link = app.link(ADA).await;
-    app.shorten_timeouts(20);
+    app.shorten_timeouts(8);
     app.aws.inject("Replace", 1, unanswered(false));
     assert_eq!(app.reset(&link, PASSWORD).await.status(), 503);
     let late = app.aws.last_body("Replace");

@@ -14,6 +14,8 @@ pub(crate) struct Gap {
     pub(crate) plan: fn(&TestApp),
     /// Whether the public half ends during the invocation.
     pub(crate) ends: bool,
+    /// Whether Rekey waits for a response until its timeout.
+    pub(crate) times_out: bool,
     pub(crate) effect: Effect,
 }
 
@@ -93,6 +95,7 @@ const fn gap(failure: &'static str, plan: fn(&TestApp), effect: Effect) -> Gap {
         failure,
         plan,
         ends: false,
+        times_out: false,
         effect,
     }
 }
@@ -101,6 +104,14 @@ impl Gap {
     /// The same failure, after which the public half ends.
     const fn and_end(self) -> Self {
         Self { ends: true, ..self }
+    }
+
+    /// The same failure, which Rekey notices by its timeout.
+    const fn by_timeout(self) -> Self {
+        Self {
+            times_out: true,
+            ..self
+        }
     }
 }
 
@@ -230,7 +241,8 @@ pub(crate) const GAPS: [Gap; 22] = [
             app.aws.inject("Replace", 1, unanswered(false));
         },
         UNKNOWN,
-    ),
+    )
+    .by_timeout(),
     gap(
         "the function's response is lost",
         |app| {
