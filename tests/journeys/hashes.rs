@@ -82,6 +82,7 @@ fn hashes_of_other_libraries_verify_and_so_does_no_other_password() {
         assert!(!verify(format, hash, &other), "{vector}");
         formats.push(format);
     }
+    formats.dedup();
     assert_eq!(formats, Format::ALL);
 }
 
