@@ -1,4 +1,4 @@
-"""Users in PostgreSQL: a server of its own, and the functions of infra/directories/postgresql."""
+"""Users in PostgreSQL: a local server, and the functions of infra/directories/postgresql."""
 
 import glob
 import json

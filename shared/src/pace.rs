@@ -65,7 +65,7 @@ impl Departure {
     ///
     /// A directory's function may take longer than `preparation` to find users. If the email left as soon as possible,
     /// the work for a known user could reach into one more quantum, and the duration of the batch would show it. So each
-    /// record, whether a user was found or not, waits for a quantum of its own.
+    /// record, whether a user was found or not, waits for another quantum.
     #[must_use]
     pub async fn in_the_next_quantum(self) -> Self {
         self.pace.end(self.start).await;

@@ -1,6 +1,6 @@
 //! The update of a deployed stack from the last release, and the rollback to it.
 //!
-//! `make test` starts a stack of the last release for this, on a local AWS of its own: `infra/desk/release.py`. SES is
+//! `make test` starts a stack of the last release for this, on a separate local AWS: `infra/desk/release.py`. SES is
 //! down while the stack is updated, so links and notices are waiting.
 
 use std::collections::BTreeMap;

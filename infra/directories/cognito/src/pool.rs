@@ -18,7 +18,7 @@ use crate::user::User;
 /// The number of users in a page of `ListUsers`: its maximum.
 const PAGE: i32 = 60;
 
-/// The number of pages to read. In some pools, anyone can sign up many times with somebody else's address, which stays
+/// The number of pages to read. In some pools, anyone can sign up many times with another person's address, which stays
 /// unverified. Without a limit, such users could make *find* exceed its timeout, and then hold up other requests.
 const MAX_PAGES: usize = 10;
 

@@ -144,7 +144,7 @@ def tls():
     """Returns the TLS settings. pg8000 would accept any certificate by default, and a server without TLS."""
     mode = os.environ["PGSSLMODE"]
     if mode == "verify-full":
-        # RDS signs with roots of its own, in the file. RDS Proxy and most others use roots that Python trusts.
+        # The file has the roots of RDS. RDS Proxy and most other servers use roots that Python trusts.
         return ssl.create_default_context(cafile=os.environ.get("PGSSLROOTCERT") or None)
     if mode == "disable":
         return False
