@@ -9,6 +9,7 @@ use rekey::directory::functions::{Functions, Replacement};
 use rekey::directory::protocol::SentPassword;
 use rekey::email::Email;
 use rekey::locale::Locale;
+use rekey::pace::Pace;
 use rekey::request_id::RequestId;
 use rekey::table::rows::{LEASE, PasswordChanged, TokenIssued};
 use rekey::user::{KeyPart, UserKey};
@@ -119,6 +120,18 @@ async fn only_one_user_with_exactly_this_address_gets_a_link() {
         if is_sent {
             assert_eq!(app.aws.emails()[0].to(), ADA);
         }
+    }
+}
+
+/// The first quantum is for *find*, and the second for the work that only a known user causes.
+#[tokio::test]
+async fn a_batch_lasts_two_quanta_whether_or_not_a_user_is_found() {
+    for email in [ADA, "nobody@example.com"] {
+        let app = TestApp::with_functions(&[]).await;
+        assert_eq!(app.forgot(email).await.status(), 202);
+        let took = app.deliver_at_a_steady_pace().await;
+        assert!(took >= 2 * Pace::STEADY.quantum, "{email}: {took:?}");
+        assert_eq!(app.aws.emails().len(), usize::from(email == ADA));
     }
 }
 

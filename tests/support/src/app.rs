@@ -249,9 +249,13 @@ impl TestApp {
     }
 
     async fn handle(&self, function: &impl Function, event: Value) -> Output {
+        self.handle_at(function, event, Pace::UNPACED).await
+    }
+
+    async fn handle_at(&self, function: &impl Function, event: Value, pace: Pace) -> Output {
         let event = serde_json::from_value(event).unwrap();
         let (invocation, clock) = ("invocation".to_owned(), || self.clock.now());
-        lambda::handle(function, event, invocation, clock, Pace::UNPACED)
+        lambda::handle(function, event, invocation, clock, pace)
             .await
             .unwrap()
     }

@@ -1,9 +1,12 @@
 //! Delivers the rows of the Rekey table to the private halves, as a stream does.
 
+use std::time::{Duration, Instant};
+
 use forgot::Forgot;
 use rekey::lambda::Output;
 use rekey::lambda::batch::Checkpoint;
 use rekey::lambda::function::Function;
+use rekey::pace::Pace;
 use reset::Reset;
 use serde_json::{Value, json};
 
@@ -75,6 +78,17 @@ impl TestApp {
     /// Delivers changes to the private half of `reset`, and returns the checkpoint if a record failed.
     pub async fn deliver_changes(&self, rows: &[&Value]) -> Option<String> {
         self.process_batch(&self.reset, rows).await
+    }
+
+    /// Delivers all requests to the private half of `forgot` at the pace of production, and returns the duration.
+    pub async fn deliver_at_a_steady_pace(&self) -> Duration {
+        let rows = self.rows("request#").await;
+        let rows: Vec<&Value> = rows.iter().collect();
+        let started = Instant::now();
+        self.handle_at(&self.forgot, batch(&rows), Pace::STEADY)
+            .await;
+        self.mark_processed(rows);
+        started.elapsed()
     }
 
     /// Processes one batch of a stream, and returns the checkpoint if a record failed.
